@@ -1,0 +1,103 @@
+// Package smtpstack has what every part of the mail side shares: fax addresses, the envelope of a message, SMTP
+// replies, and the classes of replies that drive the mail queue.
+package smtpstack
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Envelope is what SMTP says of a message apart from its content (RFC 5321 2.3.1).
+type Envelope struct {
+	ID        string     // the transaction's identifier, unique for this process; also in the Received field
+	Connector string     // name of the receive connector
+	Client    netip.Addr // address of the sending host
+	Helo      string     // name the client gave in EHLO or HELO, unverified
+	ESMTP     bool       // the client said EHLO
+	TLS       *tls.ConnectionState
+	From      string // MAIL FROM without angle brackets; "" is the null sender of bounces and notices
+	Size      int64  // octets announced by SIZE= (RFC 1870); 0 is unknown
+	To        []Recipient
+	Received  time.Time // when MAIL was accepted
+}
+
+// NullSender tells whether the message has the null reverse-path, so that nothing may be answered to it (RFC 5321 4.5.5).
+func (e Envelope) NullSender() bool { return e.From == "" }
+
+// Recipient is one RCPT TO.
+type Recipient struct {
+	Address    string     // as given, without angle brackets, quoting kept
+	Fax        FaxAddress // meaningful unless Postmaster
+	Postmaster bool       // mail to the appliance's keeper, never faxed (RFC 5321 4.5.1)
+}
+
+// ErrAddressSyntax is returned when a mail address has no local part, no domain or forbidden characters.
+var ErrAddressSyntax = errors.New("not a mail address")
+
+// SplitAddress cuts a mailbox at its last "@" outside quotes: the local part unquoted, the domain in lower case
+// (RFC 5321 4.1.2).
+func SplitAddress(addr string) (local, domain string, err error) {
+	at := strings.LastIndexByte(addr, '@')
+	if at <= 0 || at == len(addr)-1 {
+		return "", "", fmt.Errorf("%w: %q has no user@domain", ErrAddressSyntax, shorten(addr))
+	}
+	if len(addr) > 320 {
+		return "", "", fmt.Errorf("%w: longer than 320 octets", ErrAddressSyntax)
+	}
+	local, domain = addr[:at], strings.ToLower(addr[at+1:])
+	if i := strings.IndexFunc(domain, badDomainRune); i >= 0 {
+		return "", "", fmt.Errorf("%w: character %q in the domain", ErrAddressSyntax, domain[i])
+	}
+	if local, err = unquoteLocal(local); err != nil {
+		return "", "", err
+	}
+	return local, strings.TrimSuffix(domain, "."), nil
+}
+
+func badDomainRune(r rune) bool {
+	return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>()",;@\`, r)
+}
+
+// unquoteLocal undoes the quoted-string form of a local part and refuses control characters.
+func unquoteLocal(s string) (string, error) {
+	quoted := len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"'
+	if quoted {
+		s = s[1 : len(s)-1]
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if quoted && c == '\\' {
+			if i++; i == len(s) {
+				return "", fmt.Errorf("%w: lone backslash", ErrAddressSyntax)
+			}
+			c = s[i]
+		} else if quoted && c == '"' {
+			return "", fmt.Errorf("%w: quote inside the quoted part", ErrAddressSyntax)
+		}
+		if c < ' ' || c == 0x7f {
+			return "", fmt.Errorf("%w: control character in the user part", ErrAddressSyntax)
+		}
+		if !quoted && strings.IndexByte(` "(),:;<>@[\]`, c) >= 0 {
+			return "", fmt.Errorf("%w: character %q needs quotes", ErrAddressSyntax, c)
+		}
+		b.WriteByte(c)
+	}
+	if b.Len() == 0 {
+		return "", fmt.Errorf("%w: empty user part", ErrAddressSyntax)
+	}
+	return b.String(), nil
+}
+
+// shorten keeps hostile input out of error texts and logs.
+func shorten(s string) string {
+	const most = 64
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
