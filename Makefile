@@ -1,0 +1,78 @@
+# Tipring. `make` alone prints the targets.
+GO      ?= go
+BIN     := bin/tipring
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# TIPRING_PEERS: auto (run what is installed, say what is not) or required (a missing peer is a failure: CI).
+export TIPRING_PEERS ?= auto
+export CGO_ENABLED = 0
+
+help:
+	@echo 'make build        bin/tipring, static, for this machine'
+	@echo 'make demo         the whole appliance on this machine, no hardware needed'
+	@echo 'make test         all tests; installs the peers (efax, postfix, ...) by apt-get where it can'
+	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls'
+	@echo 'make race         unit tests under the race detector (needs gcc)'
+	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
+	@echo 'make bench        all benchmarks; bench-codec, bench-line: one subject'
+	@echo 'make lint         gofmt, go vet, staticcheck'
+	@echo 'make static       the binary for amd64, arm64 and arm, checked to be static'
+	@echo 'make image        the appliance image (buildroot)'
+
+build: $(BIN)
+
+$(BIN): FORCE
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/tipring
+
+demo: build
+	$(BIN) demo $(if $(DATA),--data $(DATA))
+
+# The unit tests first; then the tests against real peers, which are bound by line time and so run side by side.
+test: peers build
+	$(GO) test ./...
+	$(GO) test -tags peers -parallel 16 -timeout 9m ./cmd/tipring
+
+soak: peers build
+	$(GO) test -tags 'peers soak' -parallel 16 -timeout 85m ./cmd/tipring
+
+race:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+peers:
+	@./testdata/peers/install
+
+FUZZTIME ?= 30s
+fuzz:
+	@./testdata/fuzz-all $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-codec:
+	$(GO) test -run '^$$' -bench . -benchmem ./imaging/...
+
+bench-line: peers build
+	$(GO) test -tags peers -run 'TestLineTime' -v -timeout 30m ./cmd/tipring
+
+lint:
+	@f=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$f" ] || { echo "not gofmt-ed:"; echo "$$f"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags 'peers soak' ./cmd/tipring
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags 'peers soak' ./cmd/tipring
+
+static:
+	@for a in amd64 arm64 arm; do \
+	  GOOS=linux GOARCH=$$a GOARM=7 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/tipring-linux-$$a ./cmd/tipring || exit 1; \
+	  file dist/tipring-linux-$$a 2>/dev/null | grep -q 'statically linked' && echo "dist/tipring-linux-$$a: static" || { echo "dist/tipring-linux-$$a: not known to be static"; exit 1; }; \
+	done
+
+image:
+	@echo 'make image: the Buildroot tree is not here yet (see ARCHITECTURE.md, "What is not here yet")'; exit 1
+
+clean:
+	rm -rf bin dist
+	$(MAKE) -s -C testdata/softline clean
+
+FORCE:
+.PHONY: help build demo test soak race peers fuzz bench bench-codec bench-line lint static image clean FORCE

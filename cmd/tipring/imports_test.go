@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tipring/tipring"
+
+// mayImport is the house's import table (ARCHITECTURE.md, "Packages"): package to the packages of our own that it may
+// import. "x/..." is x and all below it. Lower rows never import higher ones.
+var mayImport = map[string][]string{
+	"imaging":           {},
+	"imaging/t4":        {"imaging"},
+	"imaging/tiff":      {"imaging", "imaging/t4"},
+	"imaging/pdf":       {"imaging/..."},
+	"imaging/raster":    {"imaging/..."},
+	"t30/hdlc":          {},
+	"t30":               {"t30/hdlc"},
+	"t30/t30test":       {"t30", "t30/hdlc"},
+	"modem/at":          {"t30"},
+	"modem/class1":      {"modem/at", "t30", "t30/hdlc"},
+	"modem/virtual":     {"t30", "t30/t30test"},
+	"modem":             {"modem/at", "modem/class1", "t30"},
+	"smtpstack":         {},
+	"smtpstack/resolve": {"smtpstack"},
+	"smtpstack/message": {"smtpstack"},
+	"smtpstack/receive": {"smtpstack/..."},
+	"smtpstack/send":    {"smtpstack/..."},
+	"appliance/store":   {},
+	"appliance/queue":   {"appliance/store", "t30"},
+	"appliance/routing": {"appliance/store"},
+	"appliance/call":    {"appliance/store", "t30", "modem", "imaging/..."},
+	"appliance/control": {},
+	"appliance/web":     {"appliance/control"},
+	"appliance/gateway": {"appliance/store", "appliance/queue", "appliance/routing", "appliance/call", "appliance/control", "t30", "imaging/...", "smtpstack/..."},
+	"appliance":         {"..."},
+	"cmd/tipring":       {"appliance/...", "modem/...", "imaging/...", "t30/...", "smtpstack/..."},
+}
+
+// thirdParty lists every module from outside and the packages that may use it.
+var thirdParty = map[string][]string{
+	"go.bug.st/serial":                {"modem"},
+	"golang.org/x/sys":                {"modem", "imaging/raster", "appliance/store", "cmd/tipring"},
+	"golang.org/x/image":              {"imaging/raster"},
+	"golang.org/x/net":                {"imaging/raster", "smtpstack/message"},
+	"golang.org/x/text":               {"imaging/raster", "smtpstack/message"},
+	"github.com/klippa-app/go-pdfium": {"imaging/raster"},
+	"github.com/tetratelabs/wazero":   {"imaging/raster"},
+	"github.com/emersion/go-smtp":     {"smtpstack/receive", "smtpstack/send", "appliance"},
+	"github.com/emersion/go-sasl":     {"smtpstack/receive", "smtpstack/send"},
+	"github.com/emersion/go-message":  {"smtpstack/message"},
+	"github.com/miekg/dns":            {"smtpstack/resolve"},
+	"go.etcd.io/bbolt":                {"appliance/store", "appliance/queue", "appliance/routing"},
+	"github.com/pelletier/go-toml/v2": {"appliance"},
+	"github.com/creack/pty":           {"cmd/tipring"},
+}
+
+type listedPackage struct {
+	ImportPath, Name                   string
+	Standard                           bool
+	Imports, TestImports, XTestImports []string
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listedPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listedPackage
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func allowed(list []string, pkg string) bool {
+	return slices.ContainsFunc(list, func(a string) bool {
+		base, tree := strings.CutSuffix(a, "...")
+		base = strings.TrimSuffix(base, "/")
+		return a == pkg || tree && (base == "" || pkg == base || strings.HasPrefix(pkg, base+"/"))
+	})
+}
+
+// TestImports_FollowTheTable walks the imports of every package.
+func TestImports_FollowTheTable(t *testing.T) {
+	pkgs := listPackages(t)
+	if len(pkgs) < 10 {
+		t.Fatalf("go list found only %d packages", len(pkgs))
+	}
+	for _, p := range pkgs {
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		list, known := mayImport[name]
+		if !known {
+			t.Errorf("package %s is not in the import table", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if own, ok := strings.CutPrefix(imp, module+"/"); ok {
+				if !allowed(list, own) {
+					t.Errorf("%s imports %s, which the table does not allow", name, own)
+				}
+				continue
+			}
+			if mod := thirdPartyModule(imp); mod != "" && !allowed(thirdParty[mod], name) {
+				t.Errorf("%s uses %s, which the list of third-party modules does not allow", name, mod)
+			} else if mod == "" && strings.Contains(strings.Split(imp, "/")[0], ".") {
+				t.Errorf("%s uses %s, which is not in the list of third-party modules", name, imp)
+			}
+		}
+	}
+}
+
+func thirdPartyModule(imp string) string {
+	for mod := range thirdParty {
+		if imp == mod || strings.HasPrefix(imp, mod+"/") {
+			return mod
+		}
+	}
+	return ""
+}
+
+// TestImports_TableKnowsRightFromWrong keeps the matcher itself honest.
+func TestImports_TableKnowsRightFromWrong(t *testing.T) {
+	for _, c := range []struct {
+		list []string
+		pkg  string
+		want bool
+	}{
+		{[]string{"imaging"}, "imaging/t4", false},
+		{[]string{"imaging/..."}, "imaging/t4", true},
+		{[]string{"imaging/..."}, "imaging", true},
+		{[]string{"..."}, "t30", true},
+		{nil, "t30", false},
+	} {
+		if got := allowed(c.list, c.pkg); got != c.want {
+			t.Errorf("allowed(%v, %s) = %v", c.list, c.pkg, got)
+		}
+	}
+}
