@@ -1,0 +1,193 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"strings"
+)
+
+// Validate checks what can be checked without touching anything; it returns every fault found, joined, each one
+// naming its key and the remedy.
+func (c Config) Validate() error {
+	v := &faults{}
+	v.need(c.Data != "", "data: name the folder for the database and the spool")
+	v.need(validHost(c.Hostname), "hostname: %q is no host name", c.Hostname)
+	for _, d := range c.FaxDomains {
+		v.need(validHost(d), "fax_domains: %q is no domain", d)
+	}
+	v.need(oneOf(c.LogLevel, "debug", "info", "warn", "error"), "log_level: %q: use debug, info, warn or error", c.LogLevel)
+	c.validateLines(v)
+	c.validateSMTP(v)
+	c.validateSend(v)
+	c.validateRules(v)
+	c.validateLimits(v)
+	return errors.Join(v.all...)
+}
+
+type faults struct{ all []error }
+
+func (v *faults) need(ok bool, format string, args ...any) {
+	if !ok {
+		v.all = append(v.all, fmt.Errorf(format, args...))
+	}
+}
+
+func (c Config) validateLines(v *faults) {
+	names, devices := map[string]bool{}, map[string]bool{}
+	for i, l := range c.Lines {
+		at := fmt.Sprintf("line %q", l.Name)
+		if l.Name == "" {
+			at = fmt.Sprintf("[[line]] number %d", i+1)
+			v.need(false, "%s: give it a name", at)
+		}
+		v.need(!names[l.Name], "%s: the name is used twice", at)
+		v.need(l.Device != "", "%s: device is missing (tipring modem list shows what is plugged in)", at)
+		v.need(l.Device == "" || !devices[l.Device], "%s: device %s belongs to another line already", at, l.Device)
+		names[l.Name], devices[l.Device] = true, true
+		v.need(l.Send || l.Receive, "%s: neither send nor receive: remove the line or switch one on", at)
+		v.need(l.Rings >= 1 && l.Rings <= 20, "%s: rings = %d: use 1 to 20", at, l.Rings)
+		v.need(validStation(l.StationID), "%s: station_id %q: up to 20 digits, + and spaces", at, l.StationID)
+		v.need(len(l.Header) <= 60, "%s: header is longer than 60 octets", at)
+		v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
+		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
+	}
+}
+
+func (c Config) validateSMTP(v *faults) {
+	s := c.SMTP
+	for _, a := range s.Listen {
+		v.need(validListen(a), "smtp.listen: %q is no host:port", a)
+	}
+	for _, n := range s.Networks {
+		_, err := netip.ParsePrefix(n)
+		v.need(err == nil, "smtp.networks: %q is no prefix like 192.0.2.0/24", n)
+	}
+	for _, a := range s.Senders {
+		v.need(a == "*" || validAddress(a) || validHost(strings.TrimPrefix(a, "@")),
+			"smtp.senders: %q is neither an address, a domain nor \"*\"", a)
+	}
+	if len(s.Listen) > 0 {
+		v.need(len(c.FaxDomains) > 0, "fax_domains: name the domain of number@domain, or set smtp.listen = []")
+		v.need(len(s.Networks) > 0, "smtp.networks: nobody could connect; list the mail server's networks")
+		v.need(len(s.Senders) > 0, "smtp.senders: nobody could send; list addresses or domains, or \"*\" for everyone in smtp.networks")
+	}
+	v.need(s.MaxSizeMB >= 1 && s.MaxSizeMB <= 150, "smtp.max_size_mb = %d: use 1 to 150", s.MaxSizeMB)
+	v.need(s.MaxRecipients >= 1 && s.MaxRecipients <= 1000, "smtp.max_recipients = %d: use 1 to 1000", s.MaxRecipients)
+	v.need((s.TLSCert == "") == (s.TLSKey == ""), "smtp.tls_cert and smtp.tls_key belong together")
+	v.need(!s.RequireTLS || s.TLSCert != "", "smtp.require_tls needs smtp.tls_cert and smtp.tls_key")
+}
+
+func (c Config) validateSend(v *faults) {
+	s := c.Send
+	v.need(oneOf(s.TLS, "opportunistic", "required", "none"), "send.tls: %q: use opportunistic, required or none", s.TLS)
+	v.need(validAddress(s.From), "send.from: %q: name the address our mail comes from", s.From)
+	v.need(s.Fallback == "" || validAddress(s.Fallback), "send.fallback: %q is no address", s.Fallback)
+	if host, port, err := net.SplitHostPort(s.SmartHost); err == nil {
+		v.need(host != "" && port != "", "send.smart_host: %q is no host:port", s.SmartHost)
+	} else {
+		_, ipErr := netip.ParseAddr(s.SmartHost)
+		v.need(s.SmartHost == "" || ipErr == nil || validHost(s.SmartHost), "send.smart_host: %q is no host name", s.SmartHost)
+	}
+	v.need((s.Username == "") == (s.PasswordFile == ""), "send.username and send.password_file belong together")
+	v.need(s.Username == "" || s.SmartHost != "", "send.username needs send.smart_host")
+	v.need(s.Username == "" || s.TLS == "required", "send.username needs send.tls = \"required\": a password never goes in clear")
+	for _, a := range c.Routes.Default {
+		v.need(validAddress(a), "routes.default: %q is no address", a)
+	}
+	receives := false
+	for _, l := range c.Lines {
+		receives = receives || l.Receive
+	}
+	v.need(!receives || len(c.Routes.Default) > 0, "routes.default: name the mailbox for received faxes that no route fits")
+	v.need(oneOf(c.Routes.Format, "pdf", "tiff"), "routes.format: %q: use pdf or tiff", c.Routes.Format)
+}
+
+func (c Config) validateRules(v *faults) {
+	sends := false
+	for _, l := range c.Lines {
+		sends = sends || l.Send
+	}
+	v.need(!sends || len(c.Dial.Allow) > 0, "dial.allow: no number could be dialed; list patterns, or \"*\" for all")
+	v.need(len(c.Dial.Country) == 2, "dial.country: %q is no two-letter country code", c.Dial.Country)
+	for _, p := range append(append([]string{}, c.Dial.Allow...), c.Dial.Deny...) {
+		v.need(p != "" && strings.Trim(p, "+0123456789*?") == "", "dial: pattern %q: use digits, +, ? and *", p)
+	}
+	v.need(strings.Trim(c.Dial.Prefix, "0123456789*#,WwPpTt") == "", "dial.prefix: %q: use digits, *, #, comma and W", c.Dial.Prefix)
+	for _, n := range []struct {
+		key string
+		n   int
+	}{{"busy_tries", c.Retry.BusyTries}, {"no_answer_tries", c.Retry.NoAnswerTries}, {"failed_tries", c.Retry.FailedTries}} {
+		v.need(n.n >= 0 && n.n <= 20, "retry.%s = %d: use 1 to 20, or 0 for the built-in practice", n.key, n.n)
+	}
+}
+
+func (c Config) validateLimits(v *faults) {
+	r := c.Render
+	v.need(r.MemoryMB >= 64 && r.MemoryMB <= 4096, "render.memory_mb = %d: use 64 to 4096", r.MemoryMB)
+	v.need(r.Timeout > 0, "render.timeout must be longer than 0")
+	v.need(r.MaxPages >= 1 && r.MaxPages <= 2000, "render.max_pages = %d: use 1 to 2000", r.MaxPages)
+	v.need(oneOf(r.Resolution, "standard", "fine", "superfine", "r16", "200", "300", "400", "600"), "render.resolution: %q is not known", r.Resolution)
+	if c.Web.Listen != "" {
+		v.need(validListen(c.Web.Listen), "web.listen: %q is no host:port", c.Web.Listen)
+		v.need(loopback(c.Web.Listen), "web.listen: %q: the page has no sign-in, so it must stay on 127.0.0.1 or [::1]", c.Web.Listen)
+	}
+}
+
+func oneOf[T comparable](x T, allowed ...T) bool {
+	for _, a := range allowed {
+		if x == a {
+			return true
+		}
+	}
+	return false
+}
+
+func validAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && a.Name == ""
+}
+
+// validHost accepts letter-digit-hyphen names (RFC 1123 2.1), one label or more.
+func validHost(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, r := range label {
+			if !(r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func validListen(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
+}
+
+func loopback(s string) bool {
+	host, _, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// validStation is the character set of CSI and TSI (T.30 5.3.6.2.4).
+func validStation(s string) bool { return len(s) <= 20 && strings.Trim(s, "+0123456789 ") == "" }
