@@ -1,5 +1,7 @@
 package imaging
 
+import "fmt"
+
 // Resolution is in pels per inch, across and down. Fax resolutions are nominal: 204x98 is T.4's 8 pel/mm x 3.85 line/mm.
 type Resolution struct{ X, Y int }
 
@@ -30,3 +32,17 @@ const (
 	MMR               // T.6
 	JBIG
 )
+
+func (c Coding) String() string {
+	switch c {
+	case MH:
+		return "mh"
+	case MR:
+		return "mr"
+	case MMR:
+		return "mmr"
+	case JBIG:
+		return "jbig"
+	}
+	return fmt.Sprintf("coding(%d)", int(c))
+}
