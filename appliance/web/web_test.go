@@ -1,0 +1,123 @@
+package web
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tipring/tipring/appliance/control"
+)
+
+// view is an appliance with one live call, one received fax and one failed job.
+type view struct {
+	control.View // what a page must not ask for is nil, and so is noticed
+	now          time.Time
+}
+
+func (v view) Status(context.Context) (control.Status, error) {
+	return control.Status{Hostname: "fax.example", Now: v.now, Started: v.now.Add(-time.Hour), Version: "test",
+		Lines: []control.Line{
+			{Name: "east", Number: "5550100", State: control.LineCalling, Call: &control.Call{
+				Direction: "out", Number: "5550199", Phase: "sending", Page: 2, Pages: 3, Confirmed: 1, Rows: 612, Modulation: "v17", RateBPS: 14400, ECM: true,
+				Transcript: []control.Event{{At: v.now, Layer: "frame", Dir: "<", Text: "MCF"}}}},
+			{Name: "west", State: control.LineOpening, Error: "the modem does not answer"},
+		},
+		Alarms: []control.Alarm{{Code: "line-lost/west", Text: "Line west has lost its modem.", Remedy: "Plug it in again.", Since: v.now}},
+	}, nil
+}
+
+func (v view) Jobs(context.Context, control.JobFilter) ([]control.Job, error) {
+	j, err := v.Job(context.Background(), 7)
+	return []control.Job{j}, err
+}
+
+func (v view) Job(_ context.Context, id uint64) (control.Job, error) {
+	if id != 7 {
+		return control.Job{}, control.ErrNotFound
+	}
+	return control.Job{ID: 7, Number: "5550123", From: "anna@contoso.com", State: control.JobFailed, Pages: 2, Text: "<b>busy</b> five times",
+		Attempts: []control.Attempt{{Start: v.now, Line: "east", Text: "busy"}}}, nil
+}
+
+func (v view) Faxes(context.Context, int) ([]control.Fax, error) {
+	f, err := v.Fax(context.Background(), 3)
+	return []control.Fax{f}, err
+}
+
+func (v view) Fax(_ context.Context, id uint64) (control.Fax, error) {
+	if id != 3 {
+		return control.Fax{}, control.ErrNotFound
+	}
+	return control.Fax{ID: 3, Line: "east", RemoteID: "+1 555 0142", Pages: 2, At: v.now.Add(-time.Minute), To: []string{"desk@contoso.com"}}, nil
+}
+
+func (v view) Mail(context.Context) ([]control.Mail, error) { return nil, nil }
+
+func (v view) OpenPage(_ context.Context, id uint64, n, width int) (io.ReadCloser, error) {
+	if id != 3 || n != 1 || width != 420 {
+		return nil, control.ErrNotFound
+	}
+	return io.NopCloser(strings.NewReader("png")), nil
+}
+
+func (v view) Transcript(context.Context, string) ([]control.Event, error) {
+	return []control.Event{{At: v.now, Layer: "at", Dir: ">", Text: "AT+FTH=3"}}, nil
+}
+
+func get(t *testing.T, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	if !strings.HasPrefix(target, "http") {
+		r.Host = "127.0.0.1:8080"
+	}
+	Handler(view{now: time.Unix(1e9, 0)}, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	return w
+}
+
+func TestPages_SayWhatGoesOn(t *testing.T) {
+	for _, c := range []struct {
+		path   string
+		status int
+		words  []string
+	}{
+		{"/", 200, []string{"Call to 5550199", "page 2 of 3, 612 lines, v17 14400 bit/s, error correction", "MCF", "the modem does not answer",
+			"Plug it in again.", "Fax 3 received", "1 min", "from &#43;1 555 0142", `src="/faxes/3/pages/1?width=420"`, "Not delivered yet",
+			"5550123", "&lt;b&gt;busy&lt;/b&gt; five times", `http-equiv="refresh"`}},
+		{"/faxes/3", 200, []string{"for desk@contoso.com", `src="/faxes/3/pages/2?width=864"`}},
+		{"/jobs/7", 200, []string{"Fax job 7 to 5550123", "east", "busy"}},
+		{"/lines/east", 200, []string{"AT&#43;FTH=3"}},
+		{"/faxes/3/pages/1?width=420", 200, []string{"png"}},
+		{"/status.json", 200, []string{`"hostname":"fax.example"`}},
+		{"/style.css", 200, []string{"font"}},
+		{"/faxes/4", 404, nil},
+		{"/jobs/x", 400, nil},
+		{"/lines/north", 404, nil},
+		{"/faxes/3/pages/9", 404, nil},
+		{"/nowhere", 404, nil},
+		{"http://evil.example/", 421, nil},
+		{"http://localhost:8080/", 200, nil},
+		{"http://[::1]:8080/", 200, nil},
+	} {
+		w := get(t, c.path)
+		if w.Code != c.status {
+			t.Errorf("%s: status %d, want %d: %s", c.path, w.Code, c.status, w.Body)
+		}
+		for _, words := range c.words {
+			if !strings.Contains(w.Body.String(), words) {
+				t.Errorf("%s does not say %q:\n%s", c.path, words, w.Body)
+			}
+		}
+	}
+}
+
+func TestPages_MayNotRunForeignScripts(t *testing.T) {
+	if csp := get(t, "/").Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("Content-Security-Policy %q", csp)
+	}
+}
