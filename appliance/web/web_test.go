@@ -87,7 +87,7 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 		words  []string
 	}{
 		{"/", 200, []string{"Call to 5550199", "page 2 of 3, 612 lines, v17 14400 bit/s, error correction", "MCF", "the modem does not answer",
-			"Plug it in again.", "Fax 3 received", "1 min", "from &#43;1 555 0142", `src="/faxes/3/pages/1?width=420"`, "Not delivered yet",
+			"Plug it in again.", "Fax 3 received", "60 s ago", "from &#43;1 555 0142", `src="/faxes/3/pages/1?width=420"`, "Not delivered yet",
 			"5550123", "&lt;b&gt;busy&lt;/b&gt; five times", `http-equiv="refresh"`}},
 		{"/faxes/3", 200, []string{"for desk@contoso.com", `src="/faxes/3/pages/2?width=864"`}},
 		{"/jobs/7", 200, []string{"Fax job 7 to 5550123", "east", "busy"}},
