@@ -1,0 +1,172 @@
+package appliance
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLoad_Example(t *testing.T) {
+	c, err := Load("tipring.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != 1 || !c.Lines[0].Send || !c.Lines[0].Receive || c.Lines[0].Rings != 1 || c.Lines[0].StationID != c.Lines[0].Number {
+		t.Errorf("line defaults: %+v", c.Lines)
+	}
+}
+
+// The example's commented-out keys are the defaults, and no key of Config is missing from it.
+func TestExample_DocumentsEveryKeyWithItsDefault(t *testing.T) {
+	text, err := os.ReadFile("tipring.example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(string(text), "$1")
+	for _, lack := range []string{`tls_cert = ""`, `station_id = "+1 425 555 0100"`} {
+		if !strings.Contains(plain, lack) {
+			t.Fatalf("%s is not in the example", lack)
+		}
+	}
+	open, err := Parse([]byte(plain))
+	if err != nil {
+		t.Fatalf("with every key uncommented: %v", err)
+	}
+	short, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.Data, short.LogLevel = Default().Data, Default().LogLevel
+	short.Retry.BusyIntervals, open.Retry.BusyIntervals = nil, nil
+	if !reflect.DeepEqual(open, short) {
+		t.Errorf("a commented-out key is not the default:\n%+v\n%+v", open, short)
+	}
+	for _, key := range keys(reflect.TypeFor[Config]()) {
+		if !regexp.MustCompile(`(?m)^#?(\[+)?` + key + `\b`).Match(text) {
+			t.Errorf("key %s is not in the example", key)
+		}
+	}
+}
+
+func keys(t reflect.Type) []string {
+	var all []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := f.Tag.Get("toml")
+		if name == "-" {
+			continue
+		}
+		all = append(all, name)
+		ft := f.Type
+		if ft.Kind() == reflect.Slice {
+			ft = ft.Elem()
+		}
+		if ft.Kind() == reflect.Struct {
+			all = append(all, keys(ft)...)
+		}
+	}
+	return all
+}
+
+const least = `
+hostname = "fax.example.com"
+fax_domains = ["fax.example.com"]
+[smtp]
+senders = ["*"]
+[send]
+from = "fax@example.com"
+[routes]
+default = ["a@example.com"]
+[dial]
+allow = ["*"]
+`
+
+func TestParse_Faults(t *testing.T) {
+	line := "[[line]]\nname = \"a\"\ndevice = \"/dev/x\"\nnumber = \"555\"\n"
+	tests := []struct{ name, text, want string }{
+		{"unknown key", least + "colour = 1\n", `line 12: unknown key "dial.colour"`},
+		{"unknown table", least + "[fax]\nx = 1\n", `line 12: unknown key "fax`},
+		{"two unknown keys", "a = 1\n" + least + "b = 1\n", `line 13: unknown key "dial.b"`},
+		{"unknown key of a line", least + line + "speed = 1\n", `line 16: unknown key "line.speed"`},
+		{"syntax", least + "x = \n", "line 12"},
+		{"wrong type", strings.Replace(least, "[smtp]", "[smtp]\nmax_size_mb = \"big\"", 1), "line 5"},
+		{"time span", least + "[render]\ntimeout = \"soon\"\n", `"soon" is no time span`},
+		{"negative time span", least + "[retention]\nsent = \"-1d\"\n", "is no number of days"},
+		{"no senders", strings.Replace(least, `senders = ["*"]`, "", 1), "smtp.senders is empty"[:12]},
+		{"sender", strings.Replace(least, `["*"]`, `["a b"]`, 1), `smtp.senders: "a b"`},
+		{"network", strings.Replace(least, "[smtp]", "[smtp]\nnetworks = [\"10.0.0.1\"]", 1), `smtp.networks: "10.0.0.1"`},
+		{"tls half", strings.Replace(least, "[smtp]", "[smtp]\ntls_cert = \"x\"", 1), "belong together"},
+		{"from", strings.Replace(least, "fax@example.com", "fax", 1), "send.from"},
+		{"password in clear", strings.Replace(least, "[send]", "[send]\nsmart_host = \"mx\"\nusername = \"u\"\npassword_file = \"p\"", 1), "never goes in clear"},
+		{"smart host", strings.Replace(least, "[send]", "[send]\nsmart_host = \"mx host\"", 1), "send.smart_host"},
+		{"two lines one name", least + line + line, "the name is used twice"},
+		{"no device", least + "[[line]]\nname = \"a\"\nnumber = \"5\"\n", "device is missing"},
+		{"station", least + line + "station_id = \"fax\"\n", "station_id"},
+		{"rings", least + line + "rings = 0\n", "rings = 0"},
+		{"idle line", least + line + "send = false\nreceive = false\n", "neither send nor receive"},
+		{"rate", least + line + "max_rate = 33600\n", "no fax rate"},
+		{"no default route", strings.Replace(least, `default = ["a@example.com"]`, "", 1) + line, "routes.default"},
+		{"nothing to dial", strings.Replace(least, `allow = ["*"]`, "", 1) + line, "dial.allow"},
+		{"pattern", strings.Replace(least, `["*"]`+"\n[send]", `["*"]`+"\n[send]", 1) + "deny = [\"x\"]\n", `pattern "x"`},
+		{"web open to all", least + "[web]\nlisten = \"0.0.0.0:80\"\n", "no sign-in"},
+		{"memory", least + "[render]\nmemory_mb = 1\n", "render.memory_mb"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse([]byte(tt.text))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+	if _, err := Parse([]byte(least + line)); err != nil {
+		t.Errorf("the table's base is not valid itself: %v", err)
+	}
+}
+
+func TestLoad_NamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.toml")
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("missing file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("nonsense = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("unknown key: %v", err)
+	}
+}
+
+func TestDuration_Text(t *testing.T) {
+	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "0s": 0} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(d), err)
+		}
+		out, err := d.MarshalText()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Duration
+		if err := again.UnmarshalText(out); err != nil || again != d {
+			t.Errorf("%s came back as %s: %v", text, out, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(least))
+	f.Add([]byte("[[line]]\nname = 1\n"))
+	f.Add([]byte("line = 1\n"))
+	f.Add([]byte("line = []\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := Parse(text)
+		if err == nil && c.Validate() != nil {
+			t.Error("Parse let an invalid configuration through")
+		}
+	})
+}

@@ -1,0 +1,239 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fake remembers what it was asked and answers from fixed values.
+type fake struct {
+	calls []string
+	err   error
+	sub   Submission
+}
+
+func (f *fake) note(format string, args ...any) error {
+	f.calls = append(f.calls, fmt.Sprintf(format, args...))
+	return f.err
+}
+
+var moment = time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
+
+func (f *fake) Status(context.Context) (Status, error) {
+	return Status{Version: "v1", Now: moment, Lines: []Line{{Name: "east", State: LineInCall, Call: &Call{Page: 2, Rows: 77}}}}, f.note("status")
+}
+func (f *fake) Jobs(_ context.Context, q JobFilter) ([]Job, error) {
+	return []Job{{ID: 1<<63 + 5, State: JobWaiting}}, f.note("jobs %v %d", q.Active, q.Limit)
+}
+func (f *fake) Job(_ context.Context, id uint64) (Job, error) {
+	return Job{ID: id}, f.note("job %d", id)
+}
+func (f *fake) Faxes(_ context.Context, limit int) ([]Fax, error) {
+	return nil, f.note("faxes %d", limit)
+}
+func (f *fake) Fax(_ context.Context, id uint64) (Fax, error) {
+	return Fax{ID: id}, f.note("fax %d", id)
+}
+func (f *fake) Mail(context.Context) ([]Mail, error) { return []Mail{{Held: true}}, f.note("mail") }
+func (f *fake) OpenFax(_ context.Context, id uint64, as FileType) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("%PDF " + string(as))), f.note("open %d %s", id, as)
+}
+func (f *fake) OpenPage(_ context.Context, id uint64, n, width int) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader([]byte{1, 2, 3})), f.note("page %d %d %d", id, n, width)
+}
+func (f *fake) Transcript(_ context.Context, line string) ([]Event, error) {
+	return []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}, f.note("transcript %s", line)
+}
+func (f *fake) Submit(_ context.Context, s Submission) (Job, error) {
+	f.sub = s
+	return Job{ID: 9, Number: s.To}, f.note("submit")
+}
+func (f *fake) CancelJob(_ context.Context, id uint64) error { return f.note("cancel %d", id) }
+func (f *fake) RetryJob(_ context.Context, id uint64) error  { return f.note("retry %d", id) }
+func (f *fake) DeleteFax(_ context.Context, id uint64, force bool) error {
+	return f.note("delete %d %v", id, force)
+}
+func (f *fake) RetryMail(context.Context) error { return f.note("retrymail") }
+func (f *fake) Routes(context.Context) ([]Route, error) {
+	return []Route{{ID: 1, To: []string{"a@b"}}}, f.note("routes")
+}
+func (f *fake) AddRoute(_ context.Context, r Route) (Route, error) {
+	r.ID = 4
+	return r, f.note("addroute %s", r.Dialed)
+}
+func (f *fake) RemoveRoute(_ context.Context, id uint64) error { return f.note("rmroute %d", id) }
+func (f *fake) TestRule(_ context.Context, n string) (RuleResult, error) {
+	return RuleResult{Number: n, Allowed: true}, f.note("rule %s", n)
+}
+func (f *fake) TestRoute(_ context.Context, d, c string) (RouteResult, error) {
+	return RouteResult{Reason: "default"}, f.note("route %s %s", d, c)
+}
+func (f *fake) ClearAlarm(_ context.Context, code string) error { return f.note("clear %s", code) }
+
+// start serves f in a fresh folder and returns a client.
+func start(t *testing.T, f *fake) (*Client, string) {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, f) }()
+	c, err := Dial(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, SocketName)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("socket left behind: %v", err)
+		}
+	})
+	return c, dir
+}
+
+func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f)
+	ctx := context.Background()
+	read := func(rc io.ReadCloser, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		defer rc.Close()
+		return io.ReadAll(rc)
+	}
+	steps := []struct {
+		call string
+		do   func() (any, error)
+		want any
+	}{
+		{"status", func() (any, error) { return c.Status(ctx) }, func() Status { s, _ := (&fake{}).Status(ctx); return s }()},
+		{"jobs true 7", func() (any, error) { return c.Jobs(ctx, JobFilter{Active: true, Limit: 7}) }, []Job{{ID: 1<<63 + 5, State: JobWaiting}}},
+		{"job 3", func() (any, error) { return c.Job(ctx, 3) }, Job{ID: 3}},
+		{"faxes 5", func() (any, error) { return c.Faxes(ctx, 5) }, []Fax(nil)},
+		{"fax 6", func() (any, error) { return c.Fax(ctx, 6) }, Fax{ID: 6}},
+		{"mail", func() (any, error) { return c.Mail(ctx) }, []Mail{{Held: true}}},
+		{"open 6 pdf", func() (any, error) { return read(c.OpenFax(ctx, 6, PDF)) }, []byte("%PDF pdf")},
+		{"page 6 2 300", func() (any, error) { return read(c.OpenPage(ctx, 6, 2, 300)) }, []byte{1, 2, 3}},
+		{"transcript my line", func() (any, error) { return c.Transcript(ctx, "my line") }, []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}},
+		{"submit", func() (any, error) {
+			return c.Submit(ctx, Submission{To: "+1 555", Files: []SubmissionFile{{Name: "a.pdf", Data: []byte{0, 255}}}})
+		}, Job{ID: 9, Number: "+1 555"}},
+		{"cancel 3", func() (any, error) { return nil, c.CancelJob(ctx, 3) }, nil},
+		{"retry 3", func() (any, error) { return nil, c.RetryJob(ctx, 3) }, nil},
+		{"delete 6 true", func() (any, error) { return nil, c.DeleteFax(ctx, 6, true) }, nil},
+		{"retrymail", func() (any, error) { return nil, c.RetryMail(ctx) }, nil},
+		{"routes", func() (any, error) { return c.Routes(ctx) }, []Route{{ID: 1, To: []string{"a@b"}}}},
+		{"addroute 555*", func() (any, error) { return c.AddRoute(ctx, Route{Dialed: "555*"}) }, Route{ID: 4, Dialed: "555*"}},
+		{"rmroute 4", func() (any, error) { return nil, c.RemoveRoute(ctx, 4) }, nil},
+		{"rule +1&2", func() (any, error) { return c.TestRule(ctx, "+1&2") }, RuleResult{Number: "+1&2", Allowed: true}},
+		{"route 1 2", func() (any, error) { return c.TestRoute(ctx, "1", "2") }, RouteResult{Reason: "default"}},
+		{"clear line-lost/a b", func() (any, error) { return nil, c.ClearAlarm(ctx, "line-lost/a b") }, nil},
+	}
+	for i, s := range steps {
+		got, err := s.do()
+		if err != nil {
+			t.Errorf("%s: %v", s.call, err)
+			continue
+		}
+		if !reflect.DeepEqual(got, s.want) {
+			t.Errorf("%s: got %#v, want %#v", s.call, got, s.want)
+		}
+		if len(f.calls) != i+1 || f.calls[i] != s.call {
+			t.Fatalf("appliance was asked %q, want %q last", f.calls, s.call)
+		}
+	}
+	if len(f.sub.Files) != 1 || !bytes.Equal(f.sub.Files[0].Data, []byte{0, 255}) {
+		t.Errorf("submission arrived as %+v", f.sub)
+	}
+}
+
+func TestClient_ErrorsKeepTheirKind(t *testing.T) {
+	for _, kind := range []error{ErrNotFound, ErrInvalid, ErrConflict, errors.New("disk on fire")} {
+		f := &fake{err: fmt.Errorf("job 3: %w", kind)}
+		c, _ := start(t, f)
+		_, err := c.Job(context.Background(), 3)
+		if err == nil || err.Error() != f.err.Error() {
+			t.Errorf("got %v, want %v", err, f.err)
+		}
+		for _, known := range []error{ErrNotFound, ErrInvalid, ErrConflict} {
+			if errors.Is(err, known) != (kind == known) {
+				t.Errorf("errors.Is(%v, %v) = %v", err, known, !(kind == known))
+			}
+		}
+	}
+}
+
+func TestHandler_BadRequestsAreInvalid(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f)
+	ctx := context.Background()
+	for _, path := range []string{"/jobs/x", "/jobs?limit=-1", "/faxes/1/pages/x", "/faxes/99999999999999999999"} {
+		u, q, _ := strings.Cut(path, "?")
+		query := map[string][]string{}
+		if k, v, ok := strings.Cut(q, "="); ok {
+			query[k] = []string{v}
+		}
+		if err := c.do(ctx, "GET", u, query); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := call[Job](ctx, c, "POST", "/jobs", nil, map[string]any{"nonsense": 1}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("unknown key: %v", err)
+	}
+	if len(f.calls) != 0 {
+		t.Errorf("the appliance was asked %q", f.calls)
+	}
+}
+
+func TestListen_ReplacesStaleSocketOnly(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, SocketName)
+	if _, err := Dial(dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("empty folder: %v", err)
+	}
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	dead.Close() // as kill -9 leaves it
+	if _, err := Dial(dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("stale socket: %v", err)
+	}
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatalf("stale socket was not replaced: %v", err)
+	}
+	defer l.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode().Perm())
+	}
+	if _, err := Listen(dir); err == nil {
+		t.Error("a living appliance's socket was taken over")
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".sock*")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
