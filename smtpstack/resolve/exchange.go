@@ -94,11 +94,11 @@ func exchange(ctx context.Context, network, server string, q *dns.Msg) (*dns.Msg
 		return nil, err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
 	if d, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(d)
 	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
 	if err := conn.WriteMsg(q); err != nil {
 		return nil, err
 	}
