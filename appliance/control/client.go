@@ -126,7 +126,7 @@ func (c *Client) open(ctx context.Context, path string, query url.Values) (io.Re
 	return resp.Body, nil
 }
 
-func item(folder string, id uint64) string { return "/" + folder + "/" + strconv.FormatUint(id, 10) }
+func item(folder string, id string) string { return "/" + folder + "/" + url.PathEscape(id) }
 
 // Status implements [View].
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -140,7 +140,7 @@ func (c *Client) Jobs(ctx context.Context, f JobFilter) ([]Job, error) {
 }
 
 // Job implements [View].
-func (c *Client) Job(ctx context.Context, id uint64) (Job, error) {
+func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 	return call[Job](ctx, c, http.MethodGet, item("jobs", id), nil, nil)
 }
 
@@ -150,7 +150,7 @@ func (c *Client) Faxes(ctx context.Context, limit int) ([]Fax, error) {
 }
 
 // Fax implements [View].
-func (c *Client) Fax(ctx context.Context, id uint64) (Fax, error) {
+func (c *Client) Fax(ctx context.Context, id string) (Fax, error) {
 	return call[Fax](ctx, c, http.MethodGet, item("faxes", id), nil, nil)
 }
 
@@ -160,12 +160,12 @@ func (c *Client) Mail(ctx context.Context) ([]Mail, error) {
 }
 
 // OpenFax implements [View].
-func (c *Client) OpenFax(ctx context.Context, id uint64, as FileType) (io.ReadCloser, error) {
+func (c *Client) OpenFax(ctx context.Context, id string, as FileType) (io.ReadCloser, error) {
 	return c.open(ctx, item("faxes", id)+"/file", url.Values{"as": {string(as)}})
 }
 
 // OpenPage implements [View].
-func (c *Client) OpenPage(ctx context.Context, id uint64, n, width int) (io.ReadCloser, error) {
+func (c *Client) OpenPage(ctx context.Context, id string, n, width int) (io.ReadCloser, error) {
 	return c.open(ctx, item("faxes", id)+"/pages/"+strconv.Itoa(n), url.Values{"width": {strconv.Itoa(width)}})
 }
 
@@ -180,17 +180,17 @@ func (c *Client) Submit(ctx context.Context, s Submission) (Job, error) {
 }
 
 // CancelJob implements [Control].
-func (c *Client) CancelJob(ctx context.Context, id uint64) error {
+func (c *Client) CancelJob(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodPost, item("jobs", id)+"/cancel", nil)
 }
 
 // RetryJob implements [Control].
-func (c *Client) RetryJob(ctx context.Context, id uint64) error {
+func (c *Client) RetryJob(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodPost, item("jobs", id)+"/retry", nil)
 }
 
 // DeleteFax implements [Control].
-func (c *Client) DeleteFax(ctx context.Context, id uint64, force bool) error {
+func (c *Client) DeleteFax(ctx context.Context, id string, force bool) error {
 	return c.do(ctx, http.MethodDelete, item("faxes", id), url.Values{"force": {strconv.FormatBool(force)}})
 }
 
@@ -210,7 +210,7 @@ func (c *Client) AddRoute(ctx context.Context, r Route) (Route, error) {
 }
 
 // RemoveRoute implements [Control].
-func (c *Client) RemoveRoute(ctx context.Context, id uint64) error {
+func (c *Client) RemoveRoute(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, item("routes", id), nil)
 }
 

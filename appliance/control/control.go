@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+// IDs are the queue's: letters and digits, sorted by the time they were made.
+
 var (
 	// ErrNotFound is returned when no job, fax, page, line or route has the name given.
 	ErrNotFound = errors.New("control: not found")
@@ -29,18 +31,18 @@ type View interface {
 	// Jobs lists faxes to send, newest first.
 	Jobs(ctx context.Context, f JobFilter) ([]Job, error)
 	// Job returns one, ErrNotFound if there is none.
-	Job(ctx context.Context, id uint64) (Job, error)
+	Job(ctx context.Context, id string) (Job, error)
 	// Faxes lists received faxes, newest first.
 	Faxes(ctx context.Context, limit int) ([]Fax, error)
 	// Fax returns one, ErrNotFound if there is none.
-	Fax(ctx context.Context, id uint64) (Fax, error)
+	Fax(ctx context.Context, id string) (Fax, error)
 	// Mail lists what waits in the outbox: notices and received faxes not yet delivered, oldest first.
 	Mail(ctx context.Context) ([]Mail, error)
 	// OpenFax returns a received fax as one file. The caller closes it.
-	OpenFax(ctx context.Context, id uint64, as FileType) (io.ReadCloser, error)
+	OpenFax(ctx context.Context, id string, as FileType) (io.ReadCloser, error)
 	// OpenPage returns page n (from 1) of a received fax as PNG, scaled down to at most width pixels across; 0 is
 	// full size. The caller closes it.
-	OpenPage(ctx context.Context, id uint64, n, width int) (io.ReadCloser, error)
+	OpenPage(ctx context.Context, id string, n, width int) (io.ReadCloser, error)
 	// Transcript returns the last events of a line's running or last call, oldest first.
 	Transcript(ctx context.Context, line string) ([]Event, error)
 }
@@ -50,11 +52,11 @@ type Control interface {
 	// Submit hands over one fax job. It returns once the job is on disk.
 	Submit(ctx context.Context, s Submission) (Job, error)
 	// CancelJob ends a job that waits; its sender gets the final notice. ErrConflict when it has ended or is on the line.
-	CancelJob(ctx context.Context, id uint64) error
+	CancelJob(ctx context.Context, id string) error
 	// RetryJob makes a waiting job due at once, as far as the redial rules allow.
-	RetryJob(ctx context.Context, id uint64) error
+	RetryJob(ctx context.Context, id string) error
 	// DeleteFax removes a received fax. An undelivered one only with force: ErrConflict.
-	DeleteFax(ctx context.Context, id uint64, force bool) error
+	DeleteFax(ctx context.Context, id string, force bool) error
 	// RetryMail makes held and waiting mail due at once: after the configuration was mended.
 	RetryMail(ctx context.Context) error
 	// Routes lists the routes of received faxes in the order they are tried.
@@ -62,7 +64,7 @@ type Control interface {
 	// AddRoute adds r and returns it with its ID.
 	AddRoute(ctx context.Context, r Route) (Route, error)
 	// RemoveRoute removes one, ErrNotFound if there is none.
-	RemoveRoute(ctx context.Context, id uint64) error
+	RemoveRoute(ctx context.Context, id string) error
 	// TestRule says what the dial rules make of a number; nothing is dialed.
 	TestRule(ctx context.Context, number string) (RuleResult, error)
 	// TestRoute says where a received fax would go.
@@ -122,8 +124,8 @@ type Call struct {
 	Direction  string    `json:"direction"` // "out", "in"
 	Number     string    `json:"number"`    // dialed, or the caller's; "" unknown
 	RemoteID   string    `json:"remote_id,omitempty"`
-	JobID      uint64    `json:"job_id,omitempty"`
-	FaxID      uint64    `json:"fax_id,omitempty"`
+	JobID      string    `json:"job_id,omitempty"`
+	FaxID      string    `json:"fax_id,omitempty"`
 	Phase      string    `json:"phase"`           // what happens now, in words
 	Page       int       `json:"page"`            // on the line, from 1; 0 before the first
 	Pages      int       `json:"pages,omitempty"` // of the job; 0 unknown
@@ -199,7 +201,7 @@ type JobFilter struct {
 
 // Job is one fax to one number.
 type Job struct {
-	ID        uint64    `json:"id"`
+	ID        string    `json:"id"`
 	Number    string    `json:"number"`
 	From      string    `json:"from"` // who gets the notice; "" nobody
 	Subject   string    `json:"subject"`
@@ -229,7 +231,7 @@ type Attempt struct {
 
 // Fax is one received fax.
 type Fax struct {
-	ID        uint64    `json:"id"`
+	ID        string    `json:"id"`
 	Line      string    `json:"line"`
 	Caller    string    `json:"caller"`    // calling number, "" unknown
 	RemoteID  string    `json:"remote_id"` // TSI
@@ -253,7 +255,7 @@ const (
 
 // Mail is one message of the outbox.
 type Mail struct {
-	ID      uint64    `json:"id"`
+	ID      string    `json:"id"`
 	Kind    string    `json:"kind"` // "notice", "fax"
 	To      []string  `json:"to"`
 	Subject string    `json:"subject"`
@@ -284,7 +286,7 @@ const MaxSubmission = 64 << 20
 
 // Route sends received faxes to mail addresses. Empty Dialed and Caller fit everything.
 type Route struct {
-	ID     uint64   `json:"id"`
+	ID     string   `json:"id"`
 	Dialed string   `json:"dialed"` // our number as dialed, "*" at the end fits any rest
 	Caller string   `json:"caller"` // the caller's number, likewise
 	To     []string `json:"to"`

@@ -33,45 +33,45 @@ func (f *fake) Status(context.Context) (Status, error) {
 	return Status{Version: "v1", Now: moment, Lines: []Line{{Name: "east", State: LineInCall, Call: &Call{Page: 2, Rows: 77}}}}, f.note("status")
 }
 func (f *fake) Jobs(_ context.Context, q JobFilter) ([]Job, error) {
-	return []Job{{ID: 1<<63 + 5, State: JobWaiting}}, f.note("jobs %v %d", q.Active, q.Limit)
+	return []Job{{ID: "0k3j", State: JobWaiting}}, f.note("jobs %v %d", q.Active, q.Limit)
 }
-func (f *fake) Job(_ context.Context, id uint64) (Job, error) {
-	return Job{ID: id}, f.note("job %d", id)
+func (f *fake) Job(_ context.Context, id string) (Job, error) {
+	return Job{ID: id}, f.note("job %s", id)
 }
 func (f *fake) Faxes(_ context.Context, limit int) ([]Fax, error) {
 	return nil, f.note("faxes %d", limit)
 }
-func (f *fake) Fax(_ context.Context, id uint64) (Fax, error) {
-	return Fax{ID: id}, f.note("fax %d", id)
+func (f *fake) Fax(_ context.Context, id string) (Fax, error) {
+	return Fax{ID: id}, f.note("fax %s", id)
 }
 func (f *fake) Mail(context.Context) ([]Mail, error) { return []Mail{{Held: true}}, f.note("mail") }
-func (f *fake) OpenFax(_ context.Context, id uint64, as FileType) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader("%PDF " + string(as))), f.note("open %d %s", id, as)
+func (f *fake) OpenFax(_ context.Context, id string, as FileType) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("%PDF " + string(as))), f.note("open %s %s", id, as)
 }
-func (f *fake) OpenPage(_ context.Context, id uint64, n, width int) (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader([]byte{1, 2, 3})), f.note("page %d %d %d", id, n, width)
+func (f *fake) OpenPage(_ context.Context, id string, n, width int) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader([]byte{1, 2, 3})), f.note("page %d %d %s", id, n, width)
 }
 func (f *fake) Transcript(_ context.Context, line string) ([]Event, error) {
 	return []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}, f.note("transcript %s", line)
 }
 func (f *fake) Submit(_ context.Context, s Submission) (Job, error) {
 	f.sub = s
-	return Job{ID: 9, Number: s.To}, f.note("submit")
+	return Job{ID: "9", Number: s.To}, f.note("submit")
 }
-func (f *fake) CancelJob(_ context.Context, id uint64) error { return f.note("cancel %d", id) }
-func (f *fake) RetryJob(_ context.Context, id uint64) error  { return f.note("retry %d", id) }
-func (f *fake) DeleteFax(_ context.Context, id uint64, force bool) error {
-	return f.note("delete %d %v", id, force)
+func (f *fake) CancelJob(_ context.Context, id string) error { return f.note("cancel %s", id) }
+func (f *fake) RetryJob(_ context.Context, id string) error  { return f.note("retry %s", id) }
+func (f *fake) DeleteFax(_ context.Context, id string, force bool) error {
+	return f.note("delete %s %v", id, force)
 }
 func (f *fake) RetryMail(context.Context) error { return f.note("retrymail") }
 func (f *fake) Routes(context.Context) ([]Route, error) {
-	return []Route{{ID: 1, To: []string{"a@b"}}}, f.note("routes")
+	return []Route{{ID: "1", To: []string{"a@b"}}}, f.note("routes")
 }
 func (f *fake) AddRoute(_ context.Context, r Route) (Route, error) {
-	r.ID = 4
+	r.ID = "4"
 	return r, f.note("addroute %s", r.Dialed)
 }
-func (f *fake) RemoveRoute(_ context.Context, id uint64) error { return f.note("rmroute %d", id) }
+func (f *fake) RemoveRoute(_ context.Context, id string) error { return f.note("rmroute %s", id) }
 func (f *fake) TestRule(_ context.Context, n string) (RuleResult, error) {
 	return RuleResult{Number: n, Allowed: true}, f.note("rule %s", n)
 }
@@ -125,24 +125,24 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		want any
 	}{
 		{"status", func() (any, error) { return c.Status(ctx) }, func() Status { s, _ := (&fake{}).Status(ctx); return s }()},
-		{"jobs true 7", func() (any, error) { return c.Jobs(ctx, JobFilter{Active: true, Limit: 7}) }, []Job{{ID: 1<<63 + 5, State: JobWaiting}}},
-		{"job 3", func() (any, error) { return c.Job(ctx, 3) }, Job{ID: 3}},
+		{"jobs true 7", func() (any, error) { return c.Jobs(ctx, JobFilter{Active: true, Limit: 7}) }, []Job{{ID: "0k3j", State: JobWaiting}}},
+		{"job 3", func() (any, error) { return c.Job(ctx, "3") }, Job{ID: "3"}},
 		{"faxes 5", func() (any, error) { return c.Faxes(ctx, 5) }, []Fax(nil)},
-		{"fax 6", func() (any, error) { return c.Fax(ctx, 6) }, Fax{ID: 6}},
+		{"fax 6", func() (any, error) { return c.Fax(ctx, "6") }, Fax{ID: "6"}},
 		{"mail", func() (any, error) { return c.Mail(ctx) }, []Mail{{Held: true}}},
-		{"open 6 pdf", func() (any, error) { return read(c.OpenFax(ctx, 6, PDF)) }, []byte("%PDF pdf")},
-		{"page 6 2 300", func() (any, error) { return read(c.OpenPage(ctx, 6, 2, 300)) }, []byte{1, 2, 3}},
+		{"open 6 pdf", func() (any, error) { return read(c.OpenFax(ctx, "6", PDF)) }, []byte("%PDF pdf")},
+		{"page 6 2 300", func() (any, error) { return read(c.OpenPage(ctx, "6", 2, 300)) }, []byte{1, 2, 3}},
 		{"transcript my line", func() (any, error) { return c.Transcript(ctx, "my line") }, []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}},
 		{"submit", func() (any, error) {
 			return c.Submit(ctx, Submission{To: "+1 555", Files: []SubmissionFile{{Name: "a.pdf", Data: []byte{0, 255}}}})
-		}, Job{ID: 9, Number: "+1 555"}},
-		{"cancel 3", func() (any, error) { return nil, c.CancelJob(ctx, 3) }, nil},
-		{"retry 3", func() (any, error) { return nil, c.RetryJob(ctx, 3) }, nil},
-		{"delete 6 true", func() (any, error) { return nil, c.DeleteFax(ctx, 6, true) }, nil},
+		}, Job{ID: "9", Number: "+1 555"}},
+		{"cancel 3", func() (any, error) { return nil, c.CancelJob(ctx, "3") }, nil},
+		{"retry 3", func() (any, error) { return nil, c.RetryJob(ctx, "3") }, nil},
+		{"delete 6 true", func() (any, error) { return nil, c.DeleteFax(ctx, "6", true) }, nil},
 		{"retrymail", func() (any, error) { return nil, c.RetryMail(ctx) }, nil},
-		{"routes", func() (any, error) { return c.Routes(ctx) }, []Route{{ID: 1, To: []string{"a@b"}}}},
-		{"addroute 555*", func() (any, error) { return c.AddRoute(ctx, Route{Dialed: "555*"}) }, Route{ID: 4, Dialed: "555*"}},
-		{"rmroute 4", func() (any, error) { return nil, c.RemoveRoute(ctx, 4) }, nil},
+		{"routes", func() (any, error) { return c.Routes(ctx) }, []Route{{ID: "1", To: []string{"a@b"}}}},
+		{"addroute 555*", func() (any, error) { return c.AddRoute(ctx, Route{Dialed: "555*"}) }, Route{ID: "4", Dialed: "555*"}},
+		{"rmroute 4", func() (any, error) { return nil, c.RemoveRoute(ctx, "4") }, nil},
 		{"rule +1&2", func() (any, error) { return c.TestRule(ctx, "+1&2") }, RuleResult{Number: "+1&2", Allowed: true}},
 		{"route 1 2", func() (any, error) { return c.TestRoute(ctx, "1", "2") }, RouteResult{Reason: "default"}},
 		{"clear line-lost/a b", func() (any, error) { return nil, c.ClearAlarm(ctx, "line-lost/a b") }, nil},
@@ -169,7 +169,7 @@ func TestClient_ErrorsKeepTheirKind(t *testing.T) {
 	for _, kind := range []error{ErrNotFound, ErrInvalid, ErrConflict, errors.New("disk on fire")} {
 		f := &fake{err: fmt.Errorf("job 3: %w", kind)}
 		c, _ := start(t, f)
-		_, err := c.Job(context.Background(), 3)
+		_, err := c.Job(context.Background(), "3")
 		if err == nil || err.Error() != f.err.Error() {
 			t.Errorf("got %v, want %v", err, f.err)
 		}
@@ -185,7 +185,7 @@ func TestHandler_BadRequestsAreInvalid(t *testing.T) {
 	f := &fake{}
 	c, _ := start(t, f)
 	ctx := context.Background()
-	for _, path := range []string{"/jobs/x", "/jobs?limit=-1", "/faxes/1/pages/x", "/faxes/99999999999999999999"} {
+	for _, path := range []string{"/jobs/X", "/jobs?limit=-1", "/faxes/1/pages/x", "/faxes/1+1"} {
 		u, q, _ := strings.Cut(path, "?")
 		query := map[string][]string{}
 		if k, v, ok := strings.Cut(q, "="); ok {

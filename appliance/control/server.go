@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -103,7 +104,7 @@ func viewRoutes(mux *http.ServeMux, a View) {
 		}
 		return a.Jobs(r.Context(), JobFilter{Active: r.FormValue("active") == "true", Limit: int(limit)})
 	}))
-	mux.Handle("GET /jobs/{id}", byID(func(r *http.Request, id uint64) (any, error) { return a.Job(r.Context(), id) }))
+	mux.Handle("GET /jobs/{id}", byID(func(r *http.Request, id string) (any, error) { return a.Job(r.Context(), id) }))
 	mux.Handle("GET /faxes", answer(func(r *http.Request) (any, error) {
 		limit, err := number(r, "limit")
 		if err != nil {
@@ -111,15 +112,15 @@ func viewRoutes(mux *http.ServeMux, a View) {
 		}
 		return a.Faxes(r.Context(), int(limit))
 	}))
-	mux.Handle("GET /faxes/{id}", byID(func(r *http.Request, id uint64) (any, error) { return a.Fax(r.Context(), id) }))
+	mux.Handle("GET /faxes/{id}", byID(func(r *http.Request, id string) (any, error) { return a.Fax(r.Context(), id) }))
 	mux.Handle("GET /mail", answer(func(r *http.Request) (any, error) { return a.Mail(r.Context()) }))
 	mux.Handle("GET /transcript", answer(func(r *http.Request) (any, error) {
 		return a.Transcript(r.Context(), r.FormValue("line"))
 	}))
-	mux.Handle("GET /faxes/{id}/file", stream("application/octet-stream", func(r *http.Request, id uint64) (io.ReadCloser, error) {
+	mux.Handle("GET /faxes/{id}/file", stream("application/octet-stream", func(r *http.Request, id string) (io.ReadCloser, error) {
 		return a.OpenFax(r.Context(), id, FileType(r.FormValue("as")))
 	}))
-	mux.Handle("GET /faxes/{id}/pages/{n}", stream("image/png", func(r *http.Request, id uint64) (io.ReadCloser, error) {
+	mux.Handle("GET /faxes/{id}/pages/{n}", stream("image/png", func(r *http.Request, id string) (io.ReadCloser, error) {
 		n, err := strconv.ParseUint(r.PathValue("n"), 10, 31)
 		if err != nil {
 			return nil, fmt.Errorf("%w: page %q", ErrInvalid, r.PathValue("n"))
@@ -134,15 +135,15 @@ func viewRoutes(mux *http.ServeMux, a View) {
 
 func controlRoutes(mux *http.ServeMux, a Control) {
 	mux.Handle("POST /jobs", body(func(r *http.Request, s Submission) (any, error) { return a.Submit(r.Context(), s) }))
-	mux.Handle("POST /jobs/{id}/cancel", byID(func(r *http.Request, id uint64) (any, error) { return nil, a.CancelJob(r.Context(), id) }))
-	mux.Handle("POST /jobs/{id}/retry", byID(func(r *http.Request, id uint64) (any, error) { return nil, a.RetryJob(r.Context(), id) }))
-	mux.Handle("DELETE /faxes/{id}", byID(func(r *http.Request, id uint64) (any, error) {
+	mux.Handle("POST /jobs/{id}/cancel", byID(func(r *http.Request, id string) (any, error) { return nil, a.CancelJob(r.Context(), id) }))
+	mux.Handle("POST /jobs/{id}/retry", byID(func(r *http.Request, id string) (any, error) { return nil, a.RetryJob(r.Context(), id) }))
+	mux.Handle("DELETE /faxes/{id}", byID(func(r *http.Request, id string) (any, error) {
 		return nil, a.DeleteFax(r.Context(), id, r.FormValue("force") == "true")
 	}))
 	mux.Handle("POST /mail/retry", answer(func(r *http.Request) (any, error) { return nil, a.RetryMail(r.Context()) }))
 	mux.Handle("GET /routes", answer(func(r *http.Request) (any, error) { return a.Routes(r.Context()) }))
 	mux.Handle("POST /routes", body(func(r *http.Request, route Route) (any, error) { return a.AddRoute(r.Context(), route) }))
-	mux.Handle("DELETE /routes/{id}", byID(func(r *http.Request, id uint64) (any, error) { return nil, a.RemoveRoute(r.Context(), id) }))
+	mux.Handle("DELETE /routes/{id}", byID(func(r *http.Request, id string) (any, error) { return nil, a.RemoveRoute(r.Context(), id) }))
 	mux.Handle("GET /rule", answer(func(r *http.Request) (any, error) { return a.TestRule(r.Context(), r.FormValue("number")) }))
 	mux.Handle("GET /route", answer(func(r *http.Request) (any, error) {
 		return a.TestRoute(r.Context(), r.FormValue("dialed"), r.FormValue("caller"))
@@ -162,7 +163,7 @@ func answer(f func(*http.Request) (any, error)) http.Handler {
 	})
 }
 
-func byID(f func(*http.Request, uint64) (any, error)) http.Handler {
+func byID(f func(*http.Request, string) (any, error)) http.Handler {
 	return answer(func(r *http.Request) (any, error) {
 		id, err := pathID(r)
 		if err != nil {
@@ -184,7 +185,7 @@ func body[T any](f func(*http.Request, T) (any, error)) http.Handler {
 	})
 }
 
-func stream(mediaType string, f func(*http.Request, uint64) (io.ReadCloser, error)) http.Handler {
+func stream(mediaType string, f func(*http.Request, string) (io.ReadCloser, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := pathID(r)
 		if err != nil {
@@ -204,10 +205,13 @@ func stream(mediaType string, f func(*http.Request, uint64) (io.ReadCloser, erro
 	})
 }
 
-func pathID(r *http.Request) (uint64, error) {
-	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %q is no number", ErrInvalid, r.PathValue("id"))
+// goodID keeps anything but an ID of ours from the appliance.
+var goodID = regexp.MustCompile(`^[0-9a-z]{1,32}$`)
+
+func pathID(r *http.Request) (string, error) {
+	id := r.PathValue("id")
+	if !goodID.MatchString(id) {
+		return "", fmt.Errorf("%w: %q is no ID", ErrInvalid, id)
 	}
 	return id, nil
 }

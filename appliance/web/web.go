@@ -118,20 +118,20 @@ func (s *server) overview(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) fax(w http.ResponseWriter, r *http.Request) {
 	m := model{Kind: "fax", PageWidth: pageWidth}
-	id, err := pathNumber(r, "id")
+	id, err := pathID(r)
 	if err == nil {
 		m.Fax, err = s.view.Fax(r.Context(), id)
-		m.Title = fmt.Sprintf("Received fax %d", id)
+		m.Title = fmt.Sprintf("Received fax %s", id)
 	}
 	s.show(w, m, err)
 }
 
 func (s *server) job(w http.ResponseWriter, r *http.Request) {
 	m := model{Kind: "job"}
-	id, err := pathNumber(r, "id")
+	id, err := pathID(r)
 	if err == nil {
 		m.Job, err = s.view.Job(r.Context(), id)
-		m.Title = fmt.Sprintf("Fax job %d", id)
+		m.Title = fmt.Sprintf("Fax job %s", id)
 		if !m.Job.State.Final() {
 			m.Refresh = 2
 		}
@@ -155,7 +155,7 @@ func (s *server) line(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
-	id, err := pathNumber(r, "id")
+	id, err := pathID(r)
 	n, err2 := pathNumber(r, "n")
 	width, _ := strconv.Atoi(r.FormValue("width")) // anything odd is full size
 	if err = errors.Join(err, err2); err != nil {
@@ -169,7 +169,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) file(w http.ResponseWriter, r *http.Request) {
-	id, err := pathNumber(r, "id")
+	id, err := pathID(r)
 	if err != nil {
 		s.fail(w, err)
 		return
@@ -178,7 +178,7 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("as") == string(control.TIFF) {
 		as, media = control.TIFF, "image/tiff"
 	}
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="fax-%d.%s"`, id, as))
+	w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="fax-%s.%s"`, id, as))
 	s.stream(w, media, func(ctx context.Context) (io.ReadCloser, error) { return s.view.OpenFax(ctx, id, as) }, r)
 }
 
@@ -230,6 +230,15 @@ func (s *server) fail(w http.ResponseWriter, err error) {
 		s.log.Error("status page", "err", err)
 		http.Error(w, "The appliance cannot show this now; its log says why.", http.StatusInternalServerError)
 	}
+}
+
+// pathID returns the ID in the path; one that cannot be ours is not found by the view.
+func pathID(r *http.Request) (string, error) {
+	id := r.PathValue("id")
+	if id == "" || len(id) > 32 || strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+		return "", fmt.Errorf("%w: %q is no ID", control.ErrInvalid, id)
+	}
+	return id, nil
 }
 
 func pathNumber(r *http.Request, key string) (uint64, error) {

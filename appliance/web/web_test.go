@@ -36,11 +36,11 @@ func (v view) Jobs(context.Context, control.JobFilter) ([]control.Job, error) {
 	return []control.Job{j}, err
 }
 
-func (v view) Job(_ context.Context, id uint64) (control.Job, error) {
-	if id != 7 {
+func (v view) Job(_ context.Context, id string) (control.Job, error) {
+	if id != "7" {
 		return control.Job{}, control.ErrNotFound
 	}
-	return control.Job{ID: 7, Number: "5550123", From: "anna@contoso.com", State: control.JobFailed, Pages: 2, Text: "<b>busy</b> five times",
+	return control.Job{ID: "7", Number: "5550123", From: "anna@contoso.com", State: control.JobFailed, Pages: 2, Text: "<b>busy</b> five times",
 		Attempts: []control.Attempt{{Start: v.now, Line: "east", Text: "busy"}}}, nil
 }
 
@@ -49,17 +49,17 @@ func (v view) Faxes(context.Context, int) ([]control.Fax, error) {
 	return []control.Fax{f}, err
 }
 
-func (v view) Fax(_ context.Context, id uint64) (control.Fax, error) {
-	if id != 3 {
+func (v view) Fax(_ context.Context, id string) (control.Fax, error) {
+	if id != "3" {
 		return control.Fax{}, control.ErrNotFound
 	}
-	return control.Fax{ID: 3, Line: "east", RemoteID: "+1 555 0142", Pages: 2, At: v.now.Add(-time.Minute), To: []string{"desk@contoso.com"}}, nil
+	return control.Fax{ID: "3", Line: "east", RemoteID: "+1 555 0142", Pages: 2, At: v.now.Add(-time.Minute), To: []string{"desk@contoso.com"}}, nil
 }
 
 func (v view) Mail(context.Context) ([]control.Mail, error) { return nil, nil }
 
-func (v view) OpenPage(_ context.Context, id uint64, n, width int) (io.ReadCloser, error) {
-	if id != 3 || n != 1 || width != 420 {
+func (v view) OpenPage(_ context.Context, id string, n, width int) (io.ReadCloser, error) {
+	if id != "3" || n != 1 || width != 420 {
 		return nil, control.ErrNotFound
 	}
 	return io.NopCloser(strings.NewReader("png")), nil
