@@ -1,0 +1,196 @@
+package at
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	maxCommand = 240 // octets in one command line
+	maxInfo    = 64  // information lines kept of one reply
+)
+
+// Reply is what the modem answered to one command.
+type Reply struct {
+	Line          // the final result
+	Info []string // the lines before it
+}
+
+// Command sends one command line ("AT+FRH=3", without the CR) and returns the modem's final result, which may be ERROR.
+// within bounds the wait, [ErrNoReply] when it ends; the context's error when ctx ends. Anything still unread from before
+// is dropped, apart from RING and caller ID lines, which NextLine delivers later.
+func (c *Channel) Command(ctx context.Context, cmd string, within time.Duration) (Reply, error) {
+	if err := c.Send(ctx, cmd); err != nil {
+		return Reply{}, err
+	}
+	r, err := c.Result(ctx, within)
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", cmd, err)
+	}
+	return r, nil
+}
+
+// Do is Command for commands that have to be answered OK; ERROR becomes [ErrCommand].
+func (c *Channel) Do(ctx context.Context, cmd string, within time.Duration) (Reply, error) {
+	r, err := c.Command(ctx, cmd, within)
+	if err == nil && r.Code != OK {
+		err = fmt.Errorf("%s: %w (%s)", cmd, ErrCommand, r.Text)
+	}
+	return r, err
+}
+
+// Send sends one command line without waiting for an answer.
+func (c *Channel) Send(ctx context.Context, cmd string) error {
+	if len(cmd) > maxCommand {
+		return ErrTooLong
+	}
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.event(">", cmd)
+	c.sent = cmd
+	if err := c.write(ctx, []byte(cmd+"\r")); err != nil {
+		return fmt.Errorf("%s: %w", cmd, err)
+	}
+	return nil
+}
+
+// Result waits for the next final result.
+func (c *Channel) Result(ctx context.Context, within time.Duration) (Reply, error) {
+	var r Reply
+	until := time.Now().Add(within)
+	for {
+		l, err := c.line(ctx, until)
+		if err != nil {
+			return r, err
+		}
+		switch {
+		case l.Code.Unsolicited():
+			c.keep(l)
+		case l.Code.Final():
+			r.Line = l
+			return r, nil
+		case len(r.Info) < maxInfo:
+			r.Info = append(r.Info, l.Text)
+		}
+	}
+}
+
+// NextLine returns the next line of any kind, unsolicited ones from before first. within <= 0: wait until ctx ends.
+func (c *Channel) NextLine(ctx context.Context, within time.Duration) (Line, error) {
+	if len(c.pending) > 0 {
+		l := c.pending[0]
+		c.pending = c.pending[1:]
+		return l, nil
+	}
+	var until time.Time
+	if within > 0 {
+		until = time.Now().Add(within)
+	}
+	return c.line(ctx, until)
+}
+
+// Unsolicited returns the RING and caller ID lines that are waiting for NextLine, newest last.
+func (c *Channel) Unsolicited() ([]Line, error) {
+	if err := c.drain(); err != nil {
+		return nil, err
+	}
+	return c.pending, nil
+}
+
+func (c *Channel) keep(l Line) {
+	if len(c.pending) >= maxPending {
+		c.pending = c.pending[1:]
+	}
+	c.pending = append(c.pending, l)
+}
+
+// drain takes what has already arrived: unsolicited lines are kept, late results dropped.
+func (c *Channel) drain() error {
+	for c.take() {
+		l, ok := c.scanLine()
+		if ok && l.Code.Unsolicited() {
+			c.keep(l)
+		}
+	}
+	return c.Err()
+}
+
+// line returns the next line that is not the echo of the last command.
+func (c *Channel) line(ctx context.Context, until time.Time) (Line, error) {
+	for {
+		if err := c.fill(ctx, until); err != nil {
+			return Line{}, err
+		}
+		if l, ok := c.scanLine(); ok {
+			return l, nil
+		}
+	}
+}
+
+// scanLine scans the current chunk for one line.
+func (c *Channel) scanLine() (Line, bool) {
+	n, text, ok := c.scan.scan(c.cur.b)
+	c.cur.b = c.cur.b[n:]
+	if !ok {
+		return Line{}, false
+	}
+	code, text := ParseLine(text)
+	if text == "" || c.sent != "" && strings.EqualFold(text, c.sent) {
+		return Line{}, false // garbage only, or an echo
+	}
+	c.event("<", text)
+	return Line{c.cur.at, code, text}, true
+}
+
+const (
+	abortWait  = 200 * time.Millisecond // for the OK to CAN
+	promptWait = 500 * time.Millisecond // for the OK to AT
+	lateWait   = 100 * time.Millisecond // for results that crossed
+)
+
+// Abort leaves a receive or a wait for a carrier: CAN, and if no OK comes in 200 ms, AT and 500 ms more. Late results
+// (a CONNECT that crossed, a second OK) are eaten. [ErrNoReply] if the modem stays dumb.
+func (c *Channel) Abort(ctx context.Context) error {
+	c.event(">", "CAN")
+	if err := c.write(ctx, []byte{can}); err != nil {
+		return err
+	}
+	switch err := c.awaitOK(ctx, abortWait); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, ErrNoReply):
+		return err
+	}
+	if err := c.Send(ctx, "AT"); err != nil {
+		return err
+	}
+	if err := c.awaitOK(ctx, promptWait); err != nil {
+		return fmt.Errorf("at: abort: %w", err)
+	}
+	// The OK may have been the late one to CAN: let the other come before the next command.
+	if err := c.awaitOK(ctx, lateWait); err != nil && !errors.Is(err, ErrNoReply) {
+		return err
+	}
+	return nil
+}
+
+// awaitOK waits for OK and passes over everything else.
+func (c *Channel) awaitOK(ctx context.Context, within time.Duration) error {
+	until := time.Now().Add(within)
+	for {
+		l, err := c.line(ctx, until)
+		if err != nil {
+			return err
+		}
+		if l.Code.Unsolicited() {
+			c.keep(l)
+		}
+		if l.Code == OK {
+			return nil
+		}
+	}
+}

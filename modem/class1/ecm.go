@@ -1,0 +1,60 @@
+package class1
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tipring/tipring/t30"
+	"github.com/tipring/tipring/t30/hdlc"
+)
+
+const (
+	// leadFlags is how long flags are sent before the first frame: T.4 A.3.1, 200 ms +100 ms.
+	leadFlags = 220 * time.Millisecond
+	// tailFlags is how long flags are sent after the last RCP: T.4 A.3.6, at most 50 ms. Modems cut the end short.
+	tailFlags = 40 * time.Millisecond
+	// maxBlockFrame is address, control, FCD, frame number and 256 octets (T.4 A.3.5).
+	maxBlockFrame = 4 + 256
+	rcp           = 0x86 // return to control for partial page, as the octet stands in a frame (T.4 A.3.6)
+	fcf           = 2    // index of the facsimile control field in a frame
+)
+
+// SendBlock implements [t30.Line]: the host does flags, zero insertion and FCS.
+func (l *line) SendBlock(ctx context.Context, m t30.Modulation, frames []t30.Frame) error {
+	var enc hdlc.Encoder
+	data := enc.Flags(l.lead(), flagsFor(leadFlags, m.Rate))
+	for i, f := range frames {
+		if len(f) < hdlc.MinFrame || len(f) > maxBlockFrame {
+			return fmt.Errorf("class1: send block: frame %d has %d octets", i, len(f))
+		}
+		data = enc.Frame(data, f)
+	}
+	data = enc.Flush(enc.Flags(data, flagsFor(tailFlags, m.Rate)))
+	return l.transmit(ctx, "send block", m, 0, nil, bytes.NewReader(data))
+}
+
+// flagsFor is how many flags fill d at rate bit/s.
+func flagsFor(d time.Duration, rate int) int {
+	return int(int64(rate)*int64(d)/int64(8*time.Second)) + 1
+}
+
+// ReceiveBlock implements [t30.Line]. The end of the carrier serves for missing RCPs, and a frame that lost only its
+// closing flag counts.
+func (l *line) ReceiveBlock(ctx context.Context, m t30.Modulation, wait time.Duration, f func(t30.Frame)) error {
+	done := false
+	dec := hdlc.NewDecoder(maxBlockFrame, func(frame []byte, err error) {
+		switch {
+		case err != nil:
+		case len(frame) == hdlc.MinFrame && frame[fcf] == rcp:
+			done = true
+			f(frame)
+		case !done:
+			f(frame)
+		}
+	})
+	err := l.receive(ctx, "receive block", m, wait, dec, func() bool { return done })
+	dec.Close()
+	return err
+}

@@ -1,0 +1,234 @@
+package class1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/t30"
+)
+
+// state is what the modem is doing between two methods of a line.
+type state int
+
+const (
+	commandState   state = iota // waits for a command
+	receivingFrame              // said CONNECT in +FRH=3: a frame's octets follow
+	sendingFrames               // said CONNECT in +FTH=3: wants a frame's octets
+	sendingData                 // said CONNECT in +FTM: wants page data
+	unknownState                // interrupted in a command or a receive
+)
+
+const (
+	hangupWait = 12 * time.Second // all of Hangup apart from an unsent rest of a page
+	ath0Wait   = 3 * time.Second
+	dtrLow     = 700 * time.Millisecond // S25 is at most some 100 ms
+	dtrSettle  = 300 * time.Millisecond
+	// modemBuffer is how much page data a modem may still hold when a send is given up, in octets.
+	modemBuffer = 4096
+)
+
+// errInterrupted is returned after a method that its context ended.
+var errInterrupted = errors.New("interrupted before, only Hangup is left")
+
+// line is one call, a [t30.Line].
+type line struct {
+	p    *Phone
+	ch   *at.Channel
+	gone context.Context // ends with Hangup
+	end  context.CancelFunc
+
+	run         sync.Mutex // held by the running method
+	state       state
+	interrupted bool // a method was cut short: only Hangup is left
+	rate        int  // of the carrier being sent, bit/s
+
+	hang    sync.Once
+	hangErr error
+}
+
+func newLine(p *Phone, s state) *line {
+	l := &line{p: p, ch: p.ch, state: s}
+	l.gone, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// Capabilities implements [t30.Line].
+func (l *line) Capabilities() t30.Capabilities { return l.p.caps }
+
+// method runs f as one of the line's methods: f's context also ends with Hangup, and an interrupted f leaves the
+// modem in an unknown state.
+func (l *line) method(ctx context.Context, name string, f func(context.Context) error) error {
+	l.run.Lock()
+	defer l.run.Unlock()
+	if l.gone.Err() != nil {
+		return fmt.Errorf("class1: %s: %w", name, ErrOnHook)
+	}
+	if l.interrupted {
+		return fmt.Errorf("class1: %s: %w", name, errInterrupted)
+	}
+	mctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.gone, cancel)()
+	err := f(mctx)
+	if mctx.Err() != nil && err != nil {
+		l.interrupted = true
+		if l.state != sendingData && l.state != sendingFrames {
+			l.state = unknownState
+		}
+		if err = ctx.Err(); err == nil {
+			err = ErrOnHook
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("class1: %s: %w", name, err)
+	}
+	return nil
+}
+
+// command sends an action command from the command state.
+func (l *line) command(ctx context.Context, cmd string, within time.Duration) (at.Reply, error) {
+	if err := l.toCommandState(ctx); err != nil {
+		return at.Reply{}, err
+	}
+	if err := sleep(ctx, l.p.cfg.Quirks.CommandGap); err != nil {
+		return at.Reply{}, err
+	}
+	return l.ch.Command(ctx, cmd, within)
+}
+
+// toCommandState leaves a signal that nobody wants any more.
+func (l *line) toCommandState(ctx context.Context) error {
+	switch l.state {
+	case receivingFrame:
+		if err := l.ch.Abort(ctx); err != nil {
+			return err
+		}
+	case sendingFrames, sendingData:
+		if err := l.ch.EndData(ctx); err != nil {
+			return err
+		}
+		if _, err := l.ch.Result(ctx, commandWait); err != nil {
+			return err
+		}
+	}
+	l.state = commandState
+	return nil
+}
+
+// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1) where it can, else by our clock.
+func (l *line) Silence(ctx context.Context, d time.Duration) error {
+	return l.method(ctx, "silence", func(ctx context.Context) error {
+		units := (d + 10*time.Millisecond - 1) / (10 * time.Millisecond)
+		if l.state != commandState || l.p.cfg.Quirks.HostSilence || units > 255 {
+			return sleep(ctx, d)
+		}
+		if units <= 0 {
+			return ctx.Err()
+		}
+		r, err := l.command(ctx, fmt.Sprintf("AT+FTS=%d", units), d+commandWait)
+		if err == nil && r.Code != at.OK {
+			err = fmt.Errorf("+FTS: %w (%s)", t30.ErrHungUp, r.Text)
+		}
+		return err
+	})
+}
+
+// Hangup implements [t30.Line].
+func (l *line) Hangup() error {
+	l.hang.Do(func() {
+		l.end()
+		l.run.Lock()
+		defer l.run.Unlock()
+		l.hangErr = l.hangup()
+		l.p.release()
+	})
+	return l.hangErr
+}
+
+func (l *line) hangup() error {
+	wait := hangupWait
+	if l.state == sendingData {
+		wait += airTime(modemBuffer, l.rate)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if err := l.quiesce(ctx); err == nil {
+		if err = l.p.onHook(ctx); err == nil {
+			return nil
+		}
+	}
+	if err := l.p.dropDTR(ctx); err != nil {
+		return fmt.Errorf("class1: hang up: %w", err)
+	}
+	return nil
+}
+
+// quiesce brings the modem back to taking commands.
+func (l *line) quiesce(ctx context.Context) error {
+	switch l.state {
+	case commandState:
+		return nil
+	case sendingFrames, sendingData:
+		l.ch.Purge()
+		// The purge may have cut a DLE pair in two: the zero completes it.
+		if err := l.ch.WriteData(ctx, []byte{0}); err != nil {
+			return err
+		}
+		if err := l.ch.EndData(ctx); err != nil {
+			return err
+		}
+		wait := commandWait
+		if l.state == sendingData {
+			wait += airTime(modemBuffer, l.rate)
+		}
+		if _, err := l.ch.Result(ctx, wait); err == nil || !errors.Is(err, at.ErrNoReply) {
+			return err
+		}
+	}
+	return l.ch.Abort(ctx)
+}
+
+// onHook hangs up by command.
+func (p *Phone) onHook(ctx context.Context) error {
+	_, err := p.ch.Do(ctx, "ATH0", ath0Wait)
+	return err
+}
+
+// dropDTR hangs up by circuit 108 (AT&D2) and looks whether the modem is there again.
+func (p *Phone) dropDTR(ctx context.Context) error {
+	p.dirty.Store(true)
+	p.ch.Purge()
+	if err := p.ch.SetDTR(false); err != nil {
+		return err
+	}
+	err := sleep(ctx, dtrLow)
+	if err2 := p.ch.SetDTR(true); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = sleep(ctx, dtrSettle)
+	}
+	if err == nil {
+		_, err = p.ch.Do(ctx, "AT", time.Second)
+	}
+	return err
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
