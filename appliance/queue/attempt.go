@@ -1,0 +1,265 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/t30"
+)
+
+// Outcome is what became of one call for a job.
+type Outcome struct {
+	Report t30.Report
+	Err    error  // of Terminal.Call: our modem, disk or context failed, or ErrRinging
+	Call   CallID // its record, "" none
+}
+
+// code is the report's, or what the error stands for.
+func (o Outcome) code() t30.Code {
+	switch {
+	case errors.Is(o.Err, t30.ErrRinging):
+		return t30.CodeGlare
+	case o.Report.Code != t30.CodeNone && (o.Err == nil || o.Report.Code != t30.CodeOK):
+		return o.Report.Code
+	case errors.Is(o.Err, context.Canceled), errors.Is(o.Err, context.DeadlineExceeded):
+		return t30.CodeCanceled
+	case o.Err != nil:
+		return t30.CodeModem
+	}
+	return t30.CodeProtocol // a report without a code: nothing can be built on it
+}
+
+// dialed tells whether the exchange may have seen the number.
+func (o Outcome) dialed() bool {
+	switch ClassOf(o.code()) {
+	case ClassNoDialTone, ClassGlare, ClassModemWait:
+		return false
+	case ClassFault, ClassCanceled:
+		return !o.Report.Start.IsZero()
+	}
+	return true
+}
+
+// fax tells whether a fax machine answered.
+func (o Outcome) fax() bool { return o.Report.FaxHeard || o.Report.Sent > 0 }
+
+// NextJob gives line the oldest job whose time has come, that the dial rule allows and to whose destination no other
+// line has a call. The dial is in the ledger and the attempt in the job, durably, when it returns. ok is false when
+// there is none. Errors: ErrClock: nothing is dialed while the clock is not set.
+func (q *Queue) NextJob(now time.Time, line string) (j Job, ok bool, err error) {
+	if !ClockSet(now) {
+		return Job{}, false, ErrClock
+	}
+	find := func(tx *store.Tx) (err error) {
+		j, ok, err = q.pick(tx, now)
+		return err
+	}
+	// Looked for in a read transaction first: an empty write would cost a sync.
+	if err := q.view("next job", find); err != nil || !ok {
+		return Job{}, false, err
+	}
+	err = q.update("next job", func(tx *store.Tx) error {
+		if err := find(tx); err != nil || !ok {
+			return err
+		}
+		if err := q.ledger.begin(tx, now, j.Number); err != nil {
+			return err
+		}
+		j.State, j.Line, j.Text, j.DataSent, j.Opened = Calling, line, "", 0, 0
+		j.Attempts = append(j.Attempts, Attempt{Start: now, Line: line, FirstPage: j.Next()})
+		return jobs.Put(tx, string(j.ID), j)
+	})
+	if err != nil || !ok {
+		return Job{}, false, err
+	}
+	return j, true, nil
+}
+
+func (q *Queue) pick(tx *store.Tx, now time.Time) (Job, bool, error) {
+	taken := map[string]bool{}
+	var due []Job
+	err := eachActive(tx, func(j Job) error {
+		switch {
+		case j.State == Calling:
+			taken[digitsOf(j.Number)] = true
+		case j.State == Waiting && !now.Before(j.NotBefore):
+			due = append(due, j)
+		}
+		return nil
+	})
+	if err != nil {
+		return Job{}, false, err
+	}
+	for _, j := range due {
+		if taken[digitsOf(j.Number)] {
+			continue
+		}
+		_, err := q.ledger.check(tx, now, j.Number)
+		if err == nil {
+			return j, true, nil
+		}
+		if !errors.Is(err, ErrRedial) && !errors.Is(err, ErrEmergency) {
+			return Job{}, false, err
+		}
+	}
+	return Job{}, false, nil
+}
+
+// NextJobAt returns the earliest time at which a job that waits now may be called; zero: none waits. It may be in the
+// past.
+func (q *Queue) NextJobAt(now time.Time) (time.Time, error) {
+	var at time.Time
+	err := q.view("next job", func(tx *store.Tx) error {
+		return eachActive(tx, func(j Job) error {
+			if j.State != Waiting {
+				return nil
+			}
+			due := j.NotBefore
+			if due.IsZero() {
+				due = j.Created
+			}
+			var r *RedialError
+			if _, err := q.ledger.check(tx, now, j.Number); errors.As(err, &r) && r.Until.After(due) {
+				due = r.Until
+			}
+			if at.IsZero() || due.Before(at) {
+				at = due
+			}
+			return nil
+		})
+	})
+	return at, err
+}
+
+// calling changes a job that a line has.
+func (q *Queue) calling(op string, id JobID, f func(tx *store.Tx, j *Job) error) (Job, error) {
+	return q.change(op, id, func(tx *store.Tx, j *Job) error {
+		if j.State != Calling || len(j.Attempts) == 0 {
+			return fmt.Errorf("%w: job %s is %s", ErrState, id, j.State)
+		}
+		return f(tx, j)
+	})
+}
+
+// PageStarted records that page n (from 1, of the whole document) is opened for the line, again after RTN or fall-back
+// too, before any of it is sent.
+func (q *Queue) PageStarted(id JobID, n int) error {
+	_, err := q.calling("page started", id, func(_ *store.Tx, j *Job) error {
+		if n < 1 || n > j.Pages {
+			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
+		}
+		j.Opened = max(j.Opened, n)
+		j.DataSent = min(j.DataSent, n-1)
+		return nil
+	})
+	return err
+}
+
+// PageDataSent records that the last of page n's data is about to be handed to the line: from here until ConfirmPage
+// it cannot be known, after a crash, whether the far end has the page.
+func (q *Queue) PageDataSent(id JobID, n int) error {
+	_, err := q.calling("page data sent", id, func(_ *store.Tx, j *Job) error {
+		if n < 1 || n > j.Pages {
+			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
+		}
+		j.DataSent = max(j.DataSent, n)
+		return nil
+	})
+	return err
+}
+
+// ConfirmPage records that the far end confirmed page n; pages are confirmed in order. A confirmed page is never sent
+// again.
+func (q *Queue) ConfirmPage(id JobID, n int, r t30.PageResult) error {
+	_, err := q.calling("confirm page", id, func(_ *store.Tx, j *Job) error {
+		if n != j.Next() || n > j.Pages {
+			return fmt.Errorf("%w: page %d confirmed, page %d of %d expected", ErrState, n, j.Next(), j.Pages)
+		}
+		a := j.LastAttempt()
+		a.Pages++
+		j.Done = append(j.Done, PageDone{At: time.Now(), Attempt: len(j.Attempts) - 1, Poor: r.Poor, Retries: r.Retries,
+			Octets: r.Octets, Seconds: r.Seconds})
+		return nil
+	})
+	return err
+}
+
+// EndAttempt records how the call ended and takes the job to what follows: its final state with the final notice, or
+// waiting for the next attempt. It returns the job as it then is.
+func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
+	return q.calling("end attempt", id, func(tx *store.Tx, j *Job) error {
+		now, code := time.Now(), o.code()
+		if err := q.ledger.end(tx, j.Number, code, o.dialed(), o.fax()); err != nil {
+			return err
+		}
+		fillAttempt(j.LastAttempt(), now, code, o)
+		if code == t30.CodeNoDialTone {
+			a := Alarm{Subject: "No dial tone on line " + j.Line, Line: j.Line,
+				Text: "The modem hears no dial tone. Check the telephone cable and whether the line works with a telephone."}
+			if err := q.addAlarm(tx, "no dial tone "+j.Line, a); err != nil {
+				return err
+			}
+		}
+		doubt := o.Report.Unknown && j.Next() == j.Pages
+		if !o.Report.Unknown {
+			j.DataSent = len(j.Done) // the engine saw the call to its end: nothing is in doubt
+		}
+		return q.settle(tx, j, now, code, doubt)
+	})
+}
+
+func fillAttempt(a *Attempt, now time.Time, code t30.Code, o Outcome) {
+	r := o.Report
+	a.End, a.Code, a.Text, a.ECM, a.RemoteID, a.Call = now, code, r.Text, r.ECM, r.Remote.ID, o.Call
+	a.Seconds = now.Sub(a.Start).Seconds()
+	if r.Modulation.Rate > 0 {
+		a.Modulation, a.Rate = r.Modulation.Scheme.String(), r.Modulation.Rate
+	}
+	if !r.Start.IsZero() && r.End.After(r.Start) {
+		a.Seconds = r.End.Sub(r.Start).Seconds()
+	}
+	if o.Err != nil {
+		a.Fault = o.Err.Error()
+	}
+}
+
+// settle decides what follows an attempt that has ended. doubt: the last page went out and nobody knows if it arrived.
+func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt bool) error {
+	a := j.LastAttempt()
+	if j.inDoubt() {
+		a.Doubt = j.Next()
+	}
+	canceled, reason := j.Cancel, j.Text
+	j.Line, j.Cancel, j.Code = "", false, code
+	switch {
+	case j.Pages > 0 && len(j.Done) == j.Pages:
+		return q.finish(tx, j, Sent, t30.CodeOK, "")
+	case doubt:
+		j.DataSent = j.Pages
+		a.Doubt = j.Pages
+		return q.finish(tx, j, Unknown, code, "The last page was sent, but whether it was received is not known: its confirmation was lost.")
+	case canceled:
+		return q.finish(tx, j, Canceled, t30.CodeCanceled, reason)
+	}
+	class := ClassOf(code)
+	if a.Pages > 0 {
+		j.Tries = nil // progress: the counts begin again
+	}
+	if j.Tries == nil {
+		j.Tries = Tries{}
+	}
+	j.Tries[class]++
+	if code == t30.CodeOK {
+		code = t30.CodeProtocol // "ok" with pages missing: the report contradicts itself
+		j.Code = code
+	}
+	d := q.o.Policy.Decide(code, j.Tries[class], j.Hint)
+	if d.Final || (q.o.Policy.MaxCalls > 0 && len(j.Attempts) >= q.o.Policy.MaxCalls) {
+		return q.finish(tx, j, Failed, code, Explain(code))
+	}
+	j.State, j.Text, j.NotBefore, j.Hint = Waiting, Explain(code), now.Add(d.After), d.Hint
+	return nil
+}

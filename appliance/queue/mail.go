@@ -1,0 +1,105 @@
+package queue
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/tipring/tipring/appliance/store"
+)
+
+// MailState is how far an accepted mail is.
+type MailState string
+
+const (
+	MailAccepted MailState = "accepted" // on disk, 250 given, jobs not made yet
+	MailExpanded MailState = "expanded" // its jobs are made
+)
+
+// Envelope is what the SMTP dialogue told of a mail.
+type Envelope struct {
+	From      string          `json:"from"` // MAIL FROM, "" for the null sender
+	To        []string        `json:"to"`   // RCPT TO, as given
+	Client    string          `json:"client,omitempty"`
+	Helo      string          `json:"helo,omitempty"`
+	MessageID string          `json:"message_id,omitempty"`
+	Size      int64           `json:"size"`           // octets
+	Meta      json.RawMessage `json:"meta,omitempty"` // the gateway's own
+}
+
+// Mail is one accepted mail.
+type Mail struct {
+	ID MailID `json:"id"`
+	Envelope
+	Received time.Time `json:"received"`
+	State    MailState `json:"state"`
+	File     string    `json:"file"`           // spool file with the message as it came
+	Jobs     []JobID   `json:"jobs,omitempty"` // once expanded
+	Note     string    `json:"note,omitempty"` // why it made no jobs
+}
+
+// AcceptMail records a mail whose spool file is committed. When it returns nil the mail is the appliance's: 250 may be
+// given.
+func (q *Queue) AcceptMail(env Envelope, file string) (MailID, error) {
+	var id MailID
+	err := q.update("accept mail", func(tx *store.Tx) error {
+		now := time.Now()
+		s, err := tx.NewID(now)
+		if err != nil {
+			return err
+		}
+		id = MailID(s)
+		return mails.Put(tx, s, Mail{ID: id, Envelope: env, Received: now, State: MailAccepted, File: file})
+	})
+	return id, err
+}
+
+// PendingMails returns the mails that are accepted but not expanded, oldest first.
+func (q *Queue) PendingMails() ([]Mail, error) {
+	var list []Mail
+	err := q.view("pending mails", func(tx *store.Tx) error {
+		return mails.Each(tx, func(_ string, m Mail) error {
+			if m.State == MailAccepted {
+				list = append(list, m)
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
+// Mail returns one accepted mail. Errors: ErrNotFound.
+func (q *Queue) Mail(id MailID) (Mail, error) {
+	var m Mail
+	err := q.view("mail", func(tx *store.Tx) (err error) {
+		m, err = mails.Get(tx, string(id))
+		return err
+	})
+	return m, err
+}
+
+// ExpandMail makes the mail's jobs in one transaction. A mail that is expanded already stays as it is, and the ids of
+// the jobs made then are returned: it may be called again after a crash. With no jobs, note says why.
+func (q *Queue) ExpandMail(id MailID, list []NewJob, note string) ([]JobID, error) {
+	var ids []JobID
+	err := q.update("expand mail", func(tx *store.Tx) error {
+		m, err := mails.Get(tx, string(id))
+		if err != nil {
+			return err
+		}
+		if m.State == MailExpanded {
+			ids = m.Jobs
+			return nil
+		}
+		for _, n := range list {
+			n.Mail = id
+			j, err := q.addJob(tx, n)
+			if err != nil {
+				return err
+			}
+			m.Jobs = append(m.Jobs, j.ID)
+		}
+		m.State, m.Note, ids = MailExpanded, note, m.Jobs
+		return mails.Put(tx, string(id), m)
+	})
+	return ids, err
+}

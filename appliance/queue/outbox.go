@@ -1,0 +1,361 @@
+package queue
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/t30"
+)
+
+// OutKind says what an outbox item is and what its payload holds.
+type OutKind string
+
+const (
+	KindNotice OutKind = "notice" // a job's final notice: payload Notice
+	KindFax    OutKind = "fax"    // a received fax: Out.Fax tells which; payload Delivery
+	KindAlarm  OutKind = "alarm"  // to the operator: payload Alarm
+)
+
+// OutState is where an outbox item is.
+type OutState string
+
+const (
+	OutPending OutState = "pending" // to be sent at NotBefore
+	OutHeld    OutState = "held"    // waits for somebody to put the configuration right; LastReply says why
+	OutDone    OutState = "done"    // accepted by the next mail server; final
+	OutDropped OutState = "dropped" // given up by hand; final
+)
+
+// NewOut is what an outbox item is made of.
+type NewOut struct {
+	Kind OutKind
+	To   []string
+	Job  JobID
+	Fax  FaxID
+	// Key keeps alarms from piling up: while an item with the same key is not done, no second one is made.
+	Key     string
+	Payload any // becomes JSON
+}
+
+// Out is one mail to be sent. Its Message-ID never changes, so that a mail sent twice across a crash can be told.
+type Out struct {
+	ID        OutID           `json:"id"`
+	Kind      OutKind         `json:"kind"`
+	To        []string        `json:"to"`             // still to be served
+	Done      []string        `json:"done,omitempty"` // served
+	Job       JobID           `json:"job,omitempty"`
+	Fax       FaxID           `json:"fax,omitempty"`
+	Key       string          `json:"key,omitempty"`
+	Payload   json.RawMessage `json:"payload"`
+	MessageID string          `json:"message_id"` // with angle brackets
+	Created   time.Time       `json:"created"`
+	State     OutState        `json:"state"`
+	Attempts  int             `json:"attempts"` // begun
+	NotBefore time.Time       `json:"not_before,omitzero"`
+	LastReply string          `json:"last_reply,omitempty"` // what the mail server or the error said
+	Ended     time.Time       `json:"ended,omitzero"`
+}
+
+// Notice is the payload of a final notice.
+type Notice struct {
+	Job       JobID     `json:"job"`
+	State     State     `json:"state"` // Sent, Failed, Unknown or Canceled
+	Code      t30.Code  `json:"code"`
+	Text      string    `json:"text"` // a sentence for people; "" when sent
+	Number    string    `json:"number"`
+	Name      string    `json:"name,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	MessageID string    `json:"message_id,omitempty"` // of the mail it answers
+	Pages     int       `json:"pages"`
+	Confirmed int       `json:"confirmed"`
+	Poor      int       `json:"poor,omitempty"`  // of these, confirmed with poor quality
+	Doubt     int       `json:"doubt,omitempty"` // a page that may have arrived; 0: none
+	Calls     int       `json:"calls"`
+	RemoteID  string    `json:"remote_id,omitempty"`
+	Created   time.Time `json:"created"`
+	Ended     time.Time `json:"ended"`
+}
+
+// Delivery is the payload of a received fax's delivery; the fax itself is read by Out.Fax.
+type Delivery struct {
+	State FaxState `json:"state"`
+	Pages int      `json:"pages"`
+}
+
+// Alarm is the payload of an alarm.
+type Alarm struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"` // with the remedy
+	Line    string `json:"line,omitempty"`
+}
+
+func noticeOf(j Job) Notice {
+	n := Notice{Job: j.ID, State: j.State, Code: j.Code, Text: j.Text, Number: j.Number, Name: j.Name, Subject: j.Subject,
+		MessageID: j.MessageID, Pages: j.Pages, Confirmed: len(j.Done), Poor: j.PoorPages(), Calls: len(j.Attempts),
+		Created: j.Created, Ended: j.Ended}
+	if a := j.LastAttempt(); a != nil {
+		n.RemoteID = a.RemoteID
+	}
+	if j.State != Sent && j.inDoubt() {
+		n.Doubt = j.Next()
+	}
+	return n
+}
+
+// AddAlarm makes an alarm to Options.AlarmTo, unless one with the key (not "") is still on its way.
+func (q *Queue) AddAlarm(key string, a Alarm) error {
+	return q.update("add alarm", func(tx *store.Tx) error { return q.addAlarm(tx, key, a) })
+}
+
+func (q *Queue) addAlarm(tx *store.Tx, key string, a Alarm) error {
+	_, err := q.addOut(tx, NewOut{Kind: KindAlarm, To: q.o.AlarmTo, Key: key, Payload: a})
+	return err
+}
+
+// AddOut makes an outbox item of the caller's own, pending at once. With a Key that is still on its way it returns
+// that item's id.
+func (q *Queue) AddOut(n NewOut) (OutID, error) {
+	var id OutID
+	err := q.update("add to outbox", func(tx *store.Tx) (err error) {
+		id, err = q.addOut(tx, n)
+		return err
+	})
+	return id, err
+}
+
+func (q *Queue) addOut(tx *store.Tx, n NewOut) (OutID, error) {
+	if n.Key != "" {
+		if id, err := findKey(tx, n.Key); err != nil || id != "" {
+			return id, err
+		}
+	}
+	payload, err := json.Marshal(n.Payload)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	id, err := tx.NewID(now)
+	if err != nil {
+		return "", err
+	}
+	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Fax: n.Fax, Key: n.Key, Payload: payload,
+		MessageID: "<" + id + "." + string(n.Kind) + "@" + q.o.Domain + ">", Created: now, State: OutPending}
+	if len(n.To) == 0 {
+		o.State, o.LastReply = OutHeld, "no recipient is configured"
+	}
+	return o.ID, putOut(tx, o)
+}
+
+func findKey(tx *store.Tx, key string) (OutID, error) {
+	var found OutID
+	err := eachUnsent(tx, func(o Out) error {
+		if o.Key == key {
+			found = o.ID
+			return store.ErrStop
+		}
+		return nil
+	})
+	return found, err
+}
+
+// putOut keeps the index of unsent items in step with the item's state.
+func putOut(tx *store.Tx, o Out) error {
+	if err := outs.Put(tx, string(o.ID), o); err != nil {
+		return err
+	}
+	if o.State.final() {
+		return unsent.Delete(tx, string(o.ID))
+	}
+	return unsent.Put(tx, string(o.ID), struct{}{})
+}
+
+func (s OutState) final() bool { return s == OutDone || s == OutDropped }
+
+func eachUnsent(tx *store.Tx, f func(Out) error) error {
+	return unsent.Each(tx, func(id string, _ struct{}) error {
+		o, err := outs.Get(tx, id)
+		if err != nil {
+			return err
+		}
+		return f(o)
+	})
+}
+
+// NextOut takes the oldest item whose time has come and that no other worker has, and counts the attempt. ok is false
+// when there is none. The item must be settled by OutDone, RetryOut, HoldOut or UpdateOut; after a crash it is pending
+// again.
+func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	find := func(tx *store.Tx) error {
+		ok = false
+		return eachUnsent(tx, func(c Out) error {
+			if c.State == OutPending && !q.sending[c.ID] && !now.Before(c.NotBefore) {
+				o, ok = c, true
+				return store.ErrStop
+			}
+			return nil
+		})
+	}
+	// Looked for in a read transaction first: an empty write would cost a sync.
+	if err := q.view("next out", find); err != nil || !ok {
+		return Out{}, false, err
+	}
+	err = q.st.Update(func(tx *store.Tx) error {
+		if err := find(tx); err != nil || !ok {
+			return err
+		}
+		o.Attempts++
+		return putOut(tx, o)
+	})
+	if err != nil || !ok {
+		return Out{}, false, wrap("next out", err)
+	}
+	q.sending[o.ID] = true
+	return o, true, nil
+}
+
+// UpdateOut settles an item with changes of the caller's: To (a fallback mailbox, a chunk served), State, NotBefore,
+// LastReply. An item that is done or dropped is never changed again: ErrState. When a fax's delivery becomes done,
+// the fax is marked delivered in the same transaction. When it fails for another reason (a full disk) the item stays
+// taken: call it again, so that what was sent is not sent twice.
+func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error {
+	err := q.update("update outbox", func(tx *store.Tx) error {
+		o, err := outs.Get(tx, string(id))
+		if err != nil {
+			return err
+		}
+		if o.State.final() {
+			return fmt.Errorf("%w: outbox item %s is %s", ErrState, id, o.State)
+		}
+		if err := f(&o); err != nil {
+			return err
+		}
+		if o.State.final() {
+			o.Ended = time.Now()
+		}
+		if o.State == OutDone && o.Kind == KindFax {
+			if err := markDelivered(tx, o); err != nil {
+				return err
+			}
+		}
+		return putOut(tx, o)
+	})
+	if err == nil || errors.Is(err, ErrState) || errors.Is(err, ErrNotFound) {
+		q.mu.Lock()
+		delete(q.sending, id)
+		q.mu.Unlock()
+		q.notify()
+	}
+	return err
+}
+
+// OutDone settles an item as accepted for all its recipients; reply is the server's text.
+func (q *Queue) OutDone(id OutID, reply string) error {
+	return q.UpdateOut(id, func(o *Out) error {
+		o.State, o.LastReply = OutDone, reply
+		o.Done, o.To = append(o.Done, o.To...), nil
+		return nil
+	})
+}
+
+// RetryOut settles an item as to be tried again at a time.
+func (q *Queue) RetryOut(id OutID, at time.Time, reply string) error {
+	return q.UpdateOut(id, func(o *Out) error {
+		o.State, o.NotBefore, o.LastReply = OutPending, at, reply
+		return nil
+	})
+}
+
+// HoldOut settles an item as waiting for the configuration to be put right; ReleaseOuts lets it go on.
+func (q *Queue) HoldOut(id OutID, reply string) error {
+	return q.UpdateOut(id, func(o *Out) error {
+		o.State, o.LastReply = OutHeld, reply
+		return nil
+	})
+}
+
+// ReleaseOuts makes every held item that has recipients pending at once, and returns how many.
+func (q *Queue) ReleaseOuts() (int, error) {
+	n := 0
+	err := q.update("release outbox", func(tx *store.Tx) error {
+		var list []Out
+		err := eachUnsent(tx, func(o Out) error {
+			if o.State == OutHeld && len(o.To) > 0 {
+				list = append(list, o)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range list {
+			o.State, o.NotBefore = OutPending, time.Time{}
+			if err := putOut(tx, o); err != nil {
+				return err
+			}
+		}
+		n = len(list)
+		return nil
+	})
+	return n, err
+}
+
+// Out returns one outbox item. Errors: ErrNotFound.
+func (q *Queue) Out(id OutID) (Out, error) {
+	var o Out
+	err := q.view("outbox item", func(tx *store.Tx) (err error) {
+		o, err = outs.Get(tx, string(id))
+		return err
+	})
+	return o, err
+}
+
+// Unsent returns the outbox items that are pending or held, oldest first.
+func (q *Queue) Unsent() ([]Out, error) {
+	var list []Out
+	err := q.view("outbox", func(tx *store.Tx) error {
+		return eachUnsent(tx, func(o Out) error {
+			list = append(list, o)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// Outs returns the newest outbox items, sent ones too, newest first, at most limit (0: all).
+func (q *Queue) Outs(limit int) ([]Out, error) {
+	var list []Out
+	err := q.view("outbox", func(tx *store.Tx) error {
+		return outs.EachBack(tx, func(_ string, o Out) error {
+			if list = append(list, o); len(list) == limit {
+				return store.ErrStop
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
+// NextOutAt returns when the next pending item is due that no worker has; zero: there is none.
+func (q *Queue) NextOutAt() (time.Time, error) {
+	var at time.Time
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	err := q.view("outbox", func(tx *store.Tx) error {
+		return eachUnsent(tx, func(o Out) error {
+			due := o.NotBefore
+			if due.IsZero() {
+				due = o.Created
+			}
+			if o.State == OutPending && !q.sending[o.ID] && (at.IsZero() || due.Before(at)) {
+				at = due
+			}
+			return nil
+		})
+	})
+	return at, err
+}

@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/t30"
+)
+
+// Recovery is what Open put right after the last run ended, for the log.
+type Recovery struct {
+	Resumed  []JobID         // were calling; go on at their first unconfirmed page
+	Finished []JobID         // were calling; every page was confirmed
+	Unknown  []JobID         // were calling; the last page was out, its confirmation not recorded
+	Failed   []JobID         // were calling; the program stopped in their calls again and again
+	Partial  []FaxID         // were being received
+	Files    []store.Finding // spool files out of step
+}
+
+// spoolKinds are the spool folders whose files the queue's records name.
+var spoolKinds = []store.Kind{store.Mails, store.Documents, store.Pages, store.Faxes, store.Transcripts}
+
+func (q *Queue) recover() (Recovery, error) {
+	var rec Recovery
+	err := q.st.Update(func(tx *store.Tx) error {
+		if err := q.recoverJobs(tx, &rec); err != nil {
+			return err
+		}
+		return q.recoverFaxes(tx, &rec)
+	})
+	if err != nil {
+		return rec, err
+	}
+	rec.Files, err = q.st.Sweep(namedFiles, spoolKinds...)
+	return rec, err
+}
+
+func (q *Queue) recoverJobs(tx *store.Tx, rec *Recovery) error {
+	var list []Job
+	err := eachActive(tx, func(j Job) error {
+		if j.State == Calling {
+			list = append(list, j)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, j := range list {
+		if err := q.recoverJob(tx, &j); err != nil {
+			return err
+		}
+		switch j.State {
+		case Sent:
+			rec.Finished = append(rec.Finished, j.ID)
+		case Unknown:
+			rec.Unknown = append(rec.Unknown, j.ID)
+		case Waiting:
+			rec.Resumed = append(rec.Resumed, j.ID)
+		default:
+			rec.Failed = append(rec.Failed, j.ID)
+		}
+	}
+	return nil
+}
+
+// recoverJob ends the attempt that the last run left open. A page was opened only when a fax machine had answered,
+// which ends the ledger's row.
+func (q *Queue) recoverJob(tx *store.Tx, j *Job) error {
+	now := time.Now()
+	a := j.LastAttempt()
+	a.End, a.Code, a.Text = now, t30.CodeNone, "the program stopped during the call"
+	if now.After(a.Start) {
+		a.Seconds = now.Sub(a.Start).Seconds()
+	}
+	if err := q.ledger.end(tx, j.Number, t30.CodeNone, true, j.Opened > 0); err != nil {
+		return err
+	}
+	if err := q.settle(tx, j, now, t30.CodeNone, j.lastInDoubt()); err != nil {
+		return err
+	}
+	return jobs.Put(tx, string(j.ID), *j)
+}
+
+func (q *Queue) recoverFaxes(tx *store.Tx, rec *Recovery) error {
+	var list []Fax
+	err := faxes.Each(tx, func(_ string, f Fax) error {
+		if f.State == FaxReceiving {
+			list = append(list, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if err := q.finishFax(tx, &f, FaxEnd{Text: "the program stopped during the call"}); err != nil {
+			return err
+		}
+		rec.Partial = append(rec.Partial, f.ID)
+	}
+	return nil
+}
+
+// namedFiles yields every spool file that a record names.
+func namedFiles(tx *store.Tx, yield func(string)) error {
+	err := mails.Each(tx, func(_ string, m Mail) error { yield(m.File); return nil })
+	if err != nil {
+		return err
+	}
+	if err := jobs.Each(tx, func(_ string, j Job) error { yield(j.Document); return nil }); err != nil {
+		return err
+	}
+	err = faxes.Each(tx, func(_ string, f Fax) error {
+		for _, p := range f.Pages {
+			yield(p.File)
+		}
+		yield(f.Document)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return calls.Each(tx, func(_ string, c Call) error { yield(c.Transcript); return nil })
+}
