@@ -49,7 +49,7 @@ func (f *fake) OpenFax(_ context.Context, id string, as FileType) (io.ReadCloser
 	return io.NopCloser(strings.NewReader("%PDF " + string(as))), f.note("open %s %s", id, as)
 }
 func (f *fake) OpenPage(_ context.Context, id string, n, width int) (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader([]byte{1, 2, 3})), f.note("page %d %d %s", id, n, width)
+	return io.NopCloser(bytes.NewReader([]byte{1, 2, 3})), f.note("page %s %d %d", id, n, width)
 }
 func (f *fake) Transcript(_ context.Context, line string) ([]Event, error) {
 	return []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}, f.note("transcript %s", line)

@@ -32,7 +32,7 @@ func (v view) Status(context.Context) (control.Status, error) {
 }
 
 func (v view) Jobs(context.Context, control.JobFilter) ([]control.Job, error) {
-	j, err := v.Job(context.Background(), 7)
+	j, err := v.Job(context.Background(), "7")
 	return []control.Job{j}, err
 }
 
@@ -45,7 +45,7 @@ func (v view) Job(_ context.Context, id string) (control.Job, error) {
 }
 
 func (v view) Faxes(context.Context, int) ([]control.Fax, error) {
-	f, err := v.Fax(context.Background(), 3)
+	f, err := v.Fax(context.Background(), "3")
 	return []control.Fax{f}, err
 }
 
@@ -96,7 +96,7 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 		{"/status.json", 200, []string{`"hostname":"fax.example"`}},
 		{"/style.css", 200, []string{"font"}},
 		{"/faxes/4", 404, nil},
-		{"/jobs/x", 400, nil},
+		{"/jobs/X", 400, nil},
 		{"/lines/north", 404, nil},
 		{"/faxes/3/pages/9", 404, nil},
 		{"/nowhere", 404, nil},
