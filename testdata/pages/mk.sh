@@ -21,3 +21,6 @@ page() { # page TITLE FONT SIZE LINES
   echo '300 250 120 0 360 arc stroke 300 250 60 0 360 arc fill showpage'
 } > "$tmp/p.ps"
 gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=tiffg4 -r204x196 -g1728x2291 -sOutputFile=letter3.tif "$tmp/p.ps"
+# invoice.pdf: one text page.
+printf '%%!PS\n/Helvetica findfont 20 scalefont setfont 72 720 moveto (Invoice 4711) show 72 680 moveto (Total: 42.00) show showpage\n' > "$tmp/i.ps"
+gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=pdfwrite -sOutputFile=invoice.pdf "$tmp/i.ps"

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tipring/tipring/appliance/control"
+)
+
+const queueUsage = "queue [list | show ID | cancel ID | retry ID | mail | retry-mail] [--all] [--data DIR] [--json]"
+
+func queueMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, queueUsage)
+	all := fs.Bool("all", false, "list ended jobs too")
+	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
+		return []verb{
+			{"list", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+				jobs, err := a.Jobs(ctx, control.JobFilter{Active: !*all})
+				if err != nil {
+					return err
+				}
+				return show(s, f, jobs, func(w io.Writer) { jobRows(w, jobs) })
+			}},
+			{"show", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				j, err := a.Job(ctx, words[0])
+				if err != nil {
+					return err
+				}
+				return show(s, f, j, func(w io.Writer) { jobDetail(w, j) })
+			}},
+			{"cancel", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				return a.CancelJob(ctx, words[0])
+			}},
+			{"retry", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				return a.RetryJob(ctx, words[0])
+			}},
+			{"mail", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+				mail, err := a.Mail(ctx)
+				if err != nil {
+					return err
+				}
+				return show(s, f, mail, func(w io.Writer) { mailRows(w, mail) })
+			}},
+			{"retry-mail", 0, func(ctx context.Context, a control.Appliance, _ []string) error { return a.RetryMail(ctx) }},
+		}
+	})
+}
+
+func jobRows(w io.Writer, jobs []control.Job) {
+	fmt.Fprintln(w, "ID\tTO\tSTATE\tPAGES\tCALLS\tNEXT\tFROM\t")
+	for _, j := range jobs {
+		next := ""
+		if !j.State.Final() && !j.Next.IsZero() {
+			next = j.Next.Local().Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%d\t%s\t%s\t%s\n", j.ID, j.Number, j.State, j.Confirmed, j.Pages, j.Tries, next, j.From, j.Text)
+	}
+}
+
+func jobDetail(w io.Writer, j control.Job) {
+	jobRows(w, []control.Job{j})
+	for _, a := range j.Attempts {
+		fmt.Fprintf(w, "call %s\t%s\t%s\t%d pages\t%s\t%s\n", a.Start.Local().Format(time.DateTime), a.Line, a.RemoteID, a.Pages, a.Modulation, a.Text)
+	}
+}
+
+func mailRows(w io.Writer, mail []control.Mail) {
+	fmt.Fprintln(w, "ID\tKIND\tTO\tTRIES\tHELD\tSUBJECT\t")
+	for _, m := range mail {
+		fmt.Fprintf(w, "%s\t%s\t%v\t%d\t%v\t%s\t%s\n", m.ID, m.Kind, m.To, m.Tries, m.Held, m.Subject, m.Text)
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tipring/tipring/appliance/control"
+)
+
+const (
+	routeUsage = "route [list | add MAILBOX... | remove ID | test] [--dialed DIGITS] [--caller DIGITS] [--data DIR] [--json]"
+	ruleUsage  = "rule test NUMBER [--data DIR] [--json]"
+)
+
+func routeMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, routeUsage)
+	dialed := fs.String("dialed", "", "our number as dialed; a `*` at the end fits any rest")
+	caller := fs.String("caller", "", "the caller's number, likewise")
+	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
+		return []verb{
+			{"list", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+				list, err := a.Routes(ctx)
+				if err != nil {
+					return err
+				}
+				return show(s, f, list, func(w io.Writer) { routeRows(w, list) })
+			}},
+			{"add", -1, func(ctx context.Context, a control.Appliance, words []string) error {
+				r, err := a.AddRoute(ctx, control.Route{Dialed: *dialed, Caller: *caller, To: words})
+				if err != nil {
+					return err
+				}
+				return show(s, f, r, func(w io.Writer) { routeRows(w, []control.Route{r}) })
+			}},
+			{"remove", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				return a.RemoveRoute(ctx, words[0])
+			}},
+			{"test", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+				r, err := a.TestRoute(ctx, *dialed, *caller)
+				if err != nil {
+					return err
+				}
+				return show(s, f, r, func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", strings.Join(r.To, " "), r.Reason) })
+			}},
+		}
+	})
+}
+
+func routeRows(w io.Writer, list []control.Route) {
+	fmt.Fprintln(w, "ID\tDIALED\tCALLER\tTO")
+	for _, r := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, r.Dialed, r.Caller, strings.Join(r.To, " "))
+	}
+}
+
+func ruleMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, ruleUsage)
+	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
+		return []verb{{"test", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+			r, err := a.TestRule(ctx, words[0])
+			if err != nil {
+				return err
+			}
+			return show(s, f, r, func(w io.Writer) {
+				verdict := "may be dialed"
+				if !r.Allowed {
+					verdict = "may not be dialed"
+				}
+				fmt.Fprintf(w, "%s %s: %s\n", r.Number, verdict, r.Reason)
+			})
+		}}}
+	})
+}
