@@ -56,6 +56,7 @@ type FaxPage struct {
 	Open       bool           `json:"open,omitempty"`      // still growing; after a crash: as much as was synced
 	Confirmed  bool           `json:"confirmed,omitempty"` // MCF or RTP followed
 	Poor       bool           `json:"poor,omitempty"`      // RTP
+	Damaged    bool           `json:"damaged,omitempty"`   // RTN: a better copy may follow
 	At         time.Time      `json:"at"`
 }
 
@@ -149,6 +150,9 @@ func (q *Queue) finishFax(tx *store.Tx, f *Fax, e FaxEnd) error {
 		return err
 	}
 	f.Delivery = id
+	if err := count(tx, countReceived); err != nil {
+		return err
+	}
 	return faxes.Put(tx, string(f.ID), *f)
 }
 

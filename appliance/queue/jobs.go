@@ -129,6 +129,18 @@ func (q *Queue) ReleaseJob(id JobID) error {
 	return err
 }
 
+// RetryJob makes a waiting or held job due at once; the dial rule still holds.
+func (q *Queue) RetryJob(id JobID) error {
+	_, err := q.change("retry job", id, func(_ *store.Tx, j *Job) error {
+		if j.State != Waiting && j.State != Held {
+			return fmt.Errorf("%w: job %s is %s", ErrState, id, j.State)
+		}
+		j.State, j.NotBefore = Waiting, time.Time{}
+		return nil
+	})
+	return err
+}
+
 // Job returns one job. Errors: ErrNotFound.
 func (q *Queue) Job(id JobID) (Job, error) {
 	var j Job
@@ -197,6 +209,9 @@ func (q *Queue) finish(tx *store.Tx, j *Job, s State, code t30.Code, text string
 		j.Notice = id
 	}
 	if err := active.Delete(tx, string(j.ID)); err != nil {
+		return err
+	}
+	if err := count(tx, string(s)); err != nil {
 		return err
 	}
 	return jobs.Put(tx, string(j.ID), *j)

@@ -278,13 +278,14 @@ func (q *Queue) HoldOut(id OutID, reply string) error {
 	})
 }
 
-// ReleaseOuts makes every held item that has recipients pending at once, and returns how many.
+// ReleaseOuts makes every held item that has recipients, and every one that waits for its time, due at once, and
+// returns how many.
 func (q *Queue) ReleaseOuts() (int, error) {
 	n := 0
 	err := q.update("release outbox", func(tx *store.Tx) error {
 		var list []Out
 		err := eachUnsent(tx, func(o Out) error {
-			if o.State == OutHeld && len(o.To) > 0 {
+			if len(o.To) > 0 && (o.State == OutHeld || !o.NotBefore.IsZero()) {
 				list = append(list, o)
 			}
 			return nil
