@@ -34,7 +34,7 @@ type Outgoing struct {
 	Attachments []File
 }
 
-// Fax is what Outlook shows of a received fax ([MS-OXCMAIL] 2.1.3.2.15; [MS-OXOUM]).
+// Fax is what Outlook shows of a received fax ([MS-OXCMAIL], [MS-OXOUM]).
 type Fax struct {
 	Pages  int    // X-FaxNumberOfPages
 	Caller string // X-CallingTelephoneNumber: the caller's number or station identifier, may be ""

@@ -1,0 +1,66 @@
+package receive
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/tipring/tipring/smtpstack"
+)
+
+// policy says whom this connector takes mail for, and from whom. The order matters: nobody learns of addresses before
+// the network is allowed.
+func (s *session) policy(path string) (smtpstack.Recipient, *smtpstack.Reply) {
+	none := smtpstack.Recipient{}
+	if !s.allowed {
+		return none, smtpstack.Refuse(550, "5.7.1", "your address %s is not in the networks that may send here", s.ip)
+	}
+	if s.isPostmaster(path) {
+		return smtpstack.Recipient{Address: path, Postmaster: true}, nil
+	}
+	if !isPrintable(path) {
+		return none, smtpstack.Refuse(553, "5.6.7", "addresses beyond ASCII are not supported here")
+	}
+	local, domain, err := smtpstack.SplitAddress(path)
+	if err != nil {
+		return none, smtpstack.Refuse(553, "5.1.3", "%v", err)
+	}
+	if !slices.Contains(s.cfg.FaxDomains, domain) {
+		return none, smtpstack.Refuse(550, "5.7.1", "relaying denied: %.100s is not a fax domain here", domain)
+	}
+	if s.env.NullSender() {
+		return none, smtpstack.Refuse(550, "5.7.1", "bounces and automatic replies are not faxed")
+	}
+	if !s.senderAllowed() {
+		return none, smtpstack.Refuse(550, "5.7.1", "sender %.100s may not send faxes here", s.env.From)
+	}
+	fax, err := smtpstack.ParseFaxAddress(local)
+	if err != nil {
+		return none, smtpstack.Refuse(550, "5.1.3", "bad fax number: %v", err)
+	}
+	return smtpstack.Recipient{Address: path, Fax: fax}, nil
+}
+
+// isPostmaster: RFC 5321 4.5.1, with our own domains or none.
+func (s *session) isPostmaster(path string) bool {
+	local, domain, found := strings.Cut(path, "@")
+	if !strings.EqualFold(local, "postmaster") {
+		return false
+	}
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	return !found || strings.EqualFold(domain, s.cfg.Hostname) || slices.Contains(s.cfg.FaxDomains, domain)
+}
+
+func (s *session) senderAllowed() bool {
+	from := strings.ToLower(s.env.From)
+	_, domain, err := smtpstack.SplitAddress(from)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(s.cfg.Senders, func(rule string) bool {
+		return rule == "*" || rule == domain || rule == from
+	})
+}
+
+// errTooLarge is returned when a message's data passes the connector's limit.
+var errTooLarge = errors.New("message too large")

@@ -1,0 +1,131 @@
+// Package receive is the receive connector: an SMTP server (RFC 5321) that takes mail for fax addresses and the
+// postmaster from allowed networks and senders, and refuses everything else at RCPT with a reason in words.
+//
+// The protocol is spoken here and not by a library: the answers RFC 5321 wants to <postmaster>, to unknown parameters
+// and to bare line feeds have to hold inside TLS too, deadlines have to move with the data, and a message's "250" has
+// to carry its identifier.
+package receive
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/smtpstack"
+)
+
+// Backend takes the mail. The appliance implements it; calls come from many connections at once.
+//
+// An error that is a *smtpstack.Reply (by errors.As) is answered as it is. A full disk (ENOSPC, EDQUOT) is answered
+// 452 4.3.1, any other error 451 4.3.0 without its text, which may tell too much; Config.Trace shows it.
+type Backend interface {
+	// Recipient says whether one more recipient is taken; nil takes it. env.To has those taken before. The connector
+	// has already checked network, sender, domain and number.
+	Recipient(ctx context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error
+	// Begin opens a place for the message; it is called when DATA or the first BDAT comes.
+	Begin(ctx context.Context, env smtpstack.Envelope) (Spool, error)
+}
+
+// Spool takes one message's octets, beginning with our Received field, lines ending in CR LF.
+// Exactly one of Commit and Abort is called.
+type Spool interface {
+	io.Writer
+	// Commit returns when the message and its jobs are on disk and synced: the client is told 250 with the id, and
+	// never sends it again.
+	Commit(ctx context.Context) (id string, err error)
+	// Abort drops what was written.
+	Abort()
+}
+
+// Config is one receive connector.
+type Config struct {
+	Name       string         // for the envelope and the trace
+	Hostname   string         // in greeting, EHLO and Received; also a domain of the postmaster
+	Networks   []netip.Prefix // clients that may send; empty: none
+	Senders    []string       // "user@example.com", "example.com" or "@example.com", "*" any; empty: none
+	FaxDomains []string       // domains whose local parts are fax numbers
+	TLS        *tls.Config    // offers STARTTLS; nil: not offered
+	RequireTLS bool           // no mail without it
+
+	MaxSize       int64 // octets of a message, default 36 MB as Exchange Online's default
+	MaxRecipients int   // per message, default 100 (RFC 5321 4.5.3.1.8)
+	MaxConns      int   // connections at once, default 50
+	MaxConnsPerIP int   // from one address (IPv6: /64), default 10
+
+	CommandTimeout time.Duration // between commands, default 5 min (RFC 5321 4.5.3.2.7)
+	ReadTimeout    time.Duration // between two pieces of data, default 3 min (RFC 5321 4.5.3.2.5)
+	DataTimeout    time.Duration // for all of a message's data, default 30 min
+	SessionTimeout time.Duration // for a whole connection, default 1 h
+	WriteTimeout   time.Duration // for a reply to leave, default 1 min
+
+	Trace func(Event) // may be nil; must not block
+}
+
+// Event is one line of a connection's transcript. Message data and secrets are never in it; addresses, and so telephone
+// numbers, are.
+type Event struct {
+	At        time.Time
+	Connector string
+	Client    netip.Addr
+	Dir       string // "<" from the client, ">" to it, "!" what happened
+	Text      string
+}
+
+const (
+	defaultMaxSize = 36 << 20
+	maxErrors      = 20 // refused or unknown commands before we hang up
+	maxCommandLine = 2048
+)
+
+func (c *Config) setDefaults() error {
+	c.MaxSize = cmp.Or(c.MaxSize, defaultMaxSize)
+	c.MaxRecipients = cmp.Or(c.MaxRecipients, 100)
+	c.MaxConns = cmp.Or(c.MaxConns, 50)
+	c.MaxConnsPerIP = cmp.Or(c.MaxConnsPerIP, 10)
+	c.CommandTimeout = cmp.Or(c.CommandTimeout, 5*time.Minute)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 3*time.Minute)
+	c.DataTimeout = cmp.Or(c.DataTimeout, 30*time.Minute)
+	c.SessionTimeout = cmp.Or(c.SessionTimeout, time.Hour)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, time.Minute)
+	if c.Trace == nil {
+		c.Trace = func(Event) {}
+	}
+	if c.Hostname == "" || strings.ContainsAny(c.Hostname, " \t\r\n") {
+		return fmt.Errorf("receive: connector %q: host name %q is not a name", c.Name, c.Hostname)
+	}
+	if c.RequireTLS && c.TLS == nil {
+		return fmt.Errorf("receive: connector %q: TLS is required but has no certificate", c.Name)
+	}
+	if c.MaxSize < 0 || c.MaxRecipients < 0 || c.MaxConns < 0 || c.MaxConnsPerIP < 0 {
+		return fmt.Errorf("receive: connector %q: a limit is negative", c.Name)
+	}
+	lower := func(list []string) []string {
+		out := make([]string, len(list))
+		for i, s := range list {
+			out[i] = strings.TrimSuffix(strings.ToLower(strings.TrimPrefix(s, "@")), ".")
+		}
+		return out
+	}
+	c.Senders, c.FaxDomains = lower(c.Senders), lower(c.FaxDomains)
+	return nil
+}
+
+// ErrServerClosed is returned by Serve after Shutdown or Close.
+var ErrServerClosed = errors.New("receive: server closed")
+
+// Listen opens the connector's listener, like net.Listen; a port in use gives an error that says so.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return l, nil
+}
