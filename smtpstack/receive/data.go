@@ -17,8 +17,8 @@ import (
 type incoming struct {
 	spool Spool
 	out   *bufio.Writer // before the spool
-	left  int64 // octets of the limit not used
-	over  int64 // octets dropped
+	left  int64         // octets of the limit not used
+	over  int64         // octets dropped
 	err   error
 }
 
