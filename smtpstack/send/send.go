@@ -160,9 +160,8 @@ func New(cfg Config, r resolve.Resolver) (*Sender, error) {
 // fails as a whole: every recipient has a result, also when the context ends.
 func (s *Sender) Deliver(ctx context.Context, m Message) Report {
 	d := &delivery{s: s, msg: m, results: make([]Result, len(m.To))}
-	groups := d.group()
-	for _, g := range groups {
-		d.group1(ctx, g)
+	for _, g := range d.group() {
+		d.deliverGroup(ctx, g)
 	}
 	return Report{Results: d.results, Transcript: d.transcript}
 }
@@ -235,8 +234,8 @@ func (d *delivery) setAll(rcpts []int, r Result) {
 	}
 }
 
-// group1 delivers to one destination, chunk by chunk.
-func (d *delivery) group1(ctx context.Context, g group) {
+// deliverGroup delivers to one destination, chunk by chunk.
+func (d *delivery) deliverGroup(ctx context.Context, g group) {
 	hosts, failure := d.s.hosts(ctx, g.domain)
 	if failure != nil {
 		d.trace("!", "%s: %s", g.domain, failure.Text())
@@ -255,6 +254,7 @@ func (d *delivery) group1(ctx context.Context, g group) {
 			}
 		}
 		if len(again) == len(now) {
+			d.setAll(left[len(now):], d.results[now[0]])
 			return
 		}
 		left = append(again, left[len(now):]...)

@@ -72,12 +72,16 @@ func (c *conn) data() Result {
 	defer src.Close()
 	tw := textproto.NewWriter(c.w)
 	dot := tw.DotWriter()
-	n, err := io.Copy(dot, &ctxReader{c: c, r: src})
+	in := &mailReader{c: c, r: src}
+	n, err := io.Copy(dot, in)
 	c.d.trace(">", "(%d octets of mail)", n)
 	if err != nil {
-		r, rerr := c.lastWords()
+		var r smtpstack.Reply
+		if in.err == nil { // the server hung up: it may have said why
+			r, _ = c.lastWords()
+		}
 		c.nc.Close()
-		if rerr == nil && r.Code >= 400 {
+		if r.Code >= 400 {
 			return c.result(r, nil)
 		}
 		return c.result(smtpstack.Reply{}, fmt.Errorf("send: data: %w", err))
@@ -87,7 +91,7 @@ func (c *conn) data() Result {
 		c.nc.phase(t.DataEnd)
 		var r smtpstack.Reply
 		if r, err = c.readReply(); err == nil {
-			return c.result(r, nil)
+			return c.verdict(r)
 		}
 	} else if r, rerr := c.lastWords(); rerr == nil && r.Code >= 400 {
 		return c.result(r, nil)
@@ -97,17 +101,21 @@ func (c *conn) data() Result {
 	return res
 }
 
-// ctxReader stops reading the mail when the context ends.
-type ctxReader struct {
-	c *conn
-	r io.Reader
+// mailReader reads the mail until the context ends and keeps the failure to read.
+type mailReader struct {
+	c   *conn
+	r   io.Reader
+	err error
 }
 
-func (r *ctxReader) Read(b []byte) (int, error) {
-	if err := r.c.ctx.Err(); err != nil {
-		return 0, err
+func (m *mailReader) Read(b []byte) (n int, err error) {
+	if err = m.c.ctx.Err(); err == nil {
+		n, err = m.r.Read(b)
 	}
-	return r.r.Read(b)
+	if err != nil && err != io.EOF {
+		m.err = err
+	}
+	return n, err
 }
 
 // lastWords reads what a server said before it stopped taking data.
@@ -116,20 +124,27 @@ func (c *conn) lastWords() (smtpstack.Reply, error) {
 	return c.readReply()
 }
 
-// result classifies a reply or an error within the transaction.
+// result is what a reply or an error in place of the command's success means. Only the final dot can deliver: any
+// other 2xx or 3xx that was not expected is the server's confusion, and temporary.
 func (c *conn) result(r smtpstack.Reply, err error) Result {
 	if err != nil {
 		err = c.because(err)
 		c.d.trace("!", "%v", err)
 		return Result{Class: smtpstack.Temporary, Host: c.host.name, Err: err}
 	}
-	res := Result{Reply: r, Host: c.host.name, Class: smtpstack.Classify(r.Code, r.Enhanced, r.Text),
-		Remedy: smtpstack.Remedy(r.Code, r.Enhanced, r.Text)}
-	if r.Code < 200 || r.Code >= 300 {
-		if res.Class == smtpstack.Delivered || r.Code < 400 {
-			res.Class = smtpstack.Temporary // 3xx where none belongs
-		}
-		return res
+	res := Result{Reply: r, Host: c.host.name, Class: smtpstack.Temporary}
+	if r.Code >= 400 {
+		res.Class = smtpstack.Classify(r.Code, r.Enhanced, r.Text)
+		res.Remedy = smtpstack.Remedy(r.Code, r.Enhanced, r.Text)
+	}
+	return res
+}
+
+// verdict is what the reply to the final dot means.
+func (c *conn) verdict(r smtpstack.Reply) Result {
+	res := c.result(r, nil)
+	if r.Code/100 == 2 {
+		res.Class = smtpstack.Delivered
 	}
 	return res
 }
