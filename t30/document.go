@@ -34,9 +34,10 @@ type PageLimit struct {
 	Length      Length
 	ECM         bool
 	// MinScanLine is the least time of one coded line at Rate (T.30 Table 2 bits 21-23); shorter lines get fill.
-	// 0 with ECM.
-	MinScanLine time.Duration
-	Rate        int // bit/s
+	// 0 with ECM. MinScanLineFine is that at 7.7 line/mm and finer, at most MinScanLine.
+	MinScanLine     time.Duration
+	MinScanLineFine time.Duration
+	Rate            int // bit/s
 }
 
 // PageResult tells how a page was confirmed.

@@ -1,0 +1,140 @@
+package t30
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// call is one run of the flow charts over one Line. One goroutine owns it.
+type call struct {
+	ctx  context.Context
+	line Line
+	s    Session
+	own  Capabilities // what we can do, limits applied
+
+	x      bool // our X bit: we received the last DIS (T.30 5.3.6.1)
+	caller bool
+	spoken bool // a signal of either side was on the line: pause before the next
+	sig    signal
+	far    Remote
+	farCan struct{ receive bool }
+	sent   Frame // final frame of our last signal: its echo
+
+	tx sender
+	rx receiver
+
+	rep Report
+	err error
+}
+
+func newCall(ctx context.Context, l Line, s Session) *call {
+	c := &call{ctx: ctx, line: l, s: s, own: limited(l.Capabilities(), s)}
+	c.rep.Start = time.Now()
+	c.rep.Connect, c.rep.Connected = c.rep.Start, true
+	return c
+}
+
+// run walks the places from p on, hangs up and reports.
+func (c *call) run(p place) (Report, error) {
+	for p != placeEnd {
+		if c.ctx.Err() != nil {
+			c.broken(c.ctx.Err())
+			break
+		}
+		next := c.step(p)
+		if !allowed(p, next) {
+			c.trace(LayerPlace, Note, "%v -> %v is in no chart", p, next)
+		} else {
+			c.trace(LayerPlace, Note, "%v -> %v", p, next)
+		}
+		p = next
+	}
+	if err := c.line.Hangup(); err != nil && c.err == nil && c.rep.Code == CodeOK {
+		c.trace(LayerCall, Note, "hang up: %v", err)
+	}
+	c.rep.End = time.Now()
+	if c.rep.Code == CodeNone {
+		c.end(CodeProtocol, "ended without an outcome")
+	}
+	c.rep.Unknown = c.tx.doubt
+	c.rep.Remote = c.far
+	c.rx.close(c)
+	c.tx.close(c)
+	c.trace(LayerCall, Note, "ended: %v %s", c.rep.Code, c.rep.Text)
+	return c.rep, c.err
+}
+
+// end sets the outcome; the first one stands.
+func (c *call) end(code Code, format string, args ...any) {
+	if c.rep.Code == CodeNone {
+		c.rep.Code, c.rep.Text = code, fmt.Sprintf(format, args...)
+	}
+}
+
+// bye ends the call with DCN.
+func (c *call) bye(code Code, format string, args ...any) place {
+	c.end(code, format, args...)
+	return placeDisconnect
+}
+
+// broken ends the call for an error that the charts do not handle.
+func (c *call) broken(err error) place {
+	switch {
+	case c.ctx.Err() != nil:
+		c.end(CodeCanceled, "%v", context.Cause(c.ctx))
+		c.fault(context.Cause(c.ctx))
+	case errors.Is(err, ErrHungUp):
+		c.end(c.dropped(), "%v", err)
+	default:
+		c.end(CodeModem, "%v", err)
+		c.fault(err)
+	}
+	return placeEnd
+}
+
+func (c *call) fault(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// farDCN ends the call because the far end did.
+func (c *call) farDCN(code Code) place {
+	c.end(code, "DCN received")
+	return placeEnd
+}
+
+// dropped is the code for a line dropped now.
+func (c *call) dropped() Code {
+	if c.rep.Sent > 0 || c.rep.Received > 0 || c.tx.onLine || c.rx.onLine {
+		return CodeHungUpC
+	}
+	return CodeHungUpB
+}
+
+// quit is the code for a DCN received now.
+func (c *call) quit() Code {
+	if c.dropped() == CodeHungUpC {
+		return CodeDCNAfterPage
+	}
+	return CodeDCNInB
+}
+
+// disconnect sends DCN (T.30 5.3.6.1.8) and goes on hook.
+func (c *call) disconnect() place {
+	if err := c.send(NewFrame(FcfDCN, c.x, true)); err != nil {
+		c.trace(LayerCall, Note, "DCN: %v", err)
+		if c.rep.Code == CodeNone {
+			return c.broken(err)
+		}
+	}
+	return placeEnd
+}
+
+func (c *call) trace(l Layer, d Dir, format string, args ...any) {
+	if c.s.Trace != nil {
+		c.s.Trace(Event{At: time.Now(), Layer: l, Dir: d, Text: fmt.Sprintf(format, args...)})
+	}
+}

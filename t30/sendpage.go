@@ -1,0 +1,198 @@
+package t30
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// carrier is the modulation for the next page or block: V.17 resumes with short training once the far end has trained
+// (T.30 Table 2, V.17 clause 5), save after CTC.
+func (t *sender) carrier() Modulation {
+	m := t.now.Modulation
+	m.Short = m.Scheme == V17 && !t.long
+	return m
+}
+
+// counted counts the octets of a page read.
+type counted struct {
+	r   io.Reader
+	n   int64
+	err error
+}
+
+func (r *counted) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.n += int64(n)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// page sends one page without ECM (T.30 phase C).
+func (c *call) page() place {
+	t := &c.tx
+	limit := pageLimit(c.own, c.far.Capabilities, t.now.Modulation.Rate)
+	if p, ok := c.prepare(limit); !ok {
+		return p
+	}
+	if err := c.line.Silence(c.ctx, pause); err != nil {
+		return c.broken(err)
+	}
+	t.began, t.onLine = time.Now(), true
+	c.rep.Modulation = t.carrier()
+	r := &counted{r: t.rd}
+	err := c.line.SendPage(c.ctx, t.carrier(), r)
+	t.long = false
+	t.octets = r.n
+	c.closePage()
+	switch {
+	case r.err != nil && c.ctx.Err() == nil:
+		c.fault(r.err)
+		return c.bye(CodeSource, "page %d: %v", t.n, r.err)
+	case err != nil:
+		return c.broken(err)
+	}
+	c.trace(LayerImage, Out, "page %d: %d octets in %.1f s", t.n, t.octets, time.Since(t.began).Seconds())
+	return placePost
+}
+
+// prepare opens page n in the agreed format and begins to look for what follows it.
+func (c *call) prepare(limit PageLimit) (place, bool) {
+	t := &c.tx
+	if err := c.openPage(limit); err != nil {
+		if c.ctx.Err() != nil {
+			return c.broken(err), false
+		}
+		c.fault(err)
+		return c.bye(CodeSource, "page %d: %v", t.n, err), false
+	}
+	if t.format != t.now.Format {
+		err := fmt.Errorf("t30: page %d changed its format from %v to %v", t.n, t.now.Format, t.format)
+		c.fault(err)
+		return c.bye(CodeSource, "%v", err), false
+	}
+	c.lookAhead()
+	return 0, true
+}
+
+// post sends the post-message command and waits for its answer (T.30 5.3.6.1.6, 5.3.6.1.7).
+func (c *call) post() place {
+	t := &c.tx
+	if p, ok := c.settleFollow(); !ok {
+		return p
+	}
+	for try := 1; try <= maxTries; try++ {
+		t.doubt = t.last
+		if err := c.reply(t.follow); err != nil {
+			return c.broken(err)
+		}
+		err := c.await(timerT4Sender, FcfMCF, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP)
+		switch {
+		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+			continue
+		case err != nil:
+			return c.broken(err)
+		case c.sig.fcf == FcfDCN:
+			// After a repeated command the DCN may come from a station that has confirmed already.
+			t.doubt = t.last && try > 1
+			return c.farDCN(CodeDCNAfterPage)
+		}
+		return c.postAnswer()
+	}
+	return c.bye(CodeNoReplyPage, "no answer to %v, %d times", t.follow, maxTries)
+}
+
+// settleFollow finds the post-message command.
+func (c *call) settleFollow() (place, bool) {
+	if err := c.decideFollow(); err != nil {
+		if c.ctx.Err() != nil {
+			return c.broken(err), false
+		}
+		c.fault(err)
+		return c.bye(CodeSource, "after page %d: %v", c.tx.n, err), false
+	}
+	return 0, true
+}
+
+// postAnswer goes on after a page's answer, for all but CRP and DCN.
+func (c *call) postAnswer() place {
+	t := &c.tx
+	t.doubt = false
+	switch c.sig.fcf {
+	case FcfRTN:
+		return placeRefused
+	case FcfPIN:
+		return c.bye(CodeInterrupted, "PIN: operator asked for, page %d not confirmed", t.n)
+	case FcfRTP:
+		t.poor = true
+	}
+	return placeConfirmed
+}
+
+// confirmed records page n and goes on as the command that was answered said.
+func (c *call) confirmed() place {
+	t := &c.tx
+	res := PageResult{Poor: t.poor, Retries: t.resends, Octets: t.octets, Seconds: time.Since(t.began).Seconds()}
+	if err := t.src.Confirmed(t.n, res); err != nil {
+		c.fault(err)
+		return c.bye(CodeSource, "page %d was confirmed, which could not be recorded: %v", t.n, err)
+	}
+	c.rep.Sent++
+	t.part.Sent++
+	if t.poor {
+		c.rep.SentPoor++
+		t.part.SentPoor++
+	}
+	poor := t.poor
+	t.poor, t.resends = false, 0
+	t.n++
+	t.total++
+	c.closePage()
+	if t.last {
+		c.endDocument(CodeOK, "")
+		if t.next != nil {
+			c.startDocument(t.next)
+		}
+	}
+	switch {
+	case t.follow == FcfEOP:
+		return c.finished()
+	case c.sig.fcf == FcfPIP:
+		return c.bye(CodeInterrupted, "PIP: operator asked for")
+	case t.follow == FcfEOM:
+		return placeIdentify
+	case poor:
+		t.lower()
+		return placeDCS
+	case t.now.ECM:
+		t.ecm.startPage()
+		return placeBlock
+	}
+	return placePage
+}
+
+// finished ends the sending after EOP.
+func (c *call) finished() place {
+	if c.s.Poll != nil && c.caller && !c.rx.polled {
+		return c.bye(CodeNothingToPoll, "far end has no document")
+	}
+	return c.bye(CodeOK, "")
+}
+
+// refused handles RTN: the page again at a lower rate, or the end (T.30 5.3.6.1.7; Field: two more tries).
+func (c *call) refused() place {
+	t := &c.tx
+	if t.resends++; t.resends > maxResends {
+		return c.bye(CodePageRefused, "RTN to page %d, %d times", t.n, t.resends)
+	}
+	c.closePage()
+	t.lower()
+	t.tries, t.trains = 0, 0
+	if t.follow == FcfEOM {
+		return placeIdentify
+	}
+	return placeDCS
+}

@@ -1,0 +1,158 @@
+package t30
+
+import (
+	"bytes"
+	"errors"
+	"time"
+)
+
+// signal is one received V.21 signal: its final frame.
+type signal struct {
+	fcf FCF
+	fif []byte
+	at  time.Time // when its final frame was in
+}
+
+// send sends one signal after the pause that parts it from what was on the line before.
+func (c *call) send(frames ...Frame) error {
+	if c.spoken {
+		if err := c.line.Silence(c.ctx, pause); err != nil {
+			return err
+		}
+	}
+	c.spoken = true
+	for _, f := range frames {
+		c.trace(LayerFrame, Out, "%v", f)
+	}
+	c.sent = frames[len(frames)-1]
+	return c.line.SendFrames(c.ctx, frames...)
+}
+
+// reply sends a signal of one frame without or with a FIF.
+func (c *call) reply(fcf FCF, fif ...byte) error { return c.send(NewFrame(fcf, c.x, true, fif...)) }
+
+// receive waits up to wait for a signal's beginning and puts its final frame into c.sig; what identification came
+// with it goes into c.far. Bad frames, noise and our own echo are passed over. Errors: ErrTimeout, and those that
+// end the call.
+func (c *call) receive(wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	var in bool // inside a signal: its first frames have come
+	var ident Remote
+	for n := 0; n < maxFrames; n++ {
+		left := time.Until(deadline)
+		if in {
+			left = max(left, timerT4) // a signal that has begun may end
+		}
+		if left <= 0 {
+			return ErrTimeout
+		}
+		began := time.Now()
+		f, err := c.line.ReceiveFrame(c.ctx, left)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrTimeout):
+			return ErrTimeout
+		case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost), errors.Is(err, ErrV21):
+			c.trace(LayerFrame, In, "%v", err)
+			in = false
+			if err := c.slow(began); err != nil {
+				return err
+			}
+			continue
+		default:
+			return err
+		}
+		c.spoken = true
+		if !f.Valid() || bytes.Equal(f, c.sent) {
+			c.trace(LayerFrame, In, "ignored: %v", f)
+			if err := c.slow(began); err != nil {
+				return err
+			}
+			continue
+		}
+		c.rep.FaxHeard = true
+		c.trace(LayerFrame, In, "%v", f)
+		if !f.Final() {
+			in = true
+			noteIdent(&ident, f)
+			continue
+		}
+		c.identified(ident, f)
+		c.sig = signal{fcf: f.FCF(), fif: bytes.Clone(f.FIF()), at: time.Now()}
+		return nil
+	}
+	return ErrTimeout
+}
+
+// slow makes a receive that failed at once take falseStart, so that a line that does nothing else makes no busy loop.
+func (c *call) slow(began time.Time) error {
+	if time.Since(began) >= falseStart {
+		return nil
+	}
+	select {
+	case <-time.After(falseStart):
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// noteIdent keeps what a non-final frame tells.
+func noteIdent(r *Remote, f Frame) {
+	switch f.FCF() {
+	case FcfCSI, FcfCIG, FcfTSI:
+		r.ID = decodeIdent(f.FIF())
+	case FcfNSF, FcfNSC, FcfNSS:
+		r.NSF = bytes.Clone(f.FIF())
+	case FcfSUB:
+		r.Subaddress = decodeIdent(f.FIF())
+	case FcfSEP:
+		r.Selective = decodeIdent(f.FIF())
+	case FcfPWD, FcfSID:
+		r.Password = decodeIdent(f.FIF())
+	}
+}
+
+// identified takes the identification over when the final frame is one that it goes with.
+func (c *call) identified(r Remote, f Frame) {
+	switch f.FCF() {
+	case FcfDIS, FcfDTC:
+		caps, receive, poll := decodeDIS(f.FIF())
+		r.Capabilities, r.CanPoll = caps, poll
+		c.farCan.receive = receive
+	case FcfDCS:
+		r.Capabilities, r.CanPoll = c.far.Capabilities, c.far.CanPoll
+	default:
+		return
+	}
+	if r.ID == "" {
+		r.ID = c.far.ID
+	}
+	if r.NSF == nil {
+		r.NSF = c.far.NSF
+	}
+	c.far = r
+}
+
+// await receives until a signal that want names has come, up to wait; others are passed over. DCN always is wanted.
+func (c *call) await(wait time.Duration, want ...FCF) error {
+	deadline := time.Now().Add(wait)
+	for {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return ErrTimeout
+		}
+		if err := c.receive(left); err != nil {
+			return err
+		}
+		if c.sig.fcf == FcfDCN {
+			return nil
+		}
+		for _, w := range want {
+			if c.sig.fcf == w {
+				return nil
+			}
+		}
+		c.trace(LayerFrame, Note, "%v makes no sense here", c.sig.fcf)
+	}
+}

@@ -1,0 +1,46 @@
+package t30
+
+import "time"
+
+// Timers of T.30 5.4.2 and Annex A.5.4.1. Where the recommendation gives a tolerance the value lies inside it.
+const (
+	timerT1       = 40 * time.Second        // caller, phase B: 35 ± 5 s
+	timerT1Answer = 35 * time.Second        // answerer, phase B: 35 ± 5 s
+	timerT2       = 7 * time.Second         // receiver's wait for a command or page: 6 ± 1 s
+	timerT2EOM    = 6 * time.Second         // from the answer to EOM to the next DIS: T2, 6 ± 1 s
+	timerT4       = 3 * time.Second         // answerer, between two DIS: 3 s ± 15 %
+	timerT4Sender = 3100 * time.Millisecond // sender, wait for an answer: 3 s ± 15 %
+	timerT5       = 60 * time.Second        // RNR at most: 60 ± 5 s
+
+	// pause parts a V.21 signal from the message carrier, either way (T.30 5.3.1, 4.1.2.2): 75 ± 20 ms.
+	pause = 75 * time.Millisecond
+	// tcfTime is the length of the training check (T.30 5.3.6.1.3): 1.5 s ± 10 %.
+	tcfTime = 1500 * time.Millisecond
+	// waitTCF bounds the wait for the TCF's carrier after a DCS. Field: it is short of T2 so that the FTT for a
+	// carrier that never trained reaches the sender inside its T4 (its TCF ends at most 3.1 s after the DCS).
+	waitTCF = 3500 * time.Millisecond
+	// waitLost is how long the post-message command of a page is waited for whose carrier never trained: a page
+	// takes that long to pass by unheard.
+	waitLost = 90 * time.Second
+	// slowStore is how long storing a page or block may take before the answer would miss the sender's T4: then RNR
+	// (ECM), or the answer waits for the repeated command.
+	slowStore = 1500 * time.Millisecond
+	// repeatFrom and repeatTo bound the time from a post-message command to its repetition after a lost answer: the
+	// sender's T4 with some slack, and less than our answer and the shortest page take together.
+	repeatFrom = 2300 * time.Millisecond
+	repeatTo   = 3800 * time.Millisecond
+	// falseStart is the least time between two tries to receive, lest a modem that fails at once makes a busy loop.
+	falseStart = 20 * time.Millisecond
+)
+
+// Retry counters.
+const (
+	maxTries       = 3   // a command is sent three times at most (T.30 5.4.1)
+	maxPPR         = 4   // requests for one block before CTC or EOR (T.30 A.4.4)
+	maxResends     = 2   // page sent again after RTN, beyond the first time
+	maxRepeats     = 6   // answers repeated without anything new: the far end may repeat each of its commands
+	maxRounds      = 64  // transmissions of one ECM block taken: four PPR at each rate of the ladder and some lost PPS
+	minTrainings   = 3   // trainings tried before the call is given up, even at the lowest rate
+	maxFrames      = 32  // frames taken in one V.21 signal
+	framesPerBlock = 256 // ECM frames in a block (T.30 A.3.3)
+)
