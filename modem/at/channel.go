@@ -20,7 +20,7 @@ const (
 )
 
 // Channel is the AT channel over one [Port]. A reader and a writer goroutine serve the port until it is lost or closed.
-// Apart from Close, Purge, SetDTR, SetTrace and Lost, its methods are for one goroutine at a time.
+// Apart from Close, Purge, SetDTR, SetTrace, Lost, Err and Received, its methods are for one goroutine at a time.
 type Channel struct {
 	port  Port
 	trace atomic.Pointer[func(t30.Event)]
@@ -29,6 +29,7 @@ type Channel struct {
 	more   chan struct{} // something arrived
 	room   chan struct{} // something was taken
 	gone   chan struct{} // closed when the port is lost
+	heard  atomic.Int64
 
 	mu     sync.Mutex
 	in     []chunk
@@ -109,6 +110,9 @@ func (c *Channel) Close() error {
 // Lost is closed when the port is lost or closed.
 func (c *Channel) Lost() <-chan struct{} { return c.gone }
 
+// Received is how many octets came from the port since the channel began.
+func (c *Channel) Received() int64 { return c.heard.Load() }
+
 // Err returns why the port was lost, nil if it was not.
 func (c *Channel) Err() error {
 	c.mu.Lock()
@@ -131,6 +135,7 @@ func (c *Channel) readLoop() {
 		n, err := c.port.Read(buf)
 		if n > 0 {
 			idle = 0
+			c.heard.Add(int64(n))
 			if !c.deliver(chunk{time.Now(), append([]byte(nil), buf[:n]...)}) {
 				return
 			}

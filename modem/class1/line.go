@@ -200,6 +200,9 @@ func (p *Phone) onHook(ctx context.Context) error {
 
 // dropDTR hangs up by circuit 108 (AT&D2) and looks whether the modem is there again.
 func (p *Phone) dropDTR(ctx context.Context) error {
+	if err := p.ch.Err(); err != nil {
+		return err
+	}
 	p.dirty.Store(true)
 	p.ch.Purge()
 	if err := p.ch.SetDTR(false); err != nil {

@@ -1,0 +1,96 @@
+// Package modem finds fax modems, opens them and makes each a [t30.Terminal], whatever its service class.
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/modem/class1"
+	"github.com/tipring/tipring/t30"
+)
+
+// openTime bounds probing and setting up a modem, reset included.
+const openTime = 45 * time.Second
+
+// ErrNoFaxClass is returned by Open and New for a modem that offers no service class we can use.
+var ErrNoFaxClass = errors.New("modem: no usable fax service class")
+
+// Options is how to use a modem. The zero value is fine.
+type Options struct {
+	Pulse   bool            // dial with pulses, not tones
+	Speaker bool            // loudspeaker on until the far end answers
+	Init    string          // the user's own AT commands, without AT
+	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not; must not block
+}
+
+// Modem is one opened modem, a [t30.Terminal].
+type Modem struct {
+	ch    *at.Channel
+	id    Identity
+	phone t30.Phone
+	trace func(t30.Event)
+}
+
+// Open opens the port at path and the modem on it. ErrPortBusy, ErrNoModem, ErrNoFaxClass, at.ErrPortLost.
+func Open(ctx context.Context, path string, o Options) (*Modem, error) {
+	p, err := OpenPort(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(ctx, p, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// New identifies the modem on port and sets it up. It owns port, and closes it on failure. It ends within 45 s.
+func New(ctx context.Context, port at.Port, o Options) (*Modem, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	m := &Modem{ch: at.NewChannel(port, o.Trace), trace: o.Trace}
+	if err := m.open(ctx, o); err != nil {
+		_ = m.ch.Close() // the first error says why
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Modem) open(ctx context.Context, o Options) error {
+	var err error
+	if m.id, err = identify(ctx, m.ch); err != nil {
+		return err
+	}
+	p := profileFor(m.id)
+	m.id.Profile = p.name
+	if len(m.id.Classes) > 0 && !m.id.HasClass("1") && !m.id.HasClass("1.0") {
+		return fmt.Errorf("%w: %v", ErrNoFaxClass, m.id.Classes)
+	}
+	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Pulse: o.Pulse, Speaker: o.Speaker, Init: o.Init})
+	if errors.Is(err, class1.ErrNotClass1) {
+		err = errors.Join(ErrNoFaxClass, err)
+	}
+	if err != nil {
+		return err
+	}
+	m.phone = phone
+	return nil
+}
+
+// Close hangs up if need be and gives the port back; running calls end.
+func (m *Modem) Close() error { return m.ch.Close() }
+
+// Identity returns what the modem told of itself.
+func (m *Modem) Identity() Identity { return m.id }
+
+// Lost is closed when the port is gone: unplugged, failed or closed.
+func (m *Modem) Lost() <-chan struct{} { return m.ch.Lost() }
+
+// Err returns why the port is gone (at.ErrPortLost), nil while it is there.
+func (m *Modem) Err() error { return m.ch.Err() }
+
+// Phone returns the modem below T.30.
+func (m *Modem) Phone() t30.Phone { return m.phone }
