@@ -8,6 +8,8 @@ func commands() []command {
 		{name: "faxes", usage: faxesUsage, run: faxesMain},
 		{name: "route", usage: routeUsage, run: routeMain},
 		{name: "rule", usage: ruleUsage, run: ruleMain},
+		{name: "convert", usage: convertUsage, run: convertMain},
+		{name: "inspect", usage: inspectUsage, run: inspectMain},
 		{name: "version", usage: "version", run: versionMain},
 	}
 }

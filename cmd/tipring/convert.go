@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/pdf"
+	"github.com/tipring/tipring/imaging/t4"
+	"github.com/tipring/tipring/imaging/tiff"
+)
+
+const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr] FILE..."
+
+func convertMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, convertUsage)
+	out := fs.String("o", "", "`file` to write: .tif, .pdf or .png (one file per page)")
+	resName := fs.String("resolution", "fine", "standard, fine, superfine, r16, 200, 300, 400 or 600")
+	codName := fs.String("coding", "mmr", "mh, mr or mmr")
+	names, err := parse(fs, args)
+	if err != nil {
+		return exitUsage
+	}
+	if *out == "" || len(names) == 0 {
+		return usageError(s, fs, "convert needs -o and at least one file")
+	}
+	res, err := oneOf("resolution", *resName, resolutions)
+	coding, err2 := oneOf("coding", *codName, codings)
+	if err = errors.Join(err, err2); err != nil {
+		return usageError(s, fs, "%v", err)
+	}
+	w, err := newPageFile(*out, coding)
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitUsage
+	}
+	err = eachPage(ctx, names, res, w.add)
+	if err = errors.Join(err, w.finish(err == nil)); err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitUsage
+	}
+	return exitOK
+}
+
+// pageFile is where convert writes to. It comes into being under its name only when it is whole.
+type pageFile struct {
+	name string
+	tmp  *os.File // nil for PNG
+	add  func(*imaging.Page) error
+	end  func() error
+}
+
+func newPageFile(name string, coding imaging.Coding) (*pageFile, error) {
+	p := &pageFile{name: name}
+	ext := strings.ToLower(filepath.Ext(name))
+	if ext == ".png" {
+		n := 0
+		p.add = func(page *imaging.Page) error { n++; return writePNG(pngName(name, n), page) }
+		p.end = func() error { return nil }
+		return p, nil
+	}
+	if ext != ".tif" && ext != ".tiff" && ext != ".pdf" {
+		return nil, fmt.Errorf("-o %s: should end in .tif, .pdf or .png", name)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".tipring-*")
+	if err != nil {
+		return nil, err
+	}
+	p.tmp = tmp
+	if ext == ".pdf" {
+		w := pdf.NewWriter(tmp, pdf.Meta{Title: filepath.Base(name)})
+		p.add = func(page *imaging.Page) error { return addPDF(w, page, coding) }
+		p.end = w.Close
+		return p, nil
+	}
+	w := tiff.NewWriter(tmp, tiff.Meta{})
+	p.add = func(page *imaging.Page) error { return w.AddPage(*page, t4.File(coding, page.Resolution)) }
+	p.end = w.Close
+	return p, nil
+}
+
+func addPDF(w *pdf.Writer, page *imaging.Page, coding imaging.Coding) error {
+	f := t4.File(coding, page.Resolution)
+	data, err := t4.Append(nil, page.Bitmap, f)
+	if err != nil {
+		return err
+	}
+	return w.AddCoded(t4.Coded{Width: page.Width, Height: page.Height, Resolution: page.Resolution, Format: f, Data: data})
+}
+
+// finish ends the file; without ok it is removed.
+func (p *pageFile) finish(ok bool) error {
+	if p.tmp == nil {
+		return nil
+	}
+	var err error
+	if ok {
+		err = p.end()
+	}
+	err = errors.Join(err, p.tmp.Chmod(0o644), p.tmp.Close())
+	if ok && err == nil {
+		return os.Rename(p.tmp.Name(), p.name)
+	}
+	return errors.Join(err, os.Remove(p.tmp.Name()))
+}
+
+// pngName is name for page 1, name-2 and so on for the others.
+func pngName(name string, n int) string {
+	if n == 1 {
+		return name
+	}
+	ext := filepath.Ext(name)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ext), n, ext)
+}
+
+// writePNG writes a page as grey picture in its true proportions.
+func writePNG(name string, page *imaging.Page) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	err = png.Encode(f, imaging.Thumbnail(page.Bitmap, page.Resolution, page.Width))
+	return errors.Join(err, f.Close())
+}
