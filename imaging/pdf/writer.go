@@ -180,7 +180,7 @@ func decodeParms(c t4.Coded) (string, error) {
 		return "", fmt.Errorf("%w: %d x %d pels", ErrFormat, c.Width, c.Height)
 	}
 	var s strings.Builder
-	eol, end := f.EOL, f.End
+	eol := f.EOL
 	switch f.Coding {
 	case imaging.MMR:
 		s.WriteString("/K -1")
@@ -200,9 +200,7 @@ func decodeParms(c t4.Coded) (string, error) {
 	if f.AlignLines && !eol {
 		s.WriteString("/EncodedByteAlign true")
 	}
-	if !end {
-		s.WriteString("/EndOfBlock false")
-	}
+	s.WriteString("/EndOfBlock false") // Rows counts, whether there is RTC or EOFB or not
 	if c.Inverted {
 		s.WriteString("/BlackIs1 true")
 	}

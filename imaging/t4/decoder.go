@@ -65,11 +65,23 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 	}
 	d := &Decoder{f: f.normal(), width: width, emit: emit, cur: newChanges(width), ref: newChanges(width), row: make([]uint64, (width+63)/64)}
 	d.br.order = f.Order
-	if d.f.EOL && f.Coding == imaging.MR {
+	d.Limit(0)
+	d.Reset()
+	return d, nil
+}
+
+// Reset makes d ready for another page of the same format and limit; a TIFF strip counts as a page.
+func (d *Decoder) Reset() {
+	d.br = bitReader{data: d.br.data[:0], order: d.br.order}
+	d.final, d.done, d.oneDim, d.eolSeen, d.refBad = false, false, false, false, false
+	d.zeros, d.eols, d.retry, d.badRun, d.q = 0, 0, 0, 0, Quality{}
+	d.endLine(0)
+	d.cur, d.ref = d.ref, d.cur
+	clear(d.row)
+	d.state = atLine
+	if d.f.Coding == imaging.MR {
 		d.state = atEOL
 	}
-	d.Limit(0)
-	return d, nil
 }
 
 // Limit ends the decoding after so many lines in all; 0 is as many as there may be.

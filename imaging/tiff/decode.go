@@ -1,6 +1,7 @@
 package tiff
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -32,22 +33,23 @@ func (f *File) Decode(n int) (imaging.Page, t4.Quality, error) {
 
 func (f *File) decode(p *page) (*imaging.Bitmap, t4.Quality, error) {
 	var damage error
-	// Rows come as data is found: a directory alone must not cost memory.
 	b := imaging.New(p.Width, 0)
-	s := &stripReader{f: f, p: p, b: b, white: make([]uint64, b.Stride), buf: make([]byte, 32<<10)}
+	// Beyond an ordinary page, rows come as data is found: a directory alone must not cost much memory.
+	b.Words = make([]uint64, 0, min(b.Stride*p.Height, 1<<20))
+	s := &stripReader{p: p, b: b, white: make([]uint64, b.Stride), buf: make([]byte, 32<<10), budget: f.size + 64<<10}
 	for i := range p.Strips {
 		rows := min(p.RowsPerStrip, p.Height-i*p.RowsPerStrip)
 		r, err := f.strip(p, i)
-		if err == nil {
-			err = s.read(r, rows)
+		if r != nil {
+			if e := s.read(r, rows); err == nil {
+				err = e
+			}
 		}
-		if err != nil {
-			if !errors.Is(err, ErrTruncated) {
-				return nil, s.q, err
-			}
-			if damage == nil {
-				damage = err
-			}
+		if err != nil && !errors.Is(err, ErrTruncated) {
+			return nil, s.q, err
+		}
+		if damage == nil {
+			damage = err
 		}
 		s.missing((i*p.RowsPerStrip + rows) - b.Height)
 	}
@@ -83,12 +85,28 @@ func (f *File) strip(p *page, i int) (*io.SectionReader, error) {
 
 // stripReader decodes strips into b.
 type stripReader struct {
-	f     *File
-	p     *page
-	b     *imaging.Bitmap
-	q     t4.Quality
-	white []uint64
-	buf   []byte
+	p      *page
+	b      *imaging.Bitmap
+	q      t4.Quality
+	white  []uint64
+	buf    []byte
+	fax    *t4.Decoder // of the strips before
+	src    io.Reader
+	budget int64 // bytes that may still be read
+}
+
+// Read reads the strip. More than the file has can be asked for only if strips share their data, over and over.
+func (s *stripReader) Read(p []byte) (int, error) {
+	n, err := s.src.Read(p)
+	if s.budget -= int64(n); s.budget < 0 {
+		return 0, fmt.Errorf("%w: strips overlap", ErrMalformed)
+	}
+	if s.p.fillLSB && (s.p.Compression == None || s.p.Compression == PackBits) {
+		for i, b := range p[:n] {
+			p[i] = bits.Reverse8(b)
+		}
+	}
+	return n, err
 }
 
 // missing adds lines that the data did not have.
@@ -105,19 +123,25 @@ func (s *stripReader) missing(n int) {
 
 // read decodes one strip of so many rows; it may find fewer.
 func (s *stripReader) read(r io.Reader, rows int) error {
+	s.src = r
 	switch s.p.Compression {
 	case None:
-		return s.readRows(&bitOrderReader{r: r, lsb: s.p.fillLSB}, rows)
+		return s.readRows(bufio.NewReader(s), rows)
 	case PackBits:
-		return s.readRows(newUnpacker(&bitOrderReader{r: r, lsb: s.p.fillLSB}), rows)
+		return s.readRows(newUnpacker(s), rows)
 	}
-	d, err := t4.NewDecoder(s.p.Width, s.p.Format, s.b.AppendRow)
-	if err != nil {
-		return err
+	if s.fax == nil {
+		d, err := t4.NewDecoder(s.p.Width, s.p.Format, s.b.AppendRow)
+		if err != nil {
+			return err
+		}
+		s.fax = d
 	}
+	d := s.fax
+	d.Reset()
 	d.Limit(rows)
 	for d.Quality().Lines < rows {
-		n, err := r.Read(s.buf)
+		n, err := s.Read(s.buf)
 		d.Write(s.buf[:n]) // never fails
 		if errors.Is(err, io.EOF) {
 			break
@@ -152,22 +176,6 @@ func (s *stripReader) readRows(r io.Reader, rows int) error {
 		s.q.Lines++
 	}
 	return nil
-}
-
-// bitOrderReader reverses the bits of each byte if lsb.
-type bitOrderReader struct {
-	r   io.Reader
-	lsb bool
-}
-
-func (r *bitOrderReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if r.lsb {
-		for i, b := range p[:n] {
-			p[i] = bits.Reverse8(b)
-		}
-	}
-	return n, err
 }
 
 // Raw returns page n's coded data as it stands in the file, if it is one fax-coded stream: compression 2, 3 or 4 in one
