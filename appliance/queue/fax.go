@@ -65,6 +65,7 @@ type FaxEnd struct {
 	Code     t30.Code
 	Text     string
 	RemoteID string // when it came late
+	Call     CallID // the call's record; "" none
 	Complete bool   // the caller sent all it wanted
 }
 
@@ -140,6 +141,9 @@ func (q *Queue) finishFax(tx *store.Tx, f *Fax, e FaxEnd) error {
 	}
 	if e.RemoteID != "" {
 		f.RemoteID = e.RemoteID
+	}
+	if e.Call != "" {
+		f.Call = e.Call
 	}
 	var to []string
 	if q.o.Route != nil {

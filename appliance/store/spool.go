@@ -240,9 +240,6 @@ func (s *Store) Free() (int64, error) {
 
 // Room returns ErrDiskFull when n more octets would not leave the reserve free.
 func (s *Store) Room(n int64) error {
-	if s.full.Load() {
-		return ErrDiskFull
-	}
 	free, err := s.Free()
 	if err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,7 +50,6 @@ type Store struct {
 	db      *bolt.DB
 	dir     string
 	reserve int64
-	full    atomic.Bool             // tests: act as if the disk were full
 	fault   func(step string) error // tests: stop at a step, as a crash would
 }
 

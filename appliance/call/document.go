@@ -1,0 +1,325 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/raster"
+	"github.com/tipring/tipring/imaging/t4"
+	"github.com/tipring/tipring/t30"
+)
+
+// Pages is a document's pages: a TIFF file ([OpenTIFF]) or a list in memory ([PageList]).
+type Pages interface {
+	Count() int
+	// Page returns page n, from 1. It may be asked for again.
+	Page(n int) (imaging.Page, error)
+}
+
+// PageList is a document in memory.
+type PageList []imaging.Page
+
+// Count returns the number of pages.
+func (l PageList) Count() int { return len(l) }
+
+// Page returns page n, from 1.
+func (l PageList) Page(n int) (imaging.Page, error) {
+	if n < 1 || n > len(l) {
+		return imaging.Page{}, fmt.Errorf("call: page %d of %d", n, len(l))
+	}
+	return l[n-1], nil
+}
+
+// Journal is told how far a document is, in pages of the whole document from 1. What it returns nil for is durable. An
+// error ends the call as a fault of ours. The queue implements it for a job; a one-off send needs none.
+type Journal interface {
+	PageStarted(n int) error                   // opened for the line
+	PageDataSent(n int) error                  // the last of its data is about to be handed to the line
+	ConfirmPage(n int, r t30.PageResult) error // the far end has it
+}
+
+// Header is the header line of every page (47 CFR 68.318(d)); date, time and page number are filled in.
+type Header struct {
+	FromName   string
+	FromNumber string
+	To         string
+	Location   *time.Location // of the time; nil: local
+}
+
+// DocumentOptions say how to send a document.
+type DocumentOptions struct {
+	Pages   Pages
+	First   int                    // page to begin at, from 1; 0: 1. A job that goes on begins at its first unconfirmed page
+	Header  *Header                // nil: no header line
+	Journal Journal                // nil: none
+	Live    func(Live)             // progress; called from the engine's goroutines, must not block; nil: none
+	End     func(t30.Report) error // nil: none
+}
+
+// Document is one document as a source of a call. Make one for each attempt.
+type Document struct {
+	o    DocumentOptions
+	when time.Time // of the header lines: when the first page was opened
+
+	mu    sync.Mutex
+	ready map[int]imaging.Page // page read ahead
+	reads sync.WaitGroup
+}
+
+var _ t30.PageSource = (*Document)(nil)
+
+// NewDocument returns the source of a document.
+func NewDocument(o DocumentOptions) *Document {
+	o.First = max(o.First, 1)
+	return &Document{o: o, ready: map[int]imaging.Page{}}
+}
+
+// Documents returns the sources one after another, whatever the far end is.
+func Documents(list ...t30.PageSource) t30.Documents { return &documents{list} }
+
+type documents struct{ list []t30.PageSource }
+
+func (d *documents) Next(ctx context.Context, _ t30.Remote) (t30.PageSource, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(d.list) == 0 {
+		return nil, io.EOF
+	}
+	next := d.list[0]
+	d.list = d.list[1:]
+	return next, nil
+}
+
+// Page codes page n of the call for the format within limit that suits it best: its own resolution where allowed, the
+// narrowest width, the densest coding.
+func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.PageFormat, io.ReadCloser, error) {
+	var none t30.PageFormat
+	if err := ctx.Err(); err != nil {
+		return none, nil, err
+	}
+	abs := d.o.First + n - 1
+	if n < 1 || abs > d.o.Pages.Count() {
+		return none, nil, io.EOF
+	}
+	page, err := d.load(abs)
+	if err != nil {
+		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
+	}
+	d.readAhead(abs + 1)
+	format, bitmap := d.layOut(page, abs, limit)
+	data, err := t4.Append(nil, bitmap, lineFormat(format, limit))
+	if err != nil {
+		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
+	}
+	if d.o.Journal != nil {
+		if err := d.o.Journal.PageStarted(abs); err != nil {
+			return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
+		}
+	}
+	live := Live{Page: abs, Pages: d.o.Pages.Count(), Format: format, ECM: limit.ECM, Height: bitmap.Height, Bitmap: bitmap, Total: int64(len(data))}
+	d.live(live)
+	return format, &pageReader{d: d, data: data, live: live}, nil
+}
+
+// lineFormat is how the coded lines are put together for the telephone line.
+func lineFormat(f t30.PageFormat, limit t30.PageLimit) t4.Format {
+	lf := t4.Line(ImagingCoding(f.Coding), ImagingResolution(f.Resolution))
+	if !limit.ECM {
+		lf.MinLineBits = t4.LineBits(limit.MinScanLine, limit.Rate)
+	}
+	return lf
+}
+
+// layOut brings a page into the format chosen for it, with its header line on top.
+func (d *Document) layOut(page imaging.Page, abs int, limit t30.PageLimit) (t30.PageFormat, *imaging.Bitmap) {
+	f := t30.PageFormat{Coding: chooseCoding(limit.Codings, limit.ECM)}
+	own := Resolution(page.Resolution)
+	f.Resolution = chooseResolution(own, limit.Resolutions)
+	from, to := page.Resolution, ImagingResolution(f.Resolution)
+	if from.X <= 0 || from.Y <= 0 || level(own) == level(f.Resolution) {
+		from = to // the same, or near enough to go out pel by pel
+	}
+	page.Resolution = from
+	pels := page.Width * to.X / from.X
+	f.Width = chooseWidth(pels, f.Resolution, limit.Widths)
+	width := 0
+	if pels > f.Pels() {
+		width = f.Pels() // wider than the far end's paper: reduced both ways
+	}
+	if from != to || width != 0 {
+		page = imaging.Rescale(page, to, width)
+	}
+	b := page.FitWidth(f.Pels())
+	header := d.header(abs, f.Pels(), to)
+	if header != nil {
+		b = imaging.Stack(header, b)
+	}
+	f.Length = neededLength(b.Height, to)
+	if f.Length > limit.Length {
+		b, f.Length = d.shorten(page, header, f.Pels(), limit.Length), limit.Length
+	}
+	return f, b
+}
+
+// shorten reduces a page that is longer than the far end's paper, so that nothing is cut off.
+func (d *Document) shorten(page imaging.Page, header *imaging.Bitmap, pels int, limit t30.Length) *imaging.Bitmap {
+	_, y := page.Resolution.DPI()
+	mm := float64(lengthA4MM)
+	if limit == t30.LengthB4 {
+		mm = lengthB4MM
+	}
+	room := int(mm / mmPerInch * y)
+	if header != nil {
+		room -= header.Height
+	}
+	width := max(int(float64(page.Width)*float64(room)/float64(page.Height)), 1)
+	b := imaging.Rescale(page, page.Resolution, width).FitWidth(pels)
+	if header != nil {
+		b = imaging.Stack(header, b)
+	}
+	return b
+}
+
+func level(r t30.Resolution) int {
+	for _, e := range resolutions {
+		if e.res == r {
+			return e.level
+		}
+	}
+	return -1
+}
+
+// header draws the header line; the page number counts from the document's first page, also after a resume.
+func (d *Document) header(abs, width int, res imaging.Resolution) *imaging.Bitmap {
+	h := d.o.Header
+	if h == nil {
+		return nil
+	}
+	loc := h.Location
+	if loc == nil {
+		loc = time.Local
+	}
+	d.mu.Lock()
+	if d.when.IsZero() {
+		d.when = time.Now()
+	}
+	when := d.when.In(loc)
+	d.mu.Unlock()
+	text := raster.HeaderText(raster.HeaderFields{Time: when, FromName: h.FromName, FromNumber: h.FromNumber, To: h.To,
+		Page: abs, Pages: d.o.Pages.Count()}, width, res)
+	return raster.Header(text, width, res)
+}
+
+// load returns a page, from the read-ahead if it is there.
+func (d *Document) load(abs int) (imaging.Page, error) {
+	d.reads.Wait()
+	d.mu.Lock()
+	page, ok := d.ready[abs]
+	d.mu.Unlock()
+	if ok {
+		return page, nil
+	}
+	return d.read(abs)
+}
+
+func (d *Document) read(abs int) (imaging.Page, error) {
+	page, err := d.o.Pages.Page(abs)
+	if err != nil {
+		return imaging.Page{}, err
+	}
+	if page.Bitmap == nil || page.Width < 1 || page.Height < 1 {
+		return imaging.Page{}, errors.New("an empty page")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for n := range d.ready {
+		if n < abs-1 || n > abs+1 {
+			delete(d.ready, n)
+		}
+	}
+	d.ready[abs] = page
+	return page, nil
+}
+
+// readAhead decodes the next page while this one is on the line. An error shows when the page is asked for.
+func (d *Document) readAhead(abs int) {
+	d.mu.Lock()
+	_, have := d.ready[abs]
+	d.mu.Unlock()
+	if have || abs > d.o.Pages.Count() {
+		return
+	}
+	d.reads.Go(func() { _, _ = d.read(abs) })
+}
+
+// Confirmed records the confirmation of page n of the call.
+func (d *Document) Confirmed(n int, r t30.PageResult) error {
+	if d.o.Journal == nil {
+		return nil
+	}
+	abs := d.o.First + n - 1
+	if err := d.o.Journal.ConfirmPage(abs, r); err != nil {
+		return fmt.Errorf("call: page %d: %w", abs, err)
+	}
+	return nil
+}
+
+// End lets the pages go.
+func (d *Document) End(r t30.Report) error {
+	d.reads.Wait()
+	d.mu.Lock()
+	clear(d.ready)
+	d.mu.Unlock()
+	if d.o.End == nil {
+		return nil
+	}
+	return d.o.End(r)
+}
+
+func (d *Document) live(l Live) {
+	if d.o.Live != nil {
+		d.o.Live(l)
+	}
+}
+
+// pageReader hands a coded page to the line.
+type pageReader struct {
+	d      *Document
+	data   []byte
+	off    int
+	marked bool // PageDataSent is recorded
+	live   Live
+}
+
+// Read hands out the next data. Before the last of it leaves, the journal knows: from then on the far end may have
+// the whole page.
+func (r *pageReader) Read(p []byte) (int, error) {
+	if r.off == len(r.data) {
+		return 0, io.EOF
+	}
+	n := min(len(p), len(r.data)-r.off)
+	if n > 0 && r.off+n == len(r.data) && !r.marked && r.d.o.Journal != nil {
+		if err := r.d.o.Journal.PageDataSent(r.live.Page); err != nil {
+			return 0, fmt.Errorf("call: page %d: %w", r.live.Page, err)
+		}
+		r.marked = true
+	}
+	copy(p, r.data[r.off:r.off+n])
+	r.off += n
+	r.live.Octets = int64(r.off)
+	r.live.Lines = int(int64(r.live.Height) * int64(r.off) / int64(len(r.data)))
+	r.d.live(r.live)
+	return n, nil
+}
+
+// Close lets the data go.
+func (r *pageReader) Close() error {
+	r.data, r.off = nil, 0
+	return nil
+}
