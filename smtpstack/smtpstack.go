@@ -48,14 +48,17 @@ func SplitAddress(addr string) (local, domain string, err error) {
 	if len(addr) > 320 {
 		return "", "", fmt.Errorf("%w: longer than 320 octets", ErrAddressSyntax)
 	}
-	local, domain = addr[:at], strings.ToLower(addr[at+1:])
+	local, domain = addr[:at], strings.TrimSuffix(strings.ToLower(addr[at+1:]), ".")
+	if domain == "" {
+		return "", "", fmt.Errorf("%w: empty domain", ErrAddressSyntax)
+	}
 	if i := strings.IndexFunc(domain, badDomainRune); i >= 0 {
 		return "", "", fmt.Errorf("%w: character %q in the domain", ErrAddressSyntax, domain[i])
 	}
 	if local, err = unquoteLocal(local); err != nil {
 		return "", "", err
 	}
-	return local, strings.TrimSuffix(domain, "."), nil
+	return local, domain, nil
 }
 
 func badDomainRune(r rune) bool {

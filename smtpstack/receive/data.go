@@ -139,6 +139,9 @@ func (s *session) finish(ctx context.Context, m *incoming) {
 	s.reply(250, "2.0.0", "taken as %s", id)
 }
 
+// Package-level, as slices that go into an io.Writer are allocated each time: a message has millions of lines.
+var crlf, space = []byte("\r\n"), []byte(" ")
+
 // copyData copies a message up to the line that is a single dot, dots doubled at line beginnings undone (RFC 5321
 // 4.5.2). Only CR LF ends a line: a bare LF becomes CR LF and a bare CR a space in what is stored, but neither begins
 // a line for the protocol, so nothing can be smuggled behind a false end. Memory is the reader's buffer.
@@ -159,17 +162,16 @@ func copyData(m *incoming, r *bufio.Reader, limit int64) error {
 			frag = frag[1:]
 		}
 		if heldCR && !(len(frag) > 0 && frag[0] == '\n') {
-			m.Write([]byte{' '})
+			m.Write(space)
 		}
 		ended := len(frag) > 0 && frag[len(frag)-1] == '\n'
 		body := bytes.TrimSuffix(frag, []byte{'\n'})
-		crlf := ended && (bytes.HasSuffix(body, []byte{'\r'}) || heldCR && len(body) == 0)
+		lineStart = ended && (bytes.HasSuffix(body, []byte{'\r'}) || heldCR && len(body) == 0)
 		body, heldCR = cutCR(body, ended)
 		m.Write(body)
 		if ended {
-			m.Write([]byte("\r\n"))
+			m.Write(crlf)
 		}
-		lineStart = crlf
 		if m.over > limit+1<<20 {
 			return errFlood
 		}
@@ -199,15 +201,17 @@ func (s *session) bdat(ctx context.Context, arg string) {
 		return
 	}
 	if !s.mail || len(s.env.To) == 0 {
-		s.dropChunk(size)
-		s.reply(503, "5.5.1", "no recipient was taken")
+		if s.dropChunk(size) {
+			s.reply(503, "5.5.1", "no recipient was taken")
+		}
 		return
 	}
 	if s.chunks == nil {
 		if s.chunks, err = s.begin(ctx); err != nil {
-			s.dropChunk(size)
-			s.fail("begin", err)
-			s.resetMail()
+			if s.dropChunk(size) {
+				s.fail("begin", err)
+				s.resetMail()
+			}
 			return
 		}
 	}
@@ -220,26 +224,21 @@ func (s *session) bdat(ctx context.Context, arg string) {
 		return
 	}
 	s.chunksCR = w.heldCR
-	switch {
-	case last:
+	if last {
 		w.finish()
-		m := s.chunks
-		s.chunks, s.chunksCR = nil, false
-		s.finish(ctx, m)
-		s.resetMail()
-	case s.chunks.err != nil:
-		m := s.chunks
-		s.chunks, s.chunksCR = nil, false
-		s.finish(ctx, m)
-		s.resetMail()
-	default:
+	} else if s.chunks.err == nil {
 		s.reply(250, "2.0.0", "%d octets taken", size)
+		return
 	}
+	m := s.chunks
+	s.chunks, s.chunksCR = nil, false
+	s.finish(ctx, m)
+	s.resetMail()
 }
 
-func (s *session) dropChunk(size int64) {
+func (s *session) dropChunk(size int64) bool {
 	s.conn.beginData(s.cfg.ReadTimeout, s.cfg.DataTimeout)
-	s.copyChunk(io.Discard, size)
+	return s.copyChunk(io.Discard, size)
 }
 
 // copyChunk reads size octets into w; too many are not read but end the connection.
@@ -275,7 +274,7 @@ func (l *lineEnds) Write(b []byte) (int, error) {
 			frag = b[:i]
 		}
 		if l.heldCR && (len(frag) > 0 || !ended) {
-			l.w.Write([]byte{' '})
+			l.w.Write(space)
 		}
 		if ended {
 			b = b[i+1:]
@@ -286,7 +285,7 @@ func (l *lineEnds) Write(b []byte) (int, error) {
 		body, l.heldCR = cutCR(frag, ended)
 		l.w.Write(body)
 		if ended {
-			l.w.Write([]byte("\r\n"))
+			l.w.Write(crlf)
 		}
 	}
 	return total, nil
@@ -294,7 +293,7 @@ func (l *lineEnds) Write(b []byte) (int, error) {
 
 func (l *lineEnds) finish() {
 	if l.heldCR {
-		l.w.Write([]byte{' '})
+		l.w.Write(space)
 		l.heldCR = false
 	}
 }

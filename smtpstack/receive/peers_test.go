@@ -1,0 +1,187 @@
+package receive
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"crypto/tls"
+
+	"github.com/emersion/go-smtp"
+)
+
+// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
+func peer(t *testing.T, name string) string {
+	t.Helper()
+	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/"} {
+		if p, err := exec.LookPath(dir + name); err == nil {
+			return p
+		}
+	}
+	if os.Getenv("TIPRING_PEERS") == "required" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+func TestPeer_Swaks(t *testing.T) {
+	swaks := peer(t, "swaks")
+	cert, _ := selfSigned(t, "fax.test")
+	cfg := testConfig()
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	b := &memory{}
+	_, addr := start(t, cfg, b)
+	file := filepath.Join(t.TempDir(), "order.pdf")
+	content := bytes.Repeat([]byte("%PDF-1.4 not really\x00\xff\r\n."), 1000)
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range [][]string{nil, {"-tls"}, {"-pipeline"}} {
+		args := append([]string{"--server", addr, "--from", "jane@example.com", "--to", "1-555-1234@fax.example.com",
+			"--attach-type", "application/pdf", "--attach", "@" + file, "--body", "See attached.", "--helo", "swaks.test"}, extra...)
+		out, err := exec.Command(swaks, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("swaks %v: %v\n%s", extra, err, out)
+		}
+		got := b.all()[len(b.all())-1]
+		packed := strings.ReplaceAll(got.data, "\r\n", "")
+		if !strings.Contains(packed, base64.StdEncoding.EncodeToString(content)) {
+			t.Errorf("swaks %v: the attachment did not arrive whole", extra)
+		}
+		if (got.env.TLS != nil) != (len(extra) > 0 && extra[0] == "-tls") || got.env.To[0].Fax.Number != "15551234" {
+			t.Errorf("swaks %v: envelope %+v", extra, got.env)
+		}
+	}
+	out, err := exec.Command(swaks, "--server", addr, "--from", "jane@example.com", "--to", "bob@elsewhere.test").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "550 5.7.1 relaying denied") {
+		t.Errorf("relay through swaks: %v\n%s", err, out)
+	}
+}
+
+func TestPeer_SMTPSource(t *testing.T) {
+	source := peer(t, "smtp-source")
+	b := &memory{}
+	cfg := testConfig()
+	cfg.MaxConnsPerIP = 20
+	_, addr := start(t, cfg, b)
+	out, err := exec.Command(source, "-s", "10", "-m", "200", "-l", "50000", "-f", "jane@example.com", "-t", "15551234567@fax.example.com", addr).CombinedOutput()
+	if err != nil {
+		t.Fatalf("smtp-source: %v\n%s", err, out)
+	}
+	if n := len(b.all()); n != 200 {
+		t.Errorf("%d messages of 200", n)
+	}
+}
+
+// TestPeer_GoSMTP: a client nobody here wrote, with and without TLS and with an exact body.
+func TestPeer_GoSMTP(t *testing.T) {
+	cert, pool := selfSigned(t, "fax.test")
+	cfg := testConfig()
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	b := &memory{}
+	_, addr := start(t, cfg, b)
+	c, err := smtp.DialStartTLS(addr, &tls.Config{RootCAs: pool, ServerName: "fax.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SendMail("jane@example.com", []string{"1@fax.example.com", "postmaster@fax.example.com"}, strings.NewReader("A: b\r\n\r\n.\r\n..\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.all()[0]; !strings.HasSuffix(got.data, "A: b\r\n\r\n.\r\n..\r\n") || !got.env.To[1].Postmaster {
+		t.Errorf("got %q, %+v", got.data, got.env.To)
+	}
+}
+
+// TestLarge_SmallMemory sends 200 MB through DATA and through BDAT.
+func TestLarge_SmallMemory(t *testing.T) {
+	const size = 200 << 20
+	for _, how := range []string{"DATA", "BDAT"} {
+		t.Run(how, func(t *testing.T) {
+			b := &memory{discard: true}
+			cfg := testConfig()
+			cfg.MaxSize = size + 1000
+			_, addr := start(t, cfg, b)
+			c := dial(t, addr)
+			c.begin()
+			line := strings.Repeat("QUJD", 19) + "\r\n"
+			block := []byte(strings.Repeat(line, 512))
+			n := size / len(block)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if how == "DATA" {
+				c.cmd("DATA", "354")
+			} else {
+				c.send(fmt.Sprintf("BDAT %d LAST\r\n", n*len(block)))
+			}
+			for range n {
+				if _, err := c.nc.Write(block); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if how == "DATA" {
+				c.send(".\r\n")
+			}
+			c.expect("250 2.0.0")
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {
+				t.Errorf("%d octets were allocated for a stream", grown)
+			}
+			if b.length < int64(n*len(block)) {
+				t.Errorf("only %d octets arrived", b.length)
+			}
+		})
+	}
+}
+
+func FuzzSession(f *testing.F) {
+	for _, s := range []string{
+		"EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<1@fax.example.com>\r\nDATA\r\n.\r\nQUIT\r\n",
+		"HELO a\r\nMAIL FROM:<\"a>\\\"b\"@example.com> SIZE=1\r\nRCPT TO:<postmaster>\r\nBDAT 3\r\na\rbBDAT 2 LAST\r\n\n.",
+		"RCPT TO:<@a:b@c>\r\nMAIL FROM:\r\n\n",
+	} {
+		f.Add([]byte(s))
+	}
+	cfg := testConfig()
+	cfg.MaxSize = 1000
+	f.Fuzz(func(t *testing.T, in []byte) {
+		b := &memory{}
+		srv, err := New(cfg, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := &scriptConn{r: bytes.NewReader(in)}
+		newSession(srv, conn, clientAddr(conn)).serve(t.Context())
+		for line := range strings.SplitSeq(strings.TrimSuffix(conn.out.String(), "\r\n"), "\r\n") {
+			if len(line) < 4 || line[0] < '2' || line[0] > '5' || strings.ContainsAny(line, "\r\n") || len(line) > 510 {
+				t.Errorf("reply %q", line)
+			}
+		}
+		for _, m := range b.all() {
+			if strings.Contains(strings.ReplaceAll(m.data, "\r\n", ""), "\n") || strings.Contains(strings.ReplaceAll(m.data, "\r\n", ""), "\r") {
+				t.Errorf("bare CR or LF stored: %q", m.data)
+			}
+			if len(m.data) > 1000+600 {
+				t.Errorf("%d octets stored", len(m.data))
+			}
+		}
+	})
+}
+
+// scriptConn is a connection whose client has said everything already.
+type scriptConn struct {
+	deadlineless
+	r   io.Reader
+	out bytes.Buffer
+}
+
+func (c *scriptConn) Read(b []byte) (int, error)  { return c.r.Read(b) }
+func (c *scriptConn) Write(b []byte) (int, error) { return c.out.Write(b) }
