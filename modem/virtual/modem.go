@@ -1,0 +1,334 @@
+package virtual
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrOpen is returned by Open while another DTE has the port open.
+	ErrOpen = errors.New("virtual: port is already open")
+	// ErrUnplugged is returned by Open, Read, Write and SetDTR when the modem has been unplugged from its DTE.
+	ErrUnplugged = errors.New("virtual: modem unplugged")
+)
+
+// ModemOptions are one modem's settings. The zero value is a Class 1 modem with V.17 at 115200 bit/s.
+type ModemOptions struct {
+	// Numbers are more numbers that ring this modem; see DialedDigits.
+	Numbers []string
+	// CallerID lets the exchange tell the caller's number between the first and the second ring; the modem shows it
+	// after AT+VCID=1 or AT#CID=1.
+	CallerID bool
+	// DialedDigits adds the dialed number to it (NDID = 5550101), as a DID trunk does.
+	DialedDigits bool
+	// MaxRate is the highest bit rate of its carriers; 0: 14400.
+	MaxRate int
+	// NoV17 leaves V.17 out.
+	NoV17 bool
+	// Baud is the serial speed (8N1); 0: 115200.
+	Baud int
+	// Buffer is the modem's transmit buffer in octets; 0: 4096. When it is full the DTE's writes wait.
+	Buffer int
+	// StopOnUnderrun ends the carrier of +FTM with OK when the buffer runs dry after an octet that is not NUL, as T.31
+	// 8.3.3 says by the letter. By default the carrier is filled with zeros, as chips do.
+	StopOnUnderrun bool
+	// RefuseClass10 leaves Class 1.0 out.
+	RefuseClass10 bool
+}
+
+// Stats are a modem's counters since it was made.
+type Stats struct {
+	Underruns      int   // times a +FTM carrier ran out of data
+	UnderrunOctets int64 // zeros sent then
+	Overruns       int64 // octets lost because the DTE did not read
+}
+
+// Modem is one modem on one line of an [Exchange].
+type Modem struct {
+	ex     *Exchange
+	number string
+	opts   ModemOptions
+
+	// All below is guarded by ex.mu.
+	set       settings
+	reader    lineReader
+	rest      []command // of the command line, to run when act is done
+	act       activity  // nil: command state
+	tx        *transmitter
+	port      *Port
+	unplugged bool
+	lineCut   bool
+	offHook   bool
+	call      *call // off hook in it
+	incoming  *call // rings us
+	rings     int   // S1
+	ear       ear
+	dump      dump
+	stats     Stats
+}
+
+// activity is a command that takes time: while one runs the modem is not in command state. It ends with Modem.finish.
+type activity interface {
+	// input takes octets of the DTE and tells how many; fewer than given: no room, the DTE waits.
+	input(b []byte) int
+	// heard is called when something changed in the modem's ear, and once at the start.
+	heard()
+	// dropped is called when the line was dropped: the activity must finish.
+	dropped()
+	// stop releases timers; nothing else is called afterwards.
+	stop()
+}
+
+// NewModem puts a modem on the exchange. Several modems with the same number are a hunt group: the first idle one rings.
+func (ex *Exchange) NewModem(number string, o ModemOptions) *Modem {
+	if o.MaxRate == 0 {
+		o.MaxRate = 14400
+	}
+	if o.Baud <= 0 {
+		o.Baud = 115200
+	}
+	if o.Buffer <= 0 {
+		o.Buffer = 4096
+	}
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	m := &Modem{ex: ex, number: dialable(number), opts: o, set: factory()}
+	m.ear.m = m
+	ex.modems = append(ex.modems, m)
+	for _, n := range append([]string{number}, o.Numbers...) {
+		n = dialable(n)
+		ex.numbers[n] = append(ex.numbers[n], m)
+	}
+	return m
+}
+
+// Number is the modem's own number, which callees see.
+func (m *Modem) Number() string { return m.number }
+
+// Stats returns the modem's counters.
+func (m *Modem) Stats() Stats {
+	m.ex.mu.Lock()
+	defer m.ex.mu.Unlock()
+	return m.stats
+}
+
+// CutLine takes the telephone line away, or gives it back: no dial tone, no calls, a running call drops at both sides.
+func (m *Modem) CutLine(cut bool) {
+	m.ex.mu.Lock()
+	defer m.ex.mu.Unlock()
+	m.lineCut = cut
+	if !cut {
+		return
+	}
+	if c := m.incoming; c != nil {
+		m.ringStopped()
+		c.stopTimers() // the caller goes on hearing ringing
+		c.callee = nil
+	}
+	if c := m.call; c != nil {
+		c.hangup(m)
+		m.lineDropped()
+	}
+}
+
+// Unplug pulls the modem from its DTE: reads and writes fail and Open too, until Plug. The line is dropped.
+func (m *Modem) Unplug() {
+	m.ex.mu.Lock()
+	defer m.ex.mu.Unlock()
+	m.unplugged = true
+	if m.port != nil {
+		m.port.shut(ErrUnplugged)
+	}
+	m.reset()
+}
+
+// Plug plugs the modem in again.
+func (m *Modem) Plug() {
+	m.ex.mu.Lock()
+	defer m.ex.mu.Unlock()
+	m.unplugged = false
+}
+
+// idle tells whether the exchange can ring it.
+func (m *Modem) idle() bool {
+	return !m.offHook && m.call == nil && m.incoming == nil && !m.lineCut && !m.unplugged
+}
+
+// reset hangs up, aborts what runs and goes back to the factory settings, as after power-on. No result code.
+func (m *Modem) reset() {
+	m.abort()
+	m.hangup()
+	m.set = factory()
+	m.reader = lineReader{}
+	m.rest = nil
+}
+
+// abort ends the running activity without a result.
+func (m *Modem) abort() {
+	if m.act != nil {
+		m.act.stop()
+		m.act = nil
+	}
+	if m.tx != nil {
+		m.tx.stop()
+	}
+	m.wake()
+}
+
+// hangup goes on hook.
+func (m *Modem) hangup() {
+	if m.tx != nil {
+		m.tx.stop()
+	}
+	if m.call != nil {
+		m.call.hangup(m)
+	}
+	m.offHook = false
+	m.ear.clear()
+}
+
+// lineDropped is called when the exchange has dropped the line: the modem goes on hook, and says so if it is busy.
+func (m *Modem) lineDropped() {
+	m.trace(Event{Kind: EventHangup, Text: "dropped by the exchange"})
+	m.call = nil
+	m.offHook = false
+	if m.act != nil {
+		m.act.dropped()
+	}
+	if m.tx != nil {
+		m.tx.stop()
+	}
+	m.ear.clear()
+}
+
+// ring is called for each ring burst.
+func (m *Modem) ring() {
+	m.rings++
+	if m.act != nil {
+		return
+	}
+	m.result(resRing)
+	if s0 := int(m.set.s[0]); s0 > 0 && m.rings >= s0 && m.port != nil && m.port.dtr {
+		m.reader = lineReader{}
+		m.rest = nil
+		m.answer()
+	}
+}
+
+// ringStopped is called when the caller gave up.
+func (m *Modem) ringStopped() {
+	m.incoming = nil
+	m.rings = 0
+}
+
+// input takes octets of the DTE and tells how many.
+func (m *Modem) input(p []byte) int {
+	m.dump.begin(p)
+	taken := 0
+	for taken < len(p) {
+		b := p[taken]
+		if m.dump.takes(b) || m.reader.skipLF(b) {
+			taken++
+			continue
+		}
+		if m.act != nil {
+			n := m.act.input(p[taken:])
+			if n == 0 {
+				break
+			}
+			taken += n
+			continue
+		}
+		taken++
+		m.commandOctet(b)
+	}
+	return taken
+}
+
+// start makes a the running activity.
+func (m *Modem) start(a activity) {
+	m.act = a
+	a.heard()
+}
+
+// finish ends the running activity with a result code; after OK the rest of the command line runs.
+func (m *Modem) finish(r result) {
+	if m.act != nil {
+		m.act.stop()
+		m.act = nil
+	}
+	if r == resOK && len(m.rest) > 0 {
+		m.run()
+	} else {
+		m.rest = nil
+		m.result(r)
+	}
+	m.wake()
+}
+
+// wake lets a waiting write of the DTE go on.
+func (m *Modem) wake() {
+	if m.port != nil {
+		m.port.wakeWriter()
+	}
+}
+
+// result is a result code (V.250 Table 1, T.31 8.4).
+type result int
+
+const (
+	resOK result = iota
+	resConnect
+	resRing
+	resNoCarrier
+	resError
+	resNoDialTone
+	resBusy
+	resNoAnswer
+	resFCError
+	resFRH3 // +FRH:3, T.31 8.5.1 adaptive reception
+)
+
+var resultTexts = [...]struct{ verbose, numeric string }{
+	{"OK", "0"}, {"CONNECT", "1"}, {"RING", "2"}, {"NO CARRIER", "3"}, {"ERROR", "4"},
+	{"NO DIALTONE", "6"}, {"BUSY", "7"}, {"NO ANSWER", "8"}, {"+FCERROR", "+F4"}, {"+FRH:3", "+FRH:3"},
+}
+
+// result sends a result code in the format of V and Q, reduced by X (V.250 6.2.7).
+func (m *Modem) result(r result) {
+	x := m.set.x
+	if r == resBusy && (x < 3) || r == resNoDialTone && x != 2 && x != 4 || r == resNoAnswer && x < 3 {
+		r = resNoCarrier
+	}
+	t := resultTexts[r]
+	m.trace(Event{Kind: EventResult, Text: t.verbose})
+	if m.set.quiet {
+		return
+	}
+	if m.set.verbose {
+		m.emit([]byte(m.crlf() + t.verbose + m.crlf()))
+		return
+	}
+	m.emit([]byte(t.numeric + string(rune(m.set.s[3]))))
+}
+
+// info sends information text (V.250 5.7.1).
+func (m *Modem) info(text string) {
+	m.trace(Event{Kind: EventResult, Text: text})
+	if m.set.verbose {
+		text = m.crlf() + text
+	}
+	m.emit([]byte(text + m.crlf()))
+}
+
+// crlf is the pair of S3 and S4.
+func (m *Modem) crlf() string { return string([]byte{m.set.s[3], m.set.s[4]}) }
+
+// emit sends octets to the DTE.
+func (m *Modem) emit(b []byte) {
+	if m.port != nil {
+		m.port.emit(b)
+	}
+}
+
+func (m *Modem) String() string { return fmt.Sprintf("modem %s", m.number) }

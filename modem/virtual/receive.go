@@ -1,0 +1,412 @@
+package virtual
+
+import "time"
+
+// reception is what a modem's ear has of one signal.
+type reception struct {
+	sig     *signal
+	start   time.Duration // line time at this end
+	trained bool
+	ended   bool
+	locked  bool // a receiver is or was in step with it
+	missed  bool // its training passed unheard
+	octets  []byte
+	items   []item // of V.21
+	skip    bool   // the rest of a frame is to be thrown away
+	def     deframer
+}
+
+// item is an octet of a frame, or its end.
+type item uint16
+
+const (
+	endGood item = 0x100 + iota
+	endBad
+)
+
+// Limits of what an ear keeps for a slow DTE.
+const (
+	maxItems      = 16 << 10
+	maxOctets     = 256 << 10
+	maxReceptions = 8
+)
+
+// flagsToConnect are the flags in a row that make a V.21 signal.
+const flagsToConnect = 3
+
+// flagsToRefuse are the flags in a row (0.2 s) that make a V.21 signal which goes on after its frames the wrong carrier.
+const flagsToRefuse = 8
+
+// ear is a modem's receiver: it follows the signals on the line whether or not a command listens.
+type ear struct {
+	m           *Modem
+	list        []*reception // oldest first
+	longTrained bool         // a V.17 long training was received in this call: short ones can be
+}
+
+func (e *ear) clear() { e.list, e.longTrained = nil, false }
+
+// deafen is called when the modem begins to transmit: half duplex.
+func (e *ear) deafen() {
+	keep := e.list[:0]
+	for _, r := range e.list {
+		if !r.ended {
+			r.missed, r.locked = r.sig.mod != v21, false
+			r.octets, r.items, r.skip = nil, nil, false
+			r.def.reset()
+			keep = append(keep, r)
+		}
+	}
+	e.list = keep
+}
+
+// hear takes what comes off the line.
+func (e *ear) hear(ev lineEvent) {
+	if ev.kind == carrierOn {
+		e.begin(ev.sig)
+	}
+	var r *reception
+	for _, x := range e.list {
+		if x.sig == ev.sig {
+			r = x
+		}
+	}
+	if r == nil {
+		return
+	}
+	switch ev.kind {
+	case trained:
+		r.trained = true
+	case lineData:
+		e.data(r, ev.data)
+	case carrierOff:
+		r.ended = true
+	}
+	if e.m.act != nil {
+		e.m.act.heard()
+	}
+}
+
+func (e *ear) begin(s *signal) {
+	now := e.m.ex.now()
+	keep := e.list[:0]
+	for _, r := range e.list {
+		if !r.ended || r.locked && len(r.items) > 0 || now-r.start <= e.m.ex.catchUp() {
+			keep = append(keep, r)
+		}
+	}
+	e.list = keep
+	if len(e.list) >= maxReceptions {
+		e.list = e.list[1:]
+	}
+	r := &reception{sig: s, start: now, missed: e.m.tx != nil && s.mod != v21}
+	r.def.octet = func(b byte) { r.item(item(b)) }
+	r.def.end = func(good bool) {
+		if good {
+			r.item(endGood)
+		} else {
+			r.item(endBad)
+		}
+	}
+	e.list = append(e.list, r)
+}
+
+func (r *reception) item(i item) {
+	if r.skip {
+		r.skip = i < endGood
+		return
+	}
+	if len(r.items) < maxItems {
+		r.items = append(r.items, i)
+	}
+}
+
+func (e *ear) data(r *reception, b []byte) {
+	switch {
+	case r.missed:
+	case r.sig.mod == v21:
+		if e.m.tx != nil {
+			r.def.reset()
+			r.items = nil
+			return
+		}
+		for _, c := range b {
+			r.def.push(c)
+		}
+	case !r.locked && !e.fresh(r) || len(r.octets)+len(b) > maxOctets:
+		r.missed, r.octets = true, nil
+	default:
+		r.octets = append(r.octets, b...)
+	}
+}
+
+// fresh tells whether a receiver that starts now can still get into step with r's beginning.
+func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp() }
+
+// remove forgets r.
+func (e *ear) remove(r *reception) {
+	for i, x := range e.list {
+		if x == r {
+			e.list = append(e.list[:i], e.list[i+1:]...)
+			return
+		}
+	}
+}
+
+// receiveFrame is +FRH=3, and ATD after the answer.
+type receiveFrame struct {
+	m       *Modem
+	dial    bool   // after ATD: go on over false starts
+	deaf    bool   // not in a fax class: nothing to hear
+	timer   *timer // S7
+	cng     *tone
+	r       *reception
+	resumed bool // r was locked before this command
+	told    bool // CONNECT given
+}
+
+// heard implements T.31 8.3.6: CONNECT on flags, the frame's octets with FCS, DLE ETX, then OK, or ERROR for a bad FCS;
+// NO CARRIER when the carrier is lost.
+func (a *receiveFrame) heard() {
+	m := a.m
+	if a.deaf || m.tx != nil {
+		return
+	}
+	if a.r == nil && !a.pick() {
+		return
+	}
+	r := a.r
+	if !a.told && (len(r.items) > 0 || r.def.flags >= flagsToConnect && !r.ended) {
+		a.connect()
+	}
+	if a.told && a.frame() {
+		return
+	}
+	if !r.ended {
+		return
+	}
+	m.ear.remove(r)
+	switch {
+	case a.told:
+		m.emit([]byte{dle, etx})
+		m.finish(resNoCarrier)
+	case a.resumed:
+		m.finish(resNoCarrier)
+	default:
+		a.r = nil
+	}
+}
+
+// pick looks for a V.21 signal to receive.
+func (a *receiveFrame) pick() bool {
+	e := &a.m.ear
+	for _, r := range append([]*reception(nil), e.list...) {
+		switch {
+		case r.sig.mod != v21:
+		case r.ended && len(r.items) == 0:
+			e.remove(r)
+		default:
+			if !r.locked && !e.fresh(r) { // in the middle of it: from the next flag on
+				r.items, r.skip = nil, false
+				r.def.reset()
+				if r.ended {
+					e.remove(r)
+					continue
+				}
+			}
+			a.r, a.resumed, r.locked = r, r.locked, true
+			return true
+		}
+	}
+	return false
+}
+
+func (a *receiveFrame) connect() {
+	a.told = true
+	a.timer.stop()
+	a.cng.stop()
+	a.m.result(resConnect)
+}
+
+// frame delivers octets; true: the frame is complete and the command finished.
+func (a *receiveFrame) frame() bool {
+	r := a.r
+	var out []byte
+	for i, it := range r.items {
+		if it < endGood {
+			out = append(out, byte(it))
+			continue
+		}
+		r.items = r.items[i+1:]
+		a.m.emit(append(shield(nil, out, a.m.set.class == "1.0"), dle, etx))
+		if it == endGood {
+			a.m.finish(resOK)
+		} else {
+			a.m.finish(resError)
+		}
+		return true
+	}
+	a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
+	r.items = nil
+	return false
+}
+
+// input: any octet but XON and XOFF aborts (T.31 8.3.6).
+func (a *receiveFrame) input(b []byte) int {
+	if b[0] == xon || b[0] == xof {
+		return 1
+	}
+	switch {
+	case a.told:
+		a.r.skip = a.r.def.count > 0 // the rest of this frame
+		a.m.emit([]byte{dle, etx})
+		a.m.finish(resOK)
+	case a.dial:
+		a.m.hangup()
+		a.m.finish(resNoCarrier)
+	default:
+		a.m.finish(resOK)
+	}
+	return 1
+}
+
+func (a *receiveFrame) dropped() {
+	if a.told {
+		a.m.emit([]byte{dle, etx})
+	}
+	a.m.finish(resNoCarrier)
+}
+
+func (a *receiveFrame) stop() {
+	a.timer.stop()
+	a.cng.stop()
+}
+
+// receivePage is +FRM.
+type receivePage struct {
+	m    *Modem
+	mod  *modulation
+	r    *reception
+	told bool
+}
+
+// heard implements T.31 8.3.4: CONNECT when training is done, data, DLE ETX and NO CARRIER at the end; +FCERROR for
+// V.21, or with +FAR=1 its frame as +FRH=3 gives it.
+func (a *receivePage) heard() {
+	m := a.m
+	if a.r == nil && !a.pick() {
+		return
+	}
+	r := a.r
+	if r.trained && !a.told {
+		a.told = true
+		if a.mod.v17 && !a.mod.short {
+			m.ear.longTrained = true
+		}
+		m.result(resConnect)
+	}
+	if a.told && len(r.octets) > 0 {
+		m.emit(shield(nil, r.octets, m.set.class == "1.0"))
+		r.octets = nil
+	}
+	if !r.ended {
+		return
+	}
+	m.ear.remove(r)
+	if !a.told { // cut off in training
+		a.r = nil
+		return
+	}
+	m.emit([]byte{dle, etx})
+	m.finish(resNoCarrier)
+}
+
+// pick looks for the carrier; a V.21 signal ends the command. false: there is nothing to deliver.
+func (a *receivePage) pick() bool {
+	e := &a.m.ear
+	for _, r := range e.list {
+		switch {
+		case r.ended && r.sig.mod == v21:
+		case r.sig.mod == v21:
+			need := flagsToConnect
+			if r.locked { // the closing flags of the frame before are no news
+				need = flagsToRefuse
+			}
+			if r.def.flags >= need || r.def.count > 0 {
+				a.v21()
+				return false
+			}
+		case r.sig.mod != a.mod || r.missed || !e.fresh(r) || a.mod.short && !e.longTrained:
+		default:
+			r.locked = true
+			a.r = r
+			return true
+		}
+	}
+	return false
+}
+
+// v21 is the wrong carrier.
+func (a *receivePage) v21() {
+	m := a.m
+	if !m.set.far {
+		m.finish(resFCError)
+		return
+	}
+	m.result(resFRH3)
+	m.start(&receiveFrame{m: m})
+}
+
+// input: any octet but XON and XOFF aborts (T.31 8.3.4).
+func (a *receivePage) input(b []byte) int {
+	if b[0] == xon || b[0] == xof {
+		return 1
+	}
+	if a.told {
+		a.m.emit([]byte{dle, etx})
+	}
+	if a.r != nil {
+		a.r.missed, a.r.octets = true, nil
+	}
+	a.m.finish(resOK)
+	return 1
+}
+
+func (a *receivePage) dropped() {
+	if a.told {
+		a.m.emit([]byte{dle, etx})
+	}
+	a.m.finish(resNoCarrier)
+}
+
+func (a *receivePage) stop() {}
+
+// receiveSilence is +FRS: OK when the line has been quiet for so long (T.31 8.3.2). What it hears meanwhile is lost.
+type receiveSilence struct {
+	m     *Modem
+	need  time.Duration
+	timer *timer
+}
+
+func (a *receiveSilence) heard() {
+	for _, r := range a.m.ear.list {
+		if !r.ended {
+			a.timer.stop()
+			a.timer = nil
+			return
+		}
+	}
+	a.m.ear.list = nil
+	if a.timer == nil {
+		a.timer = a.m.ex.after(a.need, func() { a.m.finish(resOK) })
+	}
+}
+
+// input: any octet aborts with OK.
+func (a *receiveSilence) input(b []byte) int {
+	a.m.finish(resOK)
+	return 1
+}
+
+func (a *receiveSilence) dropped() { a.m.finish(resNoCarrier) }
+func (a *receiveSilence) stop()    { a.timer.stop() }

@@ -1,0 +1,28 @@
+package virtual
+
+// settings are what AT&F and ATZ restore.
+type settings struct {
+	echo     bool
+	verbose  bool
+	quiet    bool
+	x        int
+	dtr      int // AT&D
+	s        [256]byte
+	class    string // "0", "1", "1.0"
+	far      bool   // +FAR=1: +FRM takes V.21 as well
+	fcl      int    // +FCL: carrier loss time, units of 0.1 s
+	callerID bool
+	pulse    bool // ATP
+}
+
+// factory are the settings after power-on.
+func factory() settings {
+	st := settings{echo: true, verbose: true, x: 4, dtr: 2, class: "0"}
+	for n, v := range map[int]byte{2: 43, 3: '\r', 4: '\n', 5: 8, 6: 2, 7: 60, 8: 2, 9: 6, 10: 14, 11: 95, 12: 50} {
+		st.s[n] = v
+	}
+	return st
+}
+
+// fax tells whether a facsimile class is on.
+func (st *settings) fax() bool { return st.class != "0" }

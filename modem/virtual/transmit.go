@@ -1,0 +1,337 @@
+package virtual
+
+import "time"
+
+// dteTimeout is how long a transmitter waits for data of the DTE before it gives up with ERROR (T.31 8.3.3, 8.3.5).
+// Wall time: it is the DTE that is waited for.
+const dteTimeout = 5 * time.Second
+
+// turnOff is the carrier's tail after the last octet.
+const turnOff = 15 * time.Millisecond
+
+// octetSource makes the octets of a signal as the line takes them. done: b is the last.
+type octetSource interface {
+	next(n int) (b []byte, done bool)
+}
+
+// transmitter puts a signal on the line at the line's pace.
+type transmitter struct {
+	m     *Modem
+	mod   *modulation
+	src   octetSource
+	wire  *wire // nil: off hook, but connected to nobody
+	sig   *signal
+	zero  time.Duration // line time of the first data bit
+	sent  int64
+	timer *timer
+	ended func()
+}
+
+// transmit starts a signal; ended is called when the carrier is off.
+func (m *Modem) transmit(mod *modulation, src octetSource, ended func()) *transmitter {
+	if m.tx != nil {
+		m.tx.stop()
+	}
+	t := &transmitter{m: m, mod: mod, src: src, ended: ended, zero: m.ex.now() + mod.train}
+	m.tx = t
+	m.ear.deafen()
+	if m.call != nil {
+		t.wire = m.call.wire(m)
+	}
+	if t.wire != nil {
+		t.sig = t.wire.begin(m, mod)
+	}
+	t.timer = m.ex.after(mod.train, func() {
+		if t.wire != nil {
+			t.wire.send(lineEvent{kind: trained, sig: t.sig})
+		}
+		t.tick()
+	})
+	return t
+}
+
+// step is the time between two transfers to the line, line time: 20 ms, but not under 4 ms of wall time.
+func (t *transmitter) step() time.Duration {
+	return max(20*time.Millisecond, time.Duration(4*t.m.ex.opts.Speed*float64(time.Millisecond)))
+}
+
+// tick sends what the time since the last tick has room for.
+func (t *transmitter) tick() {
+	n := t.mod.octets(t.m.ex.now()-t.zero) - t.sent
+	if n > 0 {
+		b, done := t.src.next(int(min(n, 1<<16)))
+		if t.m.tx != t { // the source gave up
+			return
+		}
+		t.sent += int64(len(b))
+		if t.wire != nil && len(b) > 0 {
+			t.wire.data(t.sig, b)
+		}
+		if t.m.tx != t { // the line was dropped by what it carried
+			return
+		}
+		if done {
+			t.timer = t.m.ex.after(turnOff, func() {
+				t.stop()
+				t.ended()
+			})
+			return
+		}
+	}
+	t.timer = t.m.ex.after(t.step(), t.tick)
+}
+
+// stop takes the carrier off at once; ended is not called.
+func (t *transmitter) stop() {
+	t.timer.stop()
+	if t.m.tx != t {
+		return
+	}
+	t.m.tx = nil
+	if t.sig != nil {
+		t.wire.end(t.sig)
+	}
+}
+
+// sendPage is +FTM.
+type sendPage struct {
+	m         *Modem
+	un        unshield
+	buf       []byte
+	began     bool // data has come
+	lastNUL   bool
+	ending    bool // DLE ETX has come
+	dry       bool // in an underrun
+	idleTimer *timer
+}
+
+// transmitPage is +FTM=mod (T.31 8.3.3): CONNECT at once, training, ones until the first data, data, carrier off after
+// DLE ETX with OK.
+func (m *Modem) transmitPage(mod *modulation) {
+	a := &sendPage{m: m, un: unshield{class10: m.set.class == "1.0"}}
+	m.start(a)
+	m.transmit(mod, a, func() { m.finish(resOK) })
+	m.result(resConnect)
+	a.rearm()
+}
+
+func (a *sendPage) rearm() {
+	a.idleTimer.stop()
+	a.idleTimer = a.m.ex.afterWall(dteTimeout, func() {
+		if len(a.buf) > 0 { // the line is slower than the DTE was
+			a.rearm()
+			return
+		}
+		a.m.tx.stop()
+		a.m.dump.start()
+		a.m.finish(resError)
+	})
+}
+
+func (a *sendPage) input(b []byte) int {
+	if a.ending {
+		return 0
+	}
+	n := 0
+	for n < len(b) && !a.ending && len(a.buf) < a.m.opts.Buffer {
+		a.buf, a.ending = a.un.octet(a.buf, b[n])
+		n++
+	}
+	if len(a.buf) > 0 {
+		a.began, a.dry = true, false
+	}
+	if a.ending {
+		a.idleTimer.stop()
+	} else if n > 0 {
+		a.rearm()
+	}
+	return n
+}
+
+// next implements octetSource.
+func (a *sendPage) next(n int) ([]byte, bool) {
+	k := min(n, len(a.buf))
+	out := make([]byte, k, n)
+	copy(out, a.buf)
+	a.buf = append(a.buf[:0], a.buf[k:]...)
+	if k > 0 {
+		a.lastNUL = out[k-1] == 0
+		a.m.wake()
+	}
+	if k == n {
+		return out, false
+	}
+	if a.ending {
+		return out, true
+	}
+	if a.began {
+		a.underrun(n - k)
+		if a.m.opts.StopOnUnderrun && !a.lastNUL {
+			a.ending = true
+			a.m.dump.start()
+			return out, true
+		}
+	}
+	for len(out) < n {
+		if a.began {
+			out = append(out, 0)
+		} else {
+			out = append(out, 0xFF)
+		}
+	}
+	return out, false
+}
+
+func (a *sendPage) underrun(n int) {
+	if !a.dry {
+		a.m.stats.Underruns++
+		a.m.trace(Event{Kind: EventUnder})
+	}
+	a.dry = true
+	a.m.stats.UnderrunOctets += int64(n)
+}
+
+func (a *sendPage) heard() {}
+func (a *sendPage) stop()  { a.idleTimer.stop() }
+
+func (a *sendPage) dropped() {
+	if !a.ending {
+		a.m.dump.start()
+	}
+	a.m.finish(resNoCarrier)
+}
+
+// maxFrame is the longest frame of +FTH.
+const maxFrame = 2048
+
+// preambleFlags are the flags before the first frame: 1 s (T.30 5.3.1: 1 s +-15 %) at 300 bit/s.
+const preambleFlags = 38
+
+// closingFlags follow the last frame's own closing flag.
+const closingFlags = 2
+
+// sendFrames is +FTH=3.
+type sendFrames struct {
+	m         *Modem
+	un        unshield
+	frame     []byte // being taken from the DTE
+	whole     bool   // it is complete: nothing more is taken until it is on the line
+	onAir     bool   // packed, not gone yet
+	ending    bool
+	tail      int // flags still to send, when ending
+	flags     int // flags sent so far
+	pk        bitPacker
+	idleTimer *timer
+}
+
+// transmitFrames is +FTH=3 (T.31 8.3.5): CONNECT, flags; after each frame CONNECT again, or OK with the carrier off when
+// it had the final bit.
+func (m *Modem) transmitFrames() {
+	a := &sendFrames{m: m, un: unshield{class10: m.set.class == "1.0"}}
+	m.start(a)
+	m.transmit(v21, a, func() { m.finish(resOK) })
+	m.result(resConnect)
+	a.rearm()
+}
+
+func (a *sendFrames) rearm() {
+	a.idleTimer.stop()
+	a.idleTimer = a.m.ex.afterWall(dteTimeout, a.giveUp)
+}
+
+// giveUp takes the carrier off and says ERROR.
+func (a *sendFrames) giveUp() {
+	a.m.tx.stop()
+	a.m.dump.start()
+	a.m.finish(resError)
+}
+
+func (a *sendFrames) input(b []byte) int {
+	n := 0
+	for n < len(b) && !a.whole && !a.ending {
+		a.frame, a.whole = a.un.octet(a.frame, b[n])
+		n++
+		if len(a.frame) > maxFrame {
+			a.giveUp()
+			return n
+		}
+	}
+	switch {
+	case a.whole && len(a.frame) == 0: // null frame: T.31 8.3.5
+		a.whole, a.ending = false, true
+		a.idleTimer.stop()
+	case a.whole:
+		a.idleTimer.stop()
+	case n > 0:
+		a.rearm()
+	}
+	return n
+}
+
+// next implements octetSource.
+func (a *sendFrames) next(n int) ([]byte, bool) {
+	var gone bool
+	for len(a.pk.full) < n {
+		switch {
+		case a.onAir: // its last octets go with this call
+			a.onAir, gone = false, true
+			if len(a.frame) > 1 && a.frame[1]&0x10 != 0 {
+				a.ending, a.tail = true, closingFlags
+			}
+			a.frame, a.whole = a.frame[:0], false
+		case a.ending && a.tail == 0:
+			for a.pk.n > 0 {
+				a.pk.bit(true)
+			}
+			b := a.pk.full
+			a.pk.full = nil
+			return b, true
+		case a.ending:
+			a.tail--
+			a.pk.octet(flagOctet)
+		case a.whole && a.flags >= preambleFlags:
+			if a.m.tx.sig != nil {
+				a.m.tx.sig.log = append(a.m.tx.sig.log, append([]byte(nil), a.frame...))
+			}
+			a.pk.frame(a.frame)
+			a.onAir = true
+		default:
+			a.flags++
+			a.pk.octet(flagOctet)
+		}
+	}
+	b := append([]byte(nil), a.pk.full[:n]...)
+	a.pk.full = append(a.pk.full[:0], a.pk.full[n:]...)
+	if gone && !a.ending {
+		a.m.result(resConnect)
+		a.rearm()
+		a.m.wake()
+	}
+	return b, false
+}
+
+func (a *sendFrames) heard()   {}
+func (a *sendFrames) stop()    { a.idleTimer.stop() }
+func (a *sendFrames) dropped() { a.m.dump.start(); a.m.finish(resNoCarrier) }
+
+// silence is +FTS: the carrier is off for the time.
+type silence struct {
+	m     *Modem
+	timer *timer
+}
+
+func (a *silence) input([]byte) int { return 0 }
+func (a *silence) heard()           {}
+func (a *silence) stop()            { a.timer.stop() }
+func (a *silence) dropped()         { a.m.finish(resNoCarrier) }
+
+// pause is +FTS and +FRS.
+func (m *Modem) pause(kind string, d time.Duration) {
+	if kind == "TS" {
+		a := &silence{m: m}
+		m.start(a)
+		a.timer = m.ex.after(d, func() { m.finish(resOK) })
+		return
+	}
+	m.start(&receiveSilence{m: m, need: d})
+}
