@@ -1,0 +1,40 @@
+package tiff
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/tipring/tipring/imaging"
+)
+
+func FuzzOpen(f *testing.F) {
+	for _, format := range testFormats {
+		f.Add(write(f, format, testPage(100, 20, imaging.Fine), testPage(65, 7, imaging.Standard)))
+	}
+	f.Add([]byte("MM\x00*\x00\x00\x00\x08\x00\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := Open(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		for n := 1; n <= min(file.NumPages(), 5); n++ {
+			info := file.Info(n)
+			if info.Width*info.Height > 1<<24 {
+				continue // allowed, but slow
+			}
+			page, q, err := file.Decode(n)
+			if page.Bitmap == nil {
+				if err == nil {
+					t.Fatal("neither page nor error")
+				}
+				continue
+			}
+			if page.Width*page.Height != info.Width*info.Height || q.BadLines > q.Lines || q.LongestBad > q.BadLines {
+				t.Fatalf("%d x %d, %+v, want %d x %d", page.Width, page.Height, q, info.Width, info.Height)
+			}
+			if raw, err := file.Raw(n); err == nil && int64(len(raw.Data)) > int64(len(data)) {
+				t.Fatal("more coded data than the file has")
+			}
+		}
+	})
+}
