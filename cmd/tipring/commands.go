@@ -3,6 +3,8 @@ package main
 // commands lists all, in the order help shows them.
 func commands() []command {
 	return []command{
+		{name: "send", usage: sendUsage, run: sendMain},
+		{name: "receive", usage: receiveUsage, run: receiveMain},
 		{name: "submit", usage: submitUsage, run: submitMain},
 		{name: "queue", usage: queueUsage, run: queueMain},
 		{name: "faxes", usage: faxesUsage, run: faxesMain},
@@ -10,6 +12,7 @@ func commands() []command {
 		{name: "rule", usage: ruleUsage, run: ruleMain},
 		{name: "convert", usage: convertUsage, run: convertMain},
 		{name: "inspect", usage: inspectUsage, run: inspectMain},
+		{name: "line", usage: lineUsage, run: lineMain},
 		{name: "version", usage: "version", run: versionMain},
 	}
 }
