@@ -80,8 +80,8 @@ type RoutesConfig struct {
 // DialConfig says what may be dialed. Emergency numbers are always refused.
 type DialConfig struct {
 	Country string   `toml:"country"` // ISO 3166 code: emergency numbers and redial law
-	Allow   []string `toml:"allow"`   // patterns, first digits then "*"; "*": all
-	Deny    []string `toml:"deny"`    // patterns, stronger than allow
+	Allow   []string `toml:"allow"`   // first digits of numbers ("+1", "555*"); "*": all
+	Deny    []string `toml:"deny"`    // likewise; the longest that fits decides, deny wins a tie
 	Prefix  string   `toml:"prefix"`  // dialed before every number ("0," behind a PBX); "," is a pause of 2 s
 }
 

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/message"
+	"github.com/tipring/tipring/smtpstack/receive"
+)
+
+// Backend returns what the receive connectors hand their mail to.
+func (g *Gateway) Backend() receive.Backend { return backend{g} }
+
+type backend struct{ g *Gateway }
+
+// Recipient refuses a number here, in the dialogue, rather than by a bounce later.
+func (b backend) Recipient(_ context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error {
+	if rcpt.Postmaster {
+		return nil
+	}
+	res, err := b.g.Permit(rcpt.Fax.Number)
+	if err != nil {
+		return err
+	}
+	if !res.Allowed {
+		b.g.o.Log.Info("recipient refused", "number", queue.ShortNumber(rcpt.Fax.Number), "from", env.From, "why", res.Reason)
+		return smtpstack.Refuse(550, "5.7.1", "%s", res.Reason)
+	}
+	if err := b.g.st.Room(0); errors.Is(err, store.ErrDiskFull) {
+		b.g.alarms.CheckDisk()
+		return smtpstack.Refuse(452, "4.3.1", "the disk is full, try again later")
+	}
+	return nil
+}
+
+// Begin opens the spool file.
+func (b backend) Begin(_ context.Context, env smtpstack.Envelope) (receive.Spool, error) {
+	f, err := b.g.st.Create(store.Mails)
+	if err != nil {
+		return nil, b.full(err)
+	}
+	return &spool{g: b.g, f: f, env: env}, nil
+}
+
+// full turns a full disk into the reply that makes the client try again.
+func (b backend) full(err error) error {
+	if errors.Is(err, store.ErrDiskFull) {
+		b.g.alarms.CheckDisk()
+		return smtpstack.Refuse(452, "4.3.1", "the disk is full, try again later")
+	}
+	return err
+}
+
+// spool is one mail on its way in. It keeps a copy of the header, to judge it before the 250.
+type spool struct {
+	g      *Gateway
+	f      *store.File
+	env    smtpstack.Envelope
+	size   int64
+	header []byte
+	ended  bool // the header is complete
+}
+
+// maxHeader is how much of a header is looked at.
+const maxHeader = 256 << 10
+
+func (s *spool) Write(p []byte) (int, error) {
+	if !s.ended && len(s.header) < maxHeader {
+		from := max(len(s.header)-3, 0)
+		s.header = append(s.header, p[:min(len(p), maxHeader-len(s.header))]...)
+		if i := bytes.Index(s.header[from:], []byte("\r\n\r\n")); i >= 0 {
+			s.header, s.ended = s.header[:from+i+4], true
+		}
+	}
+	n, err := s.f.Write(p)
+	s.size += int64(n)
+	if err != nil {
+		err = backend{s.g}.full(err)
+	}
+	return n, err
+}
+
+func (s *spool) Abort() { _ = s.f.Abort() }
+
+// Commit gives the mail to the queue. Mail that must not be faxed is refused here, while its sender's server still
+// listens; afterwards it is ours.
+func (s *spool) Commit(context.Context) (string, error) {
+	msg, err := message.Parse(bytes.NewReader(s.header), message.Limits{}, nil)
+	if err != nil && !s.ended {
+		s.Abort()
+		return "", smtpstack.Refuse(554, "5.6.0", "the mail's header cannot be read")
+	}
+	if why := message.LoopReason(msg.Header); why != "" && s.faxes() {
+		s.Abort()
+		s.g.o.Log.Info("mail refused", "from", s.env.From, "why", why)
+		return "", smtpstack.Refuse(550, "5.7.1", "%s It is not faxed.", why)
+	}
+	id, err := s.g.accept(s.f, s.size, s.env, msg.MessageID)
+	if err != nil {
+		return "", backend{s.g}.full(err)
+	}
+	s.g.o.Log.Info("mail accepted", "mail", id, "from", s.env.From, "recipients", len(s.env.To), "octets", s.size)
+	return string(id), nil
+}
+
+// faxes tells whether any recipient is a fax number; mail to the postmaster alone may be of any kind.
+func (s *spool) faxes() bool {
+	for _, r := range s.env.To {
+		if !r.Postmaster {
+			return true
+		}
+	}
+	return false
+}
+
+// recipient is what a mail's record keeps of each recipient beside the address.
+type recipient struct {
+	Number     string `json:"number,omitempty"` // normalized; "" for the postmaster
+	Subaddress string `json:"subaddress,omitempty"`
+	Name       string `json:"name,omitempty"`
+}
+
+// accept makes the file durable and names it in the queue. After an error nothing of it is left.
+func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, messageID string) (queue.MailID, error) {
+	e := queue.Envelope{From: env.From, Client: env.Client.String(), Helo: env.Helo, MessageID: messageID, Size: size}
+	var list []recipient
+	for _, r := range env.To {
+		e.To = append(e.To, r.Address)
+		list = append(list, recipient{Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name})
+	}
+	meta, err := json.Marshal(list)
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("gateway: accept: %w", err), f.Abort())
+	}
+	e.Meta = meta
+	if err := f.Commit(); err != nil {
+		return "", fmt.Errorf("gateway: accept: %w", err)
+	}
+	id, err := g.q.AcceptMail(e, f.Name())
+	if err != nil {
+		// The transaction may have become durable all the same, so the file stays: the next start's sweep decides.
+		return "", fmt.Errorf("gateway: accept: %w", err)
+	}
+	return id, nil
+}

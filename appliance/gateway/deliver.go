@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/message"
+	"github.com/tipring/tipring/smtpstack/send"
+)
+
+// DeliverFunc hands one mail on; see [send.Sender].
+type DeliverFunc func(ctx context.Context, m send.Message) send.Report
+
+const (
+	quotaPause    = 2 * time.Hour // a full mailbox is emptied by people
+	throttlePause = 5 * time.Minute
+	// lateAfter is when a mail that is still on its way is an operator's business.
+	lateAfter = time.Hour
+)
+
+// Deliver sends the outbox until ctx ends. Nothing in it is ever dropped: what is refused for good goes to the fallback
+// mailbox, and what that refuses is held.
+func (g *Gateway) Deliver(ctx context.Context) error {
+	for {
+		changed := g.q.Changed()
+		o, ok, err := g.q.NextOut(time.Now())
+		if err != nil {
+			return err
+		}
+		if ok {
+			if err := g.deliver(ctx, o); err != nil {
+				return err
+			}
+			continue
+		}
+		at, err := g.q.NextOutAt()
+		if err != nil {
+			return err
+		}
+		if err := g.idle(ctx, changed, at); err != nil {
+			return err
+		}
+	}
+}
+
+// deliver tries one item once and settles it.
+func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
+	path, size, err := g.compose(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return g.q.RetryOut(o.ID, time.Now(), "the program was stopped")
+		}
+		g.o.Log.Error("compose mail", "out", o.ID, "err", err)
+		g.alarms.Raise("mail-compose/"+string(o.ID), fmt.Sprintf("The mail %s (%s) cannot be written: %v.", o.ID, o.Kind, err),
+			"The received fax itself may be damaged on disk; look at it on the status page.")
+		return g.q.RetryOut(o.ID, time.Now().Add(backoff(o.Attempts)), err.Error())
+	}
+	defer os.Remove(path)
+	rep := g.o.Deliver(ctx, send.Message{From: g.o.From, To: o.To, Size: size, Open: func() (io.ReadCloser, error) { return os.Open(path) }})
+	if err := g.settle(o, rep.Results, ctx.Err() != nil); err != nil {
+		return fmt.Errorf("gateway: outbox %s: %w", o.ID, err)
+	}
+	return ctx.Err()
+}
+
+// compose writes the mail to a working file, so that its size is known and a retry inside one delivery costs nothing.
+func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, size int64, err error) {
+	var m message.Outgoing
+	switch o.Kind {
+	case queue.KindNotice:
+		m, err = g.noticeMail(o)
+	case queue.KindFax:
+		m, err = g.faxMail(ctx, o)
+	case queue.KindAlarm:
+		m, err = g.alarmMail(o)
+	default:
+		err = fmt.Errorf("gateway: outbox item of unknown kind %q", o.Kind)
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	f, err := os.CreateTemp(filepath.Join(g.st.Dir(), "spool", "tmp"), "out")
+	if err != nil {
+		return "", 0, err
+	}
+	size, err = m.WriteTo(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return "", 0, err
+	}
+	return f.Name(), size, nil
+}
+
+// settle turns the servers' replies into what becomes of the item. Recipients that were served never are again.
+func (g *Gateway) settle(o queue.Out, results []send.Result, stopped bool) error {
+	v := g.judge(results)
+	moved, stuck := g.fallBack(v)
+	g.note(o, v, stuck)
+	pause := max(v.pause, backoff(o.Attempts))
+	if stopped || moved != "" && len(v.left) == 0 {
+		pause = 0
+	}
+	return g.q.UpdateOut(o.ID, func(x *queue.Out) error {
+		x.Done = append(x.Done, v.done...)
+		x.LastReply = v.text
+		x.To = slices.Clone(v.left)
+		if moved != "" && !slices.Contains(x.Done, moved) {
+			x.To = addMissing(x.To, moved)
+		}
+		switch {
+		case v.hold || v.refusedForGood || len(stuck) > 0:
+			x.State, x.To = queue.OutHeld, addMissing(x.To, stuck...)
+		case len(x.To) == 0:
+			x.State = queue.OutDone
+		default:
+			x.State, x.NotBefore = queue.OutPending, time.Now().Add(pause)
+		}
+		return nil
+	})
+}
+
+// fallBack says who gets what the refused recipients do not take: the fallback mailbox, unless there is none or it is
+// itself refused; then they are stuck.
+func (g *Gateway) fallBack(v verdict) (moved string, stuck []string) {
+	switch {
+	case len(v.refused) == 0:
+		return "", nil
+	case g.o.Fallback == "", slices.ContainsFunc(v.refused, func(a string) bool { return strings.EqualFold(a, g.o.Fallback) }):
+		return "", v.refused
+	}
+	return g.o.Fallback, nil
+}
+
+func addMissing(list []string, more ...string) []string {
+	for _, a := range more {
+		if !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// verdict is what the results of one attempt come to.
+type verdict struct {
+	done, left, refused []string
+	hold                bool // the configuration is to blame
+	refusedForGood      bool // the mail itself is refused: no mailbox will take it
+	pause               time.Duration
+	text, remedy        string // of the worst result
+	class               smtpstack.Class
+}
+
+func (g *Gateway) judge(results []send.Result) verdict {
+	var v verdict
+	for _, r := range results {
+		if r.Class == smtpstack.Delivered {
+			v.done = append(v.done, r.To)
+			if v.text == "" {
+				v.text = r.Text()
+			}
+			continue
+		}
+		v.text, v.class = r.Text(), r.Class
+		switch r.Class {
+		case smtpstack.BadRecipient:
+			v.refused = append(v.refused, r.To)
+			continue
+		case smtpstack.Permanent:
+			v.refusedForGood = true
+		case smtpstack.Configuration:
+			v.hold = true
+			v.remedy = r.Remedy
+		case smtpstack.Throttle:
+			v.pause = max(v.pause, throttlePause)
+		case smtpstack.Quota:
+			v.pause = max(v.pause, quotaPause)
+		}
+		v.left = append(v.left, r.To)
+	}
+	return v
+}
+
+// note tells the log and the operator what came of an attempt.
+func (g *Gateway) note(o queue.Out, v verdict, stuck []string) {
+	log := g.o.Log.With("out", o.ID, "kind", o.Kind, "attempt", o.Attempts)
+	switch {
+	case v.hold:
+		log.Error("mail held", "reply", v.text)
+		g.alarms.Raise("mail-held", "The mail server refuses our mail: "+v.text+". Notices and received faxes are held, none is lost.",
+			v.remedy+" Then release the mail: tipring queue retry-mail.")
+	case v.refusedForGood:
+		log.Error("mail refused", "reply", v.text)
+		g.alarms.Raise("mail-refused/"+string(o.ID), "The mail server refuses a mail for good: "+v.text+". The mail is held.",
+			"Received faxes are on the status page. Release it with tipring queue retry-mail once the mail server takes it.")
+	case len(stuck) > 0:
+		log.Error("recipient refused", "reply", v.text)
+		g.alarms.Raise("mail-recipient/"+string(o.ID), "A recipient of our mail does not exist: "+v.text+". The mail is held.",
+			"Correct the route, or set send.fallback to a mailbox that exists, and release the mail: tipring queue retry-mail.")
+	case len(v.refused) > 0:
+		log.Warn("recipient refused, mail goes to the fallback mailbox", "reply", v.text)
+	case len(v.left) > 0:
+		log.Warn("mail not delivered yet", "reply", v.text)
+		if time.Since(o.Created) > lateAfter {
+			g.alarms.Raise("mail-late", "Mail is not delivered for more than an hour: "+v.text+".",
+				"Check that the mail server is up and reachable from here. Delivery is tried again by itself.")
+		}
+	default:
+		log.Info("mail delivered", "reply", v.text)
+		g.alarms.Clear("mail-late")
+		g.alarms.Clear("mail-held")
+		g.alarms.Clear("mail-refused/" + string(o.ID))
+		g.alarms.Clear("mail-recipient/" + string(o.ID))
+		g.alarms.Clear("mail-compose/" + string(o.ID))
+	}
+}

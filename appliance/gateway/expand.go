@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/smtpstack/message"
+)
+
+// Expand makes one job for each recipient of accepted mails, until ctx ends.
+func (g *Gateway) Expand(ctx context.Context) error {
+	for {
+		changed := g.q.Changed()
+		mails, err := g.q.PendingMails()
+		if err != nil {
+			return err
+		}
+		for _, m := range mails {
+			if _, err := g.expand(m); err != nil {
+				return err
+			}
+		}
+		if err := g.idle(ctx, changed, time.Time{}); err != nil {
+			return err
+		}
+	}
+}
+
+// expand makes the jobs of one mail. Their documents follow: a mail that cannot be read still has a job for each
+// recipient, and so a notice for each.
+func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
+	var list []recipient
+	if err := json.Unmarshal(m.Meta, &list); err != nil {
+		return nil, fmt.Errorf("gateway: mail %s: recipients: %w", m.ID, err)
+	}
+	head := g.readHead(m)
+	fresh, err := g.firstTime(m, list)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []queue.NewJob
+	repeats := 0
+	for i, r := range list {
+		switch {
+		case r.Number == "":
+			if err := g.toPostmaster(m, head); err != nil {
+				return nil, err
+			}
+		case !fresh[i]:
+			repeats++
+		default:
+			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: m.From, Number: r.Number,
+				Subaddress: r.Subaddress, Name: r.Name, Subject: head.Subject})
+		}
+	}
+	note := ""
+	if repeats > 0 {
+		note = fmt.Sprintf("%d of %d recipients already had a mail with this Message-ID", repeats, len(list))
+		g.o.Log.Warn("repeated mail", "mail", m.ID, "message_id", m.MessageID, "recipients", repeats)
+	}
+	ids, err := g.q.ExpandMail(m.ID, jobs, note)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if i < len(jobs) {
+			g.o.Log.Info("job made", "job", id, "mail", m.ID, "number", queue.ShortNumber(jobs[i].Number))
+		}
+	}
+	return ids, nil
+}
+
+// readHead reads a mail's header; what cannot be read is left empty here and fails where the document is made.
+func (g *Gateway) readHead(m queue.Mail) *message.Message {
+	f, err := g.st.OpenFile(m.File)
+	if err != nil {
+		return &message.Message{}
+	}
+	defer f.Close()
+	head, err := message.Parse(io.LimitReader(f, maxHeader), message.Limits{}, nil)
+	if err != nil && head == nil {
+		return &message.Message{}
+	}
+	return head
+}
+
+// seen is who had a mail with a Message-ID.
+type seen struct {
+	Mail queue.MailID `json:"mail"`
+	At   time.Time    `json:"at"`
+}
+
+var seenTable = store.NewTable[seen]("message ids")
+
+// seenFor is how long a repeat is known: mail servers give up after five days.
+const seenFor = 7 * 24 * time.Hour
+
+// firstTime marks the mail's Message-ID for each number and tells which of the recipients had none before. It gives the
+// same answer when it runs again for the same mail after a crash.
+func (g *Gateway) firstTime(m queue.Mail, list []recipient) ([]bool, error) {
+	fresh := make([]bool, len(list))
+	inMail := map[string]bool{}
+	err := g.st.Update(func(tx *store.Tx) error {
+		clear(inMail)
+		for i, r := range list {
+			to := r.Number + "/" + r.Subaddress
+			fresh[i] = !inMail[to]
+			inMail[to] = true
+			if m.MessageID == "" || r.Number == "" || !fresh[i] {
+				continue
+			}
+			sum := sha256.Sum256([]byte(m.MessageID + "\x00" + to))
+			key := hex.EncodeToString(sum[:16])
+			old, err := seenTable.Get(tx, key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			if err == nil && old.Mail != m.ID && m.Received.Sub(old.At) < seenFor {
+				fresh[i] = false
+				continue
+			}
+			if err := seenTable.Put(tx, key, seen{m.ID, m.Received}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: mail %s: %w", m.ID, err)
+	}
+	return fresh, nil
+}
+
+// forgetSeen takes out what is too old to matter.
+func (g *Gateway) forgetSeen(now time.Time) error {
+	return g.st.Update(func(tx *store.Tx) error {
+		var old []string
+		err := seenTable.Each(tx, func(key string, s seen) error {
+			if now.Sub(s.At) >= seenFor {
+				old = append(old, key)
+			}
+			return nil
+		})
+		for _, key := range old {
+			err = errors.Join(err, seenTable.Delete(tx, key))
+		}
+		return err
+	})
+}
+
+// toPostmaster passes the text of a mail to the appliance's keeper on as an alarm.
+func (g *Gateway) toPostmaster(m queue.Mail, head *message.Message) error {
+	text := "The mail cannot be read."
+	if f, err := g.st.OpenFile(m.File); err == nil {
+		full, _ := message.Parse(f, message.Limits{TextBytes: 64 << 10}, nil)
+		f.Close()
+		text, _ = full.PlainText()
+	}
+	return g.q.AddAlarm("postmaster "+string(m.ID), queue.Alarm{
+		Subject: "Mail to the postmaster: " + head.Subject,
+		Text:    "From: " + m.From + "\n\n" + text,
+	})
+}
+
+// removeAll removes a working folder; what is left is cleared at the next start.
+func removeAll(dir string) { _ = os.RemoveAll(dir) }
+
+// short bounds a text for a person in a list.
+func short(s string, n int) string {
+	s = strings.TrimSpace(s)
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,92 @@
+// Package gateway is where mail meets fax: accepted mail becomes jobs and their documents, ended jobs become notices,
+// received faxes become mail. It keeps no state of its own beside the queue's: whatever it was doing when the power
+// went is found there and done again, once.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/routing"
+	"github.com/tipring/tipring/appliance/store"
+)
+
+// Options say how the appliance treats mail.
+type Options struct {
+	Hostname   string   // of this box
+	FaxDomains []string // whose local parts are numbers
+	From       string   // sender of our mail
+	FromName   string   // its display name
+	Fallback   string   // takes mail whose recipient is refused; "": the mail is held
+	FaxType    control.FileType
+	CoverText  bool // the mail's text is faxed before the attachments
+	DialPrefix string
+	DialTable  routing.DialTable // the configuration's rules; those of the database come on top
+	// Render makes a fax document in the child process.
+	Render RenderFunc
+	// Deliver hands a mail to the next mail server.
+	Deliver DeliverFunc
+	Log     *slog.Logger
+}
+
+// Gateway connects the mail side with the queue. Its methods are safe for concurrent use.
+type Gateway struct {
+	q      *queue.Queue
+	st     *store.Store
+	o      Options
+	alarms *Alarms
+}
+
+// New makes the gateway of a queue.
+func New(q *queue.Queue, alarms *Alarms, o Options) *Gateway {
+	if o.FaxType == "" {
+		o.FaxType = control.PDF
+	}
+	if o.FromName == "" {
+		o.FromName = "Fax"
+	}
+	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms}
+}
+
+// Permit tells whether the rules let number be dialed; the reason is a sentence for people. number is as
+// queue.NormalizeNumber leaves it, without the dial prefix.
+func (g *Gateway) Permit(number string) (control.RuleResult, error) {
+	res := control.RuleResult{Number: number, Dial: g.o.DialPrefix + number}
+	if g.q.Ledger().IsEmergency(number) || g.q.Ledger().IsEmergency(res.Dial) {
+		res.Reason = "Emergency numbers are never dialed."
+		return res, nil
+	}
+	table := append(routing.DialTable{}, g.o.DialTable...)
+	err := g.st.View(func(tx *store.Tx) error {
+		more, err := routing.DialRules(tx)
+		table = append(table, more...)
+		return err
+	})
+	if err != nil {
+		return res, err
+	}
+	v := table.Test(number)
+	res.Allowed, res.Reason = v.Permitted, v.Why
+	return res, nil
+}
+
+// ConfigDialTable makes dial rules of the configuration's lists of first digits; "*" stands for all numbers.
+func ConfigDialTable(allow, deny []string) routing.DialTable {
+	var t routing.DialTable
+	for _, p := range allow {
+		t = append(t, routing.DialRule{ID: "dial.allow", Prefix: strings.TrimSuffix(p, "*")})
+	}
+	for _, p := range deny {
+		t = append(t, routing.DialRule{ID: "dial.deny", Prefix: strings.TrimSuffix(p, "*"), Deny: true})
+	}
+	return t
+}
+
+// idle waits for a change of the queue or for the time until; zero is no time. It returns the context's error.
+func (g *Gateway) idle(ctx context.Context, changed <-chan struct{}, until time.Time) error {
+	return g.q.Wait(ctx, changed, until)
+}

@@ -1,0 +1,281 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/tipring/tipring/appliance/call"
+	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/gateway"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/t30"
+)
+
+// OpenFunc opens a line's modem. trace takes the transcript of all that goes over the port.
+type OpenFunc func(ctx context.Context, c LineConfig, trace func(t30.Event)) (t30.Terminal, io.Closer, error)
+
+// line is one telephone line and its worker: it waits for a ring or a job, whichever comes first, one call at a time.
+type line struct {
+	cfg    LineConfig
+	prefix string // dialed before every number
+	open   OpenFunc
+	q      *queue.Queue
+	g      *gateway.Gateway
+	alarms *gateway.Alarms
+	live   *liveLine
+	log    *slog.Logger
+}
+
+// Pauses before a modem that was lost or does not answer is opened again.
+var openPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
+
+// errEnded is returned by a worker that ended although nobody asked it to.
+var errEnded = errors.New("appliance: ended by itself")
+
+// run opens the modem and works it until ctx ends; a modem that is lost is opened again.
+func (l *line) run(ctx context.Context) error {
+	failures := 0
+	for ctx.Err() == nil {
+		l.live.set(control.LineOpening, "")
+		began := time.Now()
+		err := l.session(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(began) > goodRun {
+			failures = 0
+		}
+		pause := openPauses[min(failures, len(openPauses)-1)]
+		failures++
+		l.log.Error("modem lost", "err", err, "pause", pause)
+		l.live.set(control.LineOpening, err.Error())
+		l.alarms.Raise("line-lost/"+l.cfg.Name, fmt.Sprintf("The modem of line %s (%s) does not work: %v.", l.cfg.Name, l.cfg.Device, err),
+			"Check that the modem is plugged in and has power; unplug it and plug it in again. It is tried again by itself.")
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	l.live.set(control.LineStopped, "shut down")
+	return ctx.Err()
+}
+
+// session works one opening of the modem until it is lost.
+func (l *line) session(ctx context.Context) error {
+	term, closer, err := l.open(ctx, l.cfg, l.live.trace)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	l.log.Info("modem open")
+	l.alarms.Clear("line-lost/" + l.cfg.Name)
+	l.live.set(control.LineIdle, "")
+	for {
+		in, job, err := l.next(ctx, term)
+		switch {
+		case err != nil:
+			return err
+		case in != nil:
+			err = l.answer(ctx, in)
+		default:
+			err = l.send(ctx, term, *job)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for a ringing call or a job. A job that comes up in the same moment as a ring is given back: whoever
+// rings is answered first.
+func (l *line) next(ctx context.Context, term t30.Terminal) (t30.Incoming, *queue.Job, error) {
+	wait, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type found struct {
+		job *queue.Job
+		err error
+	}
+	watch := make(chan found, 1)
+	go func() {
+		job, err := l.watch(wait)
+		watch <- found{job, err}
+		cancel()
+	}()
+	in, err := term.WaitCall(wait)
+	cancel()
+	w := <-watch
+	switch {
+	case err == nil:
+		if w.job != nil {
+			if _, err := l.q.EndAttempt(w.job.ID, queue.Outcome{Err: t30.ErrRinging}); err != nil {
+				return nil, nil, err
+			}
+		}
+		return in, nil, nil
+	case w.job != nil:
+		return nil, w.job, nil
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case w.err != nil:
+		return nil, nil, w.err
+	}
+	return nil, nil, err
+}
+
+// blockedPause is how soon a job is looked at again whose time has come but whose number another line is calling.
+const blockedPause = time.Second
+
+// watch returns the next job for this line once there is one; on a line that does not send, when ctx ends.
+func (l *line) watch(ctx context.Context) (*queue.Job, error) {
+	for {
+		changed := l.q.Changed()
+		var at time.Time
+		if l.cfg.Send {
+			now := time.Now()
+			j, ok, err := l.q.NextJob(now, l.cfg.Name)
+			switch {
+			case ok:
+				return &j, nil
+			case errors.Is(err, queue.ErrClock):
+				l.alarms.Raise("clock", "The clock of this box is not set: nothing is dialed.", "Set the clock, or let it be set from the network (NTP).")
+				at = now.Add(time.Minute)
+			case err != nil:
+				return nil, err
+			default:
+				l.alarms.Clear("clock")
+				if at, err = l.q.NextJobAt(now); err != nil {
+					return nil, err
+				}
+				if !at.IsZero() && at.Before(now.Add(blockedPause)) {
+					at = now.Add(blockedPause)
+				}
+			}
+		}
+		if err := l.q.Wait(ctx, changed, at); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send makes one attempt for a job. Its error is a fault of the modem; whatever else happens is the job's outcome.
+func (l *line) send(ctx context.Context, term t30.Terminal, job queue.Job) error {
+	dial := l.prefix + job.Number
+	l.log.Info("calling", "job", job.ID, "number", queue.ShortNumber(job.Number), "page", job.Next(), "pages", job.Pages, "attempt", len(job.Attempts))
+	l.live.begin(control.LineCalling, control.Call{Direction: "out", Number: job.Number, JobID: string(job.ID), Phase: "dialing", Pages: job.Pages, Confirmed: len(job.Done)})
+	var log call.Transcript
+	log.Then = l.live.trace
+	report, err := l.attempt(ctx, term, dial, job, &log)
+	return l.settleSend(job, report, err, log.Events())
+}
+
+// attempt opens the job's document and calls.
+func (l *line) attempt(ctx context.Context, term t30.Terminal, dial string, job queue.Job, log *call.Transcript) (t30.Report, error) {
+	if l.q.Ledger().IsEmergency(dial) {
+		return t30.Report{Code: t30.CodeSource, Text: "emergency number"}, nil
+	}
+	pages, err := call.OpenDocument(l.q.Store(), job.Document)
+	if err != nil {
+		l.log.Error("document", "job", job.ID, "err", err)
+		return t30.Report{Code: t30.CodeSource, Text: err.Error()}, nil
+	}
+	defer pages.Close()
+	from := l.cfg.StationID
+	if job.StationID != "" {
+		from = job.StationID
+	}
+	name := l.cfg.Header
+	if job.Header != "" {
+		name = job.Header
+	}
+	doc := call.NewDocument(call.DocumentOptions{Pages: pages, First: job.Next(), Journal: journal{l.q, job.ID, l.live},
+		Header: &call.Header{FromName: name, FromNumber: from, To: job.Number}, Live: l.live.page})
+	session := t30.Session{
+		Me:    t30.Station{ID: from, Subaddress: job.Subaddress, Password: job.Password},
+		Limit: t30.Capabilities{MaxRate: lower(l.cfg.MaxRate, job.Hint.MaxRate)},
+		NoECM: l.cfg.NoECM || job.Hint.NoECM,
+		Send:  call.Documents(doc),
+		Trace: log.Add,
+	}
+	callCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go l.watchCancel(callCtx, job.ID, cancel)
+	return term.Call(callCtx, dial, session)
+}
+
+// lower returns the lower of two limits, 0 being none.
+func lower(a, b int) int {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// watchCancel ends the call when the job is canceled by hand.
+func (l *line) watchCancel(ctx context.Context, id queue.JobID, cancel context.CancelFunc) {
+	for {
+		changed := l.q.Changed()
+		if j, err := l.q.Job(id); err == nil && j.Cancel {
+			cancel()
+			return
+		}
+		if l.q.Wait(ctx, changed, time.Time{}) != nil {
+			return
+		}
+	}
+}
+
+func (l *line) settleSend(job queue.Job, report t30.Report, err error, events []t30.Event) error {
+	record := queue.CallOf(l.cfg.Name, true, job.Number, report)
+	record.Job = job.ID
+	id, recErr := l.q.RecordCall(record, events)
+	after, endErr := l.q.EndAttempt(job.ID, queue.Outcome{Report: report, Err: err, Call: id})
+	text := report.Code.String()
+	if err != nil {
+		text = err.Error()
+	}
+	l.live.end(report.Code, text, report)
+	l.log.Info("call ended", "job", job.ID, "code", int(report.Code), "text", text, "sent", report.Sent, "state", after.State, "next", after.NotBefore)
+	if recErr != nil {
+		l.log.Error("record call", "err", recErr)
+	}
+	if endErr != nil {
+		return fmt.Errorf("appliance: job %s: %w", job.ID, endErr)
+	}
+	if errors.Is(err, t30.ErrRinging) {
+		return nil // the next wait finds the ring
+	}
+	return modemFault(report, err)
+}
+
+// modemFault is an error that the modem is to blame for: it is opened anew.
+func modemFault(report t30.Report, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, t30.ErrVoice) || errors.Is(err, t30.ErrData) {
+		return nil
+	}
+	switch report.Code {
+	case t30.CodeSource, t30.CodeSink, t30.CodeCanceled:
+		return nil
+	}
+	return err
+}
+
+// journal is the job's: see [call.Journal].
+type journal struct {
+	q    *queue.Queue
+	id   queue.JobID
+	live *liveLine
+}
+
+func (j journal) PageStarted(n int) error  { return j.q.PageStarted(j.id, n) }
+func (j journal) PageDataSent(n int) error { return j.q.PageDataSent(j.id, n) }
+func (j journal) ConfirmPage(n int, r t30.PageResult) error {
+	if err := j.q.ConfirmPage(j.id, n, r); err != nil {
+		return err
+	}
+	j.live.update(func(c *control.Call) { c.Confirmed = n })
+	return nil
+}
