@@ -1,0 +1,126 @@
+package raster
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// attempt is one way to start the child; locks names what it gives.
+type attempt struct {
+	proc  *syscall.SysProcAttr
+	locks []string
+}
+
+// isolation lists the ways to start the child, best first: as root in empty namespaces, where the kernel lets us.
+func isolation() []attempt {
+	plain := attempt{proc: &syscall.SysProcAttr{}}
+	if os.Geteuid() != 0 {
+		return []attempt{plain}
+	}
+	return []attempt{{
+		proc:  &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS},
+		locks: []string{"network"},
+	}, plain}
+}
+
+// set puts hard limits on this process. At the CPU limit the kernel kills it.
+func (l limits) set() error {
+	for _, r := range []struct {
+		what  int
+		value uint64
+	}{
+		{unix.RLIMIT_DATA, l.Data}, {unix.RLIMIT_FSIZE, l.FileSize}, {unix.RLIMIT_CPU, l.CPUSeconds},
+		{unix.RLIMIT_NOFILE, 256}, {unix.RLIMIT_CORE, 0},
+	} {
+		// Not above what we have: an ordinary user cannot raise a hard limit.
+		var now unix.Rlimit
+		if err := unix.Prlimit(0, r.what, nil, &now); err != nil {
+			return fmt.Errorf("raster: read limit %d: %w", r.what, err)
+		}
+		v := min(r.value, now.Max)
+		if err := unix.Prlimit(0, r.what, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
+			return fmt.Errorf("raster: set limit %d: %w", r.what, err)
+		}
+	}
+	return nil
+}
+
+// confine gives up what rendering does not need: root, new privileges, and every system call but a few. It returns the
+// names of the locks that hold; a kernel without seccomp gives fewer.
+func confine() ([]string, error) {
+	locks := []string{"limits"}
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		if err := dropRoot(nobody); err != nil {
+			return nil, err
+		}
+		locks = append(locks, "user")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("raster: no new privileges: %w", err)
+	}
+	filter := seccompFilter(os.Getpid())
+	if filter == nil {
+		return locks, nil
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	// TSYNC puts the filter (and no new privileges) on all threads of the process.
+	r, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
+	if errno == unix.ENOSYS || errno == unix.EINVAL {
+		return locks, nil
+	}
+	if errno != 0 {
+		return nil, fmt.Errorf("raster: system call filter: %w", errno)
+	}
+	if r != 0 {
+		return nil, fmt.Errorf("raster: system call filter: thread %d does not take it", r)
+	}
+	return append(locks, "seccomp"), nil
+}
+
+// dropRoot becomes the user and group id, for good; without the right to do so it stays what it is.
+func dropRoot(id int) error {
+	if err := syscall.Setgroups(nil); err != nil && err != syscall.EPERM {
+		return fmt.Errorf("raster: drop groups: %w", err)
+	}
+	if err := syscall.Setgid(id); err != nil && err != syscall.EINVAL {
+		return fmt.Errorf("raster: drop the group: %w", err)
+	}
+	// EINVAL: a user namespace that does not map the id.
+	if err := syscall.Setuid(id); err != nil && err != syscall.EINVAL {
+		return fmt.Errorf("raster: drop root: %w", err)
+	}
+	return nil
+}
+
+// cpuKilled tells whether the kernel killed the process at its CPU limit: a signal that we did not send.
+func cpuKilled(s *os.ProcessState) bool {
+	ws, ok := s.Sys().(syscall.WaitStatus)
+	return ok && ws.Signaled() && (ws.Signal() == syscall.SIGKILL || ws.Signal() == syscall.SIGXCPU)
+}
+
+// residentOctets returns a process's resident memory, 0 once it is gone.
+func residentOctets(pid int) int64 {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(data)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,25 @@
+//go:build !linux
+
+package raster
+
+import (
+	"os"
+	"syscall"
+)
+
+// The appliance runs on Linux. Elsewhere, for development, the child has its time limit only.
+
+type attempt struct {
+	proc  *syscall.SysProcAttr
+	locks []string
+}
+
+func isolation() []attempt { return []attempt{{}} }
+
+func (l limits) set() error { return nil }
+
+func confine() ([]string, error) { return []string{}, nil }
+
+func cpuKilled(*os.ProcessState) bool { return false }
+
+func residentOctets(int) int64 { return 0 }

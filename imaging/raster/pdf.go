@@ -1,0 +1,321 @@
+package raster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"math"
+
+	"github.com/klippa-app/go-pdfium"
+	"github.com/klippa-app/go-pdfium/enums"
+	pdfiumerrors "github.com/klippa-app/go-pdfium/errors"
+	"github.com/klippa-app/go-pdfium/references"
+	"github.com/klippa-app/go-pdfium/requests"
+	"github.com/klippa-app/go-pdfium/responses"
+	"github.com/klippa-app/go-pdfium/webassembly"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/tipring/tipring/imaging"
+)
+
+// pdfPages is the PDF engine's memory cap in WebAssembly pages of 64 KiB: 128 MiB.
+const pdfPages = 2048
+
+// pdfEngine is one PDFium in its WebAssembly sandbox: it sees no file system and no network.
+type pdfEngine struct {
+	pool  pdfium.Pool
+	cache wazero.CompilationCache
+}
+
+// openPDF compiles the engine, or loads it compiled from cacheDir if that is not "". Compiling takes seconds and writes
+// about 19 MB into the folder.
+func openPDF(ctx context.Context, cacheDir string) (*pdfEngine, error) {
+	e := &pdfEngine{}
+	cfg := wazero.NewRuntimeConfig().WithMemoryLimitPages(pdfPages).WithCloseOnContextDone(true)
+	if cacheDir != "" {
+		c, err := wazero.NewCompilationCacheWithDir(cacheDir)
+		if err != nil {
+			return nil, fmt.Errorf("raster: open the PDF engine's cache: %w", err)
+		}
+		e.cache = c
+		cfg = cfg.WithCompilationCache(c)
+	}
+	var err error
+	e.pool, err = webassembly.Init(webassembly.Config{
+		Context:  experimental.WithMemoryAllocator(context.WithoutCancel(ctx), experimental.MemoryAllocatorFunc(newLinearMemory)),
+		MaxTotal: 1, MaxIdle: 1,
+		FSConfig:      wazero.NewFSConfig(), // the default would mount "/"
+		RuntimeConfig: cfg,
+		Stdout:        io.Discard, Stderr: io.Discard,
+	})
+	if err != nil {
+		e.close()
+		return nil, fmt.Errorf("raster: start the PDF engine: %w", err)
+	}
+	return e, nil
+}
+
+func (e *pdfEngine) close() {
+	if e.pool != nil {
+		e.pool.Close()
+	}
+	if e.cache != nil {
+		e.cache.Close(context.Background())
+	}
+}
+
+// pdfJob is one open PDF.
+type pdfJob struct {
+	r    *renderer
+	inst pdfium.Pdfium
+	doc  references.FPDF_DOCUMENT
+}
+
+func (r *renderer) pdfDocument(ctx context.Context, doc Document) error {
+	if r.pdf == nil {
+		e, err := openPDF(ctx, r.opt.CacheDir)
+		if err != nil {
+			return err
+		}
+		r.pdf = e
+	}
+	// A fresh instance for every document: what one leaves behind in the sandbox's memory goes with it.
+	inst, err := r.pdf.pool.GetInstanceWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("raster: start the PDF engine: %w", err)
+	}
+	j := &pdfJob{r: r, inst: inst}
+	defer func() {
+		if j.inst != nil {
+			j.inst.Close()
+		}
+	}()
+	pages := 0
+	err = j.limited(ctx, func() error {
+		pages, err = j.open(doc)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range pages {
+		if r.pages >= r.opt.MaxPages {
+			return fail(ErrTooManyPages, fmt.Sprintf("more than %d", r.opt.MaxPages))
+		}
+		var parts []*imaging.Bitmap
+		err := j.limited(ctx, func() (err error) {
+			parts, err = j.page(i)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, b := range parts {
+			if err := r.bitmap(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// limited runs one step in the engine under the page time limit. A step that overruns loses its engine instance.
+func (j *pdfJob) limited(ctx context.Context, step func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, j.r.opt.PageTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fail(ErrBroken, "PDF")
+			}
+		}()
+		done <- step()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		inst := j.inst
+		j.inst = nil
+		if err := inst.Kill(); err != nil {
+			return fmt.Errorf("%w: stop the PDF engine: %w", ctxError(ctx.Err()), err)
+		}
+		<-done
+		return ctxError(ctx.Err())
+	}
+}
+
+func (j *pdfJob) open(doc Document) (pages int, err error) {
+	opened, err := j.inst.OpenDocument(&requests.OpenDocument{
+		FileReader: io.NewSectionReader(doc.R, 0, doc.Size), FileReaderSize: doc.Size})
+	switch {
+	case errors.Is(err, pdfiumerrors.ErrPassword), errors.Is(err, pdfiumerrors.ErrSecurity):
+		return 0, ErrEncrypted
+	case err != nil:
+		return 0, broken("PDF", err)
+	}
+	j.doc = opened.Document
+	n, err := j.inst.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: j.doc})
+	if err != nil {
+		return 0, broken("PDF", err)
+	}
+	return n.PageCount, nil
+}
+
+// page renders page i: one bitmap, or several if the page is much longer than the paper.
+func (j *pdfJob) page(i int) ([]*imaging.Bitmap, error) {
+	ref, err := j.load(i)
+	if err != nil {
+		return nil, broken(fmt.Sprintf("PDF, page %d", i+1), err)
+	}
+	defer j.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: ref})
+	page := requests.Page{ByReference: &ref}
+	pw, err := j.inst.FPDF_GetPageWidthF(&requests.FPDF_GetPageWidthF{Page: page})
+	if err != nil {
+		return nil, broken("PDF", err)
+	}
+	ph, err := j.inst.FPDF_GetPageHeightF(&requests.FPDF_GetPageHeightF{Page: page})
+	if err != nil {
+		return nil, broken("PDF", err)
+	}
+	p := j.r.sheet.placePDF(float64(pw.PageWidth), float64(ph.PageHeight))
+	if p.slices*len(p.rows()) == 0 {
+		return nil, fail(ErrBroken, fmt.Sprintf("PDF, page %d has no size", i+1))
+	}
+	if p.slices > j.r.opt.MaxPages-j.r.pages {
+		return nil, fail(ErrTooManyPages, fmt.Sprintf("more than %d", j.r.opt.MaxPages))
+	}
+	var out []*imaging.Bitmap
+	for n, rows := range p.rows() {
+		b, err := j.slice(page, p, n, rows)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 && blank(b) {
+			continue
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// load opens page i with its form fields and annotations made part of it, as print shows them.
+func (j *pdfJob) load(i int) (references.FPDF_PAGE, error) {
+	request := &requests.FPDF_LoadPage{Document: j.doc, Index: i}
+	loaded, err := j.inst.FPDF_LoadPage(request)
+	if err != nil {
+		return "", err
+	}
+	flat, err := j.inst.FPDFPage_Flatten(&requests.FPDFPage_Flatten{
+		Page: requests.Page{ByReference: &loaded.Page}, Usage: requests.FPDFPage_FlattenUsagePrint})
+	if err != nil || flat.Result != responses.FPDFPage_FlattenResultSuccess {
+		return loaded.Page, nil // nothing to flatten, or the page is shown without
+	}
+	if _, err := j.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: loaded.Page}); err != nil {
+		return "", err
+	}
+	if loaded, err = j.inst.FPDF_LoadPage(request); err != nil {
+		return "", err
+	}
+	return loaded.Page, nil
+}
+
+// placement is where a PDF page goes on the sheet.
+type placement struct {
+	x, w, h int // left edge and size in pels and lines of the whole page
+	turn    bool
+	slices  int
+	sheetH  int
+}
+
+// rows returns the height of each slice.
+func (p placement) rows() []int {
+	rows := make([]int, 0, p.slices)
+	for y := 0; y < p.h; y += p.sheetH {
+		rows = append(rows, min(p.sheetH, p.h-y))
+	}
+	return rows
+}
+
+// placePDF fits a page of pw x ph points: true to scale if it fits, else smaller; landscape is turned; a page much
+// longer than the paper fills the width and is cut.
+func (s sheet) placePDF(pw, ph float64) placement {
+	p := placement{sheetH: s.h}
+	if !(pw > 0 && ph > 0) || math.IsInf(pw, 0) || math.IsInf(ph, 0) {
+		return p
+	}
+	if p.turn = pw > ph; p.turn {
+		pw, ph = ph, pw
+	}
+	wmm, hmm := pw*mmPerPt, ph*mmPerPt
+	lineMM := float64(s.w) / s.kx
+	scale := min(1, lineMM/wmm)
+	if hmm*scale > s.heightMM && hmm*scale < s.heightMM*1.5 {
+		scale *= s.heightMM / (hmm * scale)
+	}
+	if hmm*scale > s.heightMM*100 {
+		scale = s.heightMM * 100 / hmm
+	}
+	p.w, p.h = min(s.w, max(1, s.x(wmm*scale))), max(1, s.y(hmm*scale))
+	if p.h > s.h && p.h <= s.h+2 {
+		p.h = s.h
+	}
+	p.x = (s.w - p.w) / 2
+	p.slices = (p.h + s.h - 1) / s.h
+	return p
+}
+
+// slice renders part n of the placed page into a grey bitmap of the sheet's width and makes it black and white.
+func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.Bitmap, error) {
+	w := j.r.sheet.w
+	bm, err := j.inst.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{
+		Width: w, Height: rows, Format: enums.FPDF_BITMAP_FORMAT_GRAY, Pointer: uint64(0)})
+	if err != nil {
+		return nil, fail(ErrMemory, "PDF")
+	}
+	defer j.inst.FPDFBitmap_Destroy(&requests.FPDFBitmap_Destroy{Bitmap: bm.Bitmap})
+	_, err = j.inst.FPDFBitmap_FillRect(&requests.FPDFBitmap_FillRect{Bitmap: bm.Bitmap, Width: w, Height: rows, Color: 0xffffffff})
+	if err != nil {
+		return nil, fail(ErrMemory, "PDF")
+	}
+	rotate := enums.FPDF_PAGE_ROTATION_NONE
+	if p.turn {
+		rotate = enums.FPDF_PAGE_ROTATION_90_CW
+	}
+	_, err = j.inst.FPDF_RenderPageBitmap(&requests.FPDF_RenderPageBitmap{Bitmap: bm.Bitmap, Page: page,
+		StartX: p.x, StartY: -n * p.sheetH, SizeX: p.w, SizeY: p.h, Rotate: rotate,
+		Flags: enums.FPDF_RENDER_FLAG_ANNOT | enums.FPDF_RENDER_FLAG_GRAYSCALE | enums.FPDF_RENDER_FLAG_RENDER_LIMITEDIMAGECACHE})
+	if err != nil {
+		return nil, broken("PDF", err)
+	}
+	buf, err := j.inst.FPDFBitmap_GetBuffer(&requests.FPDFBitmap_GetBuffer{Bitmap: bm.Bitmap})
+	if err != nil || len(buf.Buffer) < w*rows {
+		return nil, fail(ErrMemory, "PDF")
+	}
+	g := &image.Gray{Pix: buf.Buffer, Stride: len(buf.Buffer) / rows, Rect: image.Rect(0, 0, w, rows)}
+	return toBlack(g, j.r.sheet.res, drawn), nil
+}
+
+// linearMemory backs the sandbox's memory: mapped once at its cap, so that growing never copies; pages that are not
+// touched take no memory.
+type linearMemory struct{ mem []byte }
+
+func newLinearMemory(_, most uint64) experimental.LinearMemory {
+	return &linearMemory{mem: mapMemory(int(min(most, pdfPages<<16)))}
+}
+
+func (m *linearMemory) Reallocate(size uint64) []byte {
+	if size > uint64(len(m.mem)) {
+		return nil
+	}
+	return m.mem[:size:len(m.mem)]
+}
+
+func (m *linearMemory) Free() {
+	unmapMemory(m.mem)
+	m.mem = nil
+}

@@ -1,0 +1,385 @@
+package raster
+
+import (
+	"image"
+	"math"
+	"slices"
+
+	"github.com/tipring/tipring/imaging"
+)
+
+// Grey becomes black and white in one of two ways. Text and line art go through a local threshold, so that shaded
+// paper stays white and pale or thin strokes stay black. Photos go through a clustered-dot ordered screen: its dots
+// survive fax printers and cost a fraction of error diffusion's coded octets. Which of them is decided per block.
+
+// source tells what is known about where a grey picture came from.
+type source int
+
+const (
+	drawn   source = iota // rendered from a PDF: paper is exactly white
+	scanned               // a picture file: paper may be shaded, and all may be a photo
+)
+
+// blockPels is the side of a block in pels at 204 dpi: 2 mm.
+const blockPels = 16
+
+// toner turns one grey picture into black and white.
+type toner struct {
+	g          *image.Gray
+	w, h       int
+	res        imaging.Resolution
+	bw, bh     int // block size
+	cols, rows int // blocks
+	mean, top  []uint8
+	kind       []blockKind
+	paper      int             // grey value of the paper
+	tint       *imaging.Bitmap // pels of edge blocks to screen
+}
+
+type blockKind uint8
+
+const (
+	lineArt   blockKind = iota // local threshold
+	screened                   // ordered screen
+	darkPaper                  // light text on dark
+	edge                       // beside a screened block: its flat tints belong to that
+)
+
+// toBlack turns a grey picture into pels of the same size.
+func toBlack(g *image.Gray, res imaging.Resolution, src source) *imaging.Bitmap {
+	t := &toner{g: g, w: g.Bounds().Dx(), h: g.Bounds().Dy(), res: res, tint: imaging.New(g.Bounds().Dx(), g.Bounds().Dy())}
+	out := imaging.New(t.w, t.h)
+	if t.w == 0 || t.h == 0 {
+		return out
+	}
+	t.measure()
+	if t.paper < 24 { // black all over: nothing to tell apart
+		src = drawn
+	}
+	t.classify(src)
+	t.threshold(out)
+	t.screen(out)
+	return out
+}
+
+// measure fills in each block's mean and brightest value, and the paper's grey.
+func (t *toner) measure() {
+	t.bw = max(8, blockPels*t.res.X/204)
+	t.bh = max(4, blockPels*t.res.Y/204)
+	t.cols, t.rows = (t.w+t.bw-1)/t.bw, (t.h+t.bh-1)/t.bh
+	n := t.cols * t.rows
+	t.mean, t.top, t.kind = make([]uint8, n), make([]uint8, n), make([]blockKind, n)
+	for by := range t.rows {
+		for bx := range t.cols {
+			sum, count, top := 0, 0, uint8(0)
+			for y := by * t.bh; y < min((by+1)*t.bh, t.h); y++ {
+				row := t.g.Pix[y*t.g.Stride+bx*t.bw : y*t.g.Stride+min((bx+1)*t.bw, t.w)]
+				for _, v := range row {
+					sum += int(v)
+					top = max(top, v)
+				}
+				count += len(row)
+			}
+			t.mean[by*t.cols+bx], t.top[by*t.cols+bx] = uint8(sum/count), top
+		}
+	}
+	tops := slices.Clone(t.top)
+	slices.Sort(tops)
+	t.paper = int(tops[len(tops)*9/10])
+}
+
+// classify decides how each block is made black and white.
+func (t *toner) classify(src source) {
+	cut := 85 // per cent of the paper's grey: a block nowhere lighter is a tint or part of a photo
+	if src == scanned {
+		if t.photo() {
+			for i := range t.kind {
+				t.kind[i] = screened
+			}
+			return
+		}
+		cut = 60
+	}
+	tones := 0
+	for i, top := range t.top {
+		switch {
+		case int(top)*100 < t.paper*cut && int(t.mean[i])*100 > t.paper*12:
+			t.kind[i] = screened
+			tones++
+		case int(t.mean[i])*100 < t.paper*60:
+			t.kind[i] = darkPaper
+		}
+	}
+	if tones*100 > len(t.kind)*60 && src == scanned {
+		for i := range t.kind {
+			t.kind[i] = screened
+		}
+		return
+	}
+	t.smooth()
+}
+
+// photo tells whether a scanned picture is a photo rather than a page. On a page almost every block shows paper about
+// as light as around it, however shaded the whole is; in a photo the lightest parts of blocks differ.
+func (t *toner) photo() bool {
+	tops := slices.Clone(t.top)
+	slices.Sort(tops)
+	if int(tops[len(tops)/10])*100 < 45*t.paper {
+		return true
+	}
+	const reach = 4 // blocks: 8 mm
+	even := 0
+	for by := range t.rows {
+		for bx := range t.cols {
+			around := uint8(0)
+			for y := max(0, by-reach); y <= min(t.rows-1, by+reach); y++ {
+				around = max(around, slices.Max(t.top[y*t.cols+max(0, bx-reach):y*t.cols+min(t.cols, bx+reach+1)]))
+			}
+			if int(t.top[by*t.cols+bx])*100 >= int(around)*88 {
+				even++
+			}
+		}
+	}
+	return even*100 < 70*len(t.top)
+}
+
+// smooth joins screened blocks to areas: lone ones become line art, gaps and highlights between them are filled.
+func (t *toner) smooth() {
+	for pass := range 3 {
+		next := slices.Clone(t.kind)
+		for i := range t.kind {
+			n := t.neighbours(i)
+			switch {
+			case t.kind[i] == screened && n < 2 && pass == 0:
+				next[i] = lineArt
+			case t.kind[i] != screened && n >= 5:
+				next[i] = screened
+			}
+		}
+		t.kind = next
+	}
+	next := slices.Clone(t.kind)
+	for i := range t.kind {
+		if t.kind[i] != screened && t.neighbours(i) > 0 {
+			next[i] = edge
+		}
+	}
+	t.kind = next
+}
+
+func (t *toner) neighbours(i int) (n int) {
+	bx, by := i%t.cols, i/t.cols
+	for y := max(0, by-1); y <= min(t.rows-1, by+1); y++ {
+		for x := max(0, bx-1); x <= min(t.cols-1, bx+1); x++ {
+			if j := y*t.cols + x; j != i && t.kind[j] == screened {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// threshold prints the blocks that are not screened. A pel is black if it is clearly darker than the mean around it
+// (running sums over 6 mm) and nearer to the darkest pel close by than to that mean: without the second rule the grey
+// edges of anti-aliased letters would thicken every stroke.
+func (t *toner) threshold(out *imaging.Bitmap) {
+	rx, ry := max(8, 25*t.res.X/204), max(4, 25*t.res.Y/204)
+	cols := make([]uint32, t.w) // sums over the window's rows
+	for y := range min(ry, t.h) {
+		t.addRow(cols, y, 1)
+	}
+	dark := newDarkest(t, 3)
+	rowsIn := min(ry, t.h)
+	for y := range t.h {
+		if y+ry < t.h {
+			t.addRow(cols, y+ry, 1)
+			rowsIn++
+		}
+		if y-ry-1 >= 0 {
+			t.addRow(cols, y-ry-1, -1)
+			rowsIn--
+		}
+		least := dark.row(y)
+		var sum uint32
+		for _, c := range cols[:min(rx, t.w)] {
+			sum += c
+		}
+		colsIn := min(rx, t.w)
+		pix := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
+		for x, v := range pix {
+			if x+rx < t.w {
+				sum += cols[x+rx]
+				colsIn++
+			}
+			if x-rx-1 >= 0 {
+				sum -= cols[x-rx-1]
+				colsIn--
+			}
+			i := y/t.bh*t.cols + x/t.bw
+			kind := t.kind[i]
+			if kind == screened {
+				continue
+			}
+			if kind == edge && t.tinted(int(v), int(least[x])) {
+				t.tint.SetBlack(x, y)
+				continue
+			}
+			mean := int(sum) / (colsIn * rowsIn)
+			if t.black(i, int(v), int(least[x]), mean) {
+				out.SetBlack(x, y)
+			}
+		}
+	}
+}
+
+// tinted tells whether a pel lies in an even tone darker than paper.
+func (t *toner) tinted(v, least int) bool {
+	return v-least <= 10 && v*100 > t.paper*12 && v*100 < t.paper*85
+}
+
+// black is the threshold for a pel of grey v in block i, with the darkest pel close by and the mean further around.
+func (t *toner) black(i, v, least, mean int) bool {
+	if t.kind[i] == darkPaper {
+		return v*2 < int(t.mean[i])+int(t.top[i]) || int(t.top[i])*2 < t.paper
+	}
+	if v*100 >= mean*85 && v >= t.paper*35/100 {
+		return false
+	}
+	return v*10 <= least*4+max(mean, t.paper*7/10)*6
+}
+
+func (t *toner) addRow(cols []uint32, y int, sign int) {
+	row := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
+	if sign > 0 {
+		for x, v := range row {
+			cols[x] += uint32(v)
+		}
+		return
+	}
+	for x, v := range row {
+		cols[x] -= uint32(v)
+	}
+}
+
+// darkest gives the least grey value in a square around each pel, row by row.
+type darkest struct {
+	t     *toner
+	r     int
+	rows  [][]uint8 // ring of horizontally reduced rows
+	next  int       // the next source row to reduce
+	least []uint8
+}
+
+func newDarkest(t *toner, r int) *darkest {
+	d := &darkest{t: t, r: r, rows: make([][]uint8, 2*r+1), least: make([]uint8, t.w)}
+	for i := range d.rows {
+		d.rows[i] = make([]uint8, t.w)
+	}
+	return d
+}
+
+func (d *darkest) row(y int) []uint8 {
+	for ; d.next <= y+d.r && d.next < d.t.h; d.next++ {
+		src := d.t.g.Pix[d.next*d.t.g.Stride : d.next*d.t.g.Stride+d.t.w]
+		dst := d.rows[d.next%len(d.rows)]
+		for x := range dst {
+			m := src[x]
+			for _, v := range src[max(0, x-d.r):min(len(src), x+d.r+1)] {
+				m = min(m, v)
+			}
+			dst[x] = m
+		}
+	}
+	for i := range d.least {
+		d.least[i] = 255
+	}
+	for yy := max(0, y-d.r); yy <= min(d.t.h-1, y+d.r); yy++ {
+		for x, v := range d.rows[yy%len(d.rows)] {
+			d.least[x] = min(d.least[x], v)
+		}
+	}
+	return d.least
+}
+
+// screen prints the screened blocks through the dot screen, their tones stretched to the whole scale.
+func (t *toner) screen(out *imaging.Bitmap) {
+	lut, any := t.stretch()
+	if !any {
+		return
+	}
+	dots, tw, th := dotScreen(t.res)
+	for y := range t.h {
+		pix := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
+		kinds := t.kind[y/t.bh*t.cols:]
+		line := dots[y%th*tw : (y%th+1)*tw]
+		for x, v := range pix {
+			if t.toScreen(kinds[x/t.bw], x, y) && lut[v] < line[x%tw] {
+				out.SetBlack(x, y)
+			}
+		}
+	}
+}
+
+func (t *toner) toScreen(k blockKind, x, y int) bool {
+	return k == screened || k == edge && t.tint.Black(x, y)
+}
+
+// stretch maps the screened blocks' tones, less the outer hundredths, to the scale from black to paper white.
+func (t *toner) stretch() (lut [256]uint8, any bool) {
+	var hist [256]int
+	n := 0
+	for y := range t.h {
+		kinds := t.kind[y/t.bh*t.cols:]
+		for x, v := range t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w] {
+			if t.toScreen(kinds[x/t.bw], x, y) {
+				hist[v]++
+				n++
+			}
+		}
+	}
+	if n == 0 {
+		return lut, false
+	}
+	lo, hi := 0, 255
+	for seen := hist[0]; seen*100 < n && lo < 255; seen += hist[lo] {
+		lo++
+	}
+	for seen := hist[255]; seen*100 < n && hi > 0; seen += hist[hi] {
+		hi--
+	}
+	// A flat tint is no photo with little contrast: keep the tone that it has.
+	lo, hi = min(lo, 64), max(hi, t.paper*8/10, 1)
+	for v := range lut {
+		lut[v] = uint8(min(255, max(0, (v-lo)*255/max(1, hi-lo))))
+	}
+	return lut, true
+}
+
+// dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, about 36 lines per inch, round on paper
+// whatever the pels' shape: a pel is black if its grey is below the threshold.
+func dotScreen(res imaging.Resolution) (dots []uint8, w, h int) {
+	w, h = max(8, (8*res.X/204+1)&^1), max(4, (8*res.Y/204+1)&^1)
+	order := make([]int, w*h)
+	spot := make([]float64, w*h)
+	for i := range order {
+		order[i] = i
+		x, y := float64(i%w)/float64(w), float64(i/w)/float64(h)
+		// Two dots and two holes in a tile. The small terms only break ties, so that dots grow evenly.
+		spot[i] = math.Cos(2*math.Pi*(x+0.01))*math.Cos(2*math.Pi*(y+0.003)) + 1e-3*math.Cos(2*math.Pi*(x-y))
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case spot[a] > spot[b]:
+			return -1
+		case spot[a] < spot[b]:
+			return 1
+		}
+		return 0
+	})
+	// The first pels of a dot are black from the lightest greys on.
+	dots = make([]uint8, w*h)
+	for rank, i := range order {
+		dots[i] = uint8(255 - (rank*2+1)*255/(2*w*h))
+	}
+	return dots, w, h
+}
