@@ -76,7 +76,7 @@ func TestSplitAddress(t *testing.T) {
 		{"a@[192.0.2.1]", "a", "[192.0.2.1]"},
 		{in: "postmaster"}, {in: "@b"}, {in: "a@"}, {in: `""@b`}, {in: `"a"b"@c`}, {in: "a b@c"}, {in: "a@b c"},
 		{in: "a\r\nb@c"}, {in: "a@b\r\nRCPT"}, {in: `"a` + "\n" + `"@c`}, {in: `"a\"@b`}, {in: strings.Repeat("a", 320) + "@b"},
-		{in: "<a>@b"}, {in: "a@b>c"}, {in: "a@."},
+		{in: "<a>@b"}, {in: "a@b>c"}, {in: "a@."}, {in: "a@.b"}, {in: "a@b..c"},
 	}
 	for _, tt := range tests {
 		local, domain, err := SplitAddress(tt.in)

@@ -49,8 +49,8 @@ func SplitAddress(addr string) (local, domain string, err error) {
 		return "", "", fmt.Errorf("%w: longer than 320 octets", ErrAddressSyntax)
 	}
 	local, domain = addr[:at], strings.TrimSuffix(strings.ToLower(addr[at+1:]), ".")
-	if domain == "" {
-		return "", "", fmt.Errorf("%w: empty domain", ErrAddressSyntax)
+	if strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") || domain == "" {
+		return "", "", fmt.Errorf("%w: the domain has an empty label", ErrAddressSyntax)
 	}
 	if i := strings.IndexFunc(domain, badDomainRune); i >= 0 {
 		return "", "", fmt.Errorf("%w: character %q in the domain", ErrAddressSyntax, domain[i])

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"mime/quotedprintable"
 	"net/mail"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +46,7 @@ type Field struct{ Name, Value string }
 // File is an attachment. Open is called each time the mail is written.
 type File struct {
 	Name string
-	Type string // media type, default application/octet-stream
+	Type string // media type without parameters; anything else becomes application/octet-stream
 	Open func() (io.ReadCloser, error)
 }
 
@@ -186,9 +186,12 @@ func writeText(w io.Writer, s string) error {
 	return q.Close()
 }
 
+// plainType is a media type without parameters (RFC 6838 4.2).
+var plainType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}$`)
+
 func writeFile(w *bufio.Writer, f File) error {
 	t := f.Type
-	if _, _, err := mime.ParseMediaType(t); err != nil || !isASCII(t) || strings.ContainsAny(t, "\r\n") {
+	if !plainType.MatchString(t) {
 		t = "application/octet-stream"
 	}
 	name := cleanFileName(f.Name, t, 0)
