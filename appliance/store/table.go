@@ -66,13 +66,18 @@ func (t Table[V]) Delete(tx *Tx, key string) error {
 	return nil
 }
 
-// Len returns the number of records.
+// Len returns the number of records. It counts them.
 func (t Table[V]) Len(tx *Tx) int {
 	b := tx.bolt.Bucket([]byte(t.name))
 	if b == nil {
 		return 0
 	}
-	return b.Stats().KeyN
+	n := 0 // not Stats().KeyN, which leaves out what this transaction changed
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		n++
+	}
+	return n
 }
 
 // Each calls f for the records in order of their keys, oldest first where keys are ids, until f returns an error. f

@@ -1,0 +1,264 @@
+package queue
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/t30"
+)
+
+const (
+	killRuns     = 25
+	killNumbers  = 4
+	killJobPages = 3
+)
+
+// TestKill runs the queue in a process of its own that works at random and is killed at random moments, then opens
+// its data and looks whether the promises hold. The process says on its standard output what it has been told is
+// durable.
+func TestKill(t *testing.T) {
+	if dir := os.Getenv("QUEUE_TEST_WORK"); dir != "" {
+		seed, _ := strconv.ParseUint(os.Getenv("QUEUE_TEST_SEED"), 10, 64)
+		work(t, dir, rand.New(rand.NewPCG(seed, 0)))
+		return
+	}
+	dir := t.TempDir()
+	rnd := rand.New(rand.NewPCG(7, 7))
+	know := knowledge{jobs: map[string]int{}, mails: map[string]bool{}, faxes: map[string]int{}, final: map[string]string{}}
+	for run := range killRuns {
+		know.read(t, runAndKill(t, dir, run, time.Duration(20+rnd.IntN(150))*time.Millisecond))
+		know.verify(t, dir)
+		if t.Failed() {
+			t.Fatalf("after kill %d", run)
+		}
+	}
+	if len(know.jobs) < killRuns || len(know.faxes) < killRuns/2 || len(know.final) < killRuns/2 {
+		t.Errorf("the worker did too little: %d jobs, %d faxes, %d final", len(know.jobs), len(know.faxes), len(know.final))
+	}
+	know.finish(t, dir)
+}
+
+// runAndKill returns what the worker said until it was killed. The time runs from its first word.
+func runAndKill(t *testing.T, dir string, seed int, after time.Duration) string {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
+	cmd.Env = append(os.Environ(), "QUEUE_TEST_WORK="+dir, "QUEUE_TEST_SEED="+strconv.Itoa(seed))
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	in := bufio.NewReader(out)
+	first, err := in.ReadString('\n')
+	must(t, err)
+	timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	rest, _ := io.ReadAll(in)
+	cmd.Wait()
+	return first + string(rest)
+}
+
+// knowledge is what the workers were told is durable.
+type knowledge struct {
+	jobs  map[string]int    // id: pages confirmed
+	mails map[string]bool   // accepted
+	faxes map[string]int    // id: pages confirmed by us
+	final map[string]string // job id: final state
+}
+
+func (k *knowledge) read(t *testing.T, said string) {
+	lines := strings.Split(said, "\n")
+	for _, line := range lines[:len(lines)-1] { // the last is empty or was cut off
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		switch f[0] {
+		case "mail":
+			k.mails[f[1]] = true
+		case "job", "page":
+			k.jobs[f[1]], _ = strconv.Atoi(f[2])
+		case "final":
+			k.final[f[1]] = f[2]
+		case "fax":
+			k.faxes[f[1]], _ = strconv.Atoi(f[2])
+		case "FAIL":
+			t.Errorf("worker: %s", line)
+		}
+	}
+}
+
+func (k *knowledge) verify(t *testing.T, dir string) {
+	q, rec := openAt(t, dir, routed())
+	defer q.st.Close()
+	check(t, q)
+	for _, f := range rec.Files {
+		if f.Missing {
+			t.Errorf("lost: %v", f)
+		}
+	}
+	for id := range k.mails {
+		if _, err := q.Mail(MailID(id)); err != nil {
+			t.Errorf("accepted mail lost: %v", err)
+		}
+	}
+	for id, pages := range k.jobs {
+		j, err := q.Job(JobID(id))
+		if err != nil || len(j.Done) < pages {
+			t.Errorf("job %s has %d pages confirmed, %d were; %v", id, len(j.Done), pages, err)
+		}
+		if want, ok := k.final[id]; ok && string(j.State) != want {
+			t.Errorf("job %s was %s and is %s", id, want, j.State)
+		}
+	}
+	k.verifyNotices(t, q)
+	for id, pages := range k.faxes {
+		f, err := q.Fax(FaxID(id))
+		if err != nil || len(f.Pages) < pages || f.State == FaxReceiving {
+			t.Errorf("fax %s: %d pages, %s, %v; %d pages were confirmed", id, len(f.Pages), f.State, err, pages)
+		}
+		for _, p := range f.Pages {
+			if _, err := q.st.ReadFile(p.File, 100); err != nil {
+				t.Errorf("fax %s: %v", id, err)
+			}
+		}
+	}
+}
+
+// verifyNotices: each ended job has one notice, no other has any; each ended fax has one delivery.
+func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
+	all, err := q.Outs(0)
+	must(t, err)
+	notices, deliveries := map[JobID]int{}, map[FaxID]int{}
+	for _, o := range all {
+		switch o.Kind {
+		case KindNotice:
+			notices[o.Job]++
+		case KindFax:
+			deliveries[o.Fax]++
+		}
+	}
+	jobs, err := q.Jobs(0)
+	must(t, err)
+	calling := map[string]bool{}
+	for _, j := range jobs {
+		want := 0
+		if j.State.Final() {
+			want = 1
+		}
+		if notices[j.ID] != want {
+			t.Errorf("job %s is %s and has %d notices", j.ID, j.State, notices[j.ID])
+		}
+		if j.State == Calling || calling[j.Number] {
+			t.Errorf("job %s is still calling after the restart", j.ID)
+		}
+		if j.State == Sent && len(j.Done) != j.Pages {
+			t.Errorf("job %s is sent with %d of %d pages", j.ID, len(j.Done), j.Pages)
+		}
+	}
+	list, err := q.Faxes(0)
+	must(t, err)
+	for _, f := range list {
+		if deliveries[f.ID] != 1 {
+			t.Errorf("fax %s, %s, has %d deliveries", f.ID, f.State, deliveries[f.ID])
+		}
+	}
+}
+
+// finish lets all jobs come to their end without a kill.
+func (k *knowledge) finish(t *testing.T, dir string) {
+	q, _ := openAt(t, dir, routed())
+	for {
+		j, ok, err := q.NextJob(time.Now().Add(time.Second), "east")
+		must(t, err)
+		if !ok {
+			break
+		}
+		for n := j.Next(); n <= j.Pages; n++ {
+			sendPage(t, q, j.ID, n)
+		}
+		end(t, q, j.ID, t30.CodeOK)
+	}
+	if left, err := q.ActiveJobs(); err != nil || len(left) != 0 {
+		t.Errorf("%d jobs are left, %v", len(left), err)
+	}
+	k.verifyNotices(t, q)
+}
+
+// work does random things until it is killed: two lines, a mail server and an incoming call.
+func work(t *testing.T, dir string, rnd *rand.Rand) {
+	q, _ := openAt(t, dir, routed())
+	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	say("open x")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		switch rnd.IntN(4) {
+		case 0:
+			workMail(t, q, rnd, say)
+		case 1, 2:
+			workJob(t, q, rnd, say)
+		case 3:
+			workFax(t, q, rnd, say)
+		}
+	}
+}
+
+func workMail(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) {
+	file, err := q.st.WriteFile(store.Mails, []byte("mail"))
+	must(t, err)
+	id, err := q.AcceptMail(Envelope{From: "ann@contoso.test"}, file)
+	must(t, err)
+	say("mail %s", id)
+	list, err := q.PendingMails()
+	must(t, err)
+	for _, m := range list {
+		doc, err := q.st.WriteFile(store.Documents, []byte("tiff"))
+		must(t, err)
+		number := fmt.Sprintf("555010%d", rnd.IntN(killNumbers))
+		ids, err := q.ExpandMail(m.ID, []NewJob{{Sender: m.From, Number: number, Document: doc, Pages: killJobPages}}, "")
+		must(t, err)
+		say("job %s 0", ids[0])
+	}
+}
+
+func workJob(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) {
+	j, ok, err := q.NextJob(time.Now().Add(time.Second), "east")
+	must(t, err)
+	if !ok {
+		return
+	}
+	if len(j.Done) != j.LastAttempt().FirstPage-1 {
+		say("FAIL job %s begins at page %d with %d confirmed", j.ID, j.LastAttempt().FirstPage, len(j.Done))
+	}
+	for n := j.Next(); n <= j.Pages && rnd.IntN(6) > 0; n++ {
+		sendPage(t, q, j.ID, n)
+		say("page %s %d", j.ID, n)
+	}
+	code := []t30.Code{t30.CodeOK, t30.CodeHungUpC, t30.CodeBusy, t30.CodeNotInService}[rnd.IntN(4)]
+	if j = end(t, q, j.ID, code); j.State.Final() {
+		say("final %s %s", j.ID, j.State)
+	}
+}
+
+func workFax(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) {
+	r := q.Reception(NewFax{Line: "west", Dialed: "0100"})
+	for n := 1; n <= 1+rnd.IntN(3); n++ {
+		f, err := q.st.Create(store.Pages)
+		must(t, err)
+		f.Write([]byte("coded"))
+		must(t, f.Publish())
+		must(t, r.PutPage(t30.Remote{}, n, FaxPage{File: f.Name(), Confirmed: true}))
+		say("fax %s %d", r.ID(), n)
+		must(t, f.Close())
+	}
+	_, _, err := r.Finish(FaxEnd{Complete: true})
+	must(t, err)
+}
