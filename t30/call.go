@@ -14,13 +14,14 @@ type call struct {
 	s    Session
 	own  Capabilities // what we can do, limits applied
 
-	x      bool // our X bit: we received the last DIS (T.30 5.3.6.1)
-	caller bool
-	spoken bool // a signal of either side was on the line: pause before the next
-	sig    signal
-	far    Remote
-	farCan struct{ receive bool }
-	sent   Frame // final frame of our last signal: its echo
+	x        bool // our X bit: we received the last DIS (T.30 5.3.6.1)
+	caller   bool
+	spoken   bool // a signal of either side was on the line: pause before the next
+	sig      signal
+	patience int // spoilt signals that start the wait for a command anew
+	far      Remote
+	farCan   struct{ receive bool }
+	sent     Frame // final frame of our last signal: its echo
 
 	tx sender
 	rx receiver
@@ -110,6 +111,9 @@ func (c *call) farDCN(code Code) place {
 func (c *call) dropped() Code {
 	if c.rep.Sent > 0 || c.rep.Received > 0 || c.tx.onLine || c.rx.onLine {
 		return CodeHungUpC
+	}
+	if c.caller && !c.rep.FaxHeard {
+		return CodeNoFax // most likely a person
 	}
 	return CodeHungUpB
 }

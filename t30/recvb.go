@@ -19,6 +19,7 @@ type receiver struct {
 	damaged bool  // w's page has holes (EOR)
 	holes   int   // pages with holes
 	lost    bool  // the page's carrier never came
+	cut     bool  // the page's carrier was lost before its end
 
 	cmd     FCF       // post-message command being answered
 	answer  FCF       // our answer to it
@@ -146,7 +147,7 @@ func (c *call) beginPage() (place, bool) {
 	if err != nil {
 		return c.sinkFailed(err), false
 	}
-	r.w, r.octets, r.damaged, r.lost = w, 0, false, false
+	r.w, r.octets, r.damaged, r.lost, r.cut = w, 0, false, false, false
 	return 0, true
 }
 
@@ -189,7 +190,7 @@ func (c *call) tcf() place {
 // awaitDCS waits for a new DCS (chart connector F). The sender may not have heard our FTT, RTP or RTN.
 func (c *call) awaitDCS() place {
 	r := &c.rx
-	err := c.await(timerT2, FcfDCS, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDTC, FcfCRP)
+	err := c.awaitCommand(timerT2, FcfDCS, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDTC, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoDocument

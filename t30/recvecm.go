@@ -70,7 +70,7 @@ func (c *call) pps() place {
 	if r.lost {
 		wait = waitLost
 	}
-	err := c.await(wait, FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP)
+	err := c.awaitCommand(wait, FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		c.end(CodeNoPostMessage, "no PPS within T2 after the block")
@@ -248,7 +248,7 @@ func (c *call) answerRNR() (place, bool) {
 	if err := c.reply(FcfRNR); err != nil {
 		return c.broken(err), false
 	}
-	err := c.await(timerT2, FcfRR, FcfPPS, FcfCRP)
+	err := c.awaitCommand(timerT2, FcfRR, FcfPPS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		c.end(CodeNoPostMessage, "no RR after RNR")

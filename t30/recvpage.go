@@ -58,6 +58,7 @@ func (c *call) receivePage() place {
 	r.lost = false
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
+		r.cut = err != nil
 		if r.octets > 0 {
 			r.onLine, r.pending = true, false
 			c.trace(LayerImage, In, "page: %d octets in %.1f s", r.octets, time.Since(began).Seconds())
@@ -92,7 +93,7 @@ func (c *call) command() place {
 	if r.lost {
 		wait = waitLost
 	}
-	err := c.await(wait, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
+	err := c.awaitCommand(wait, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoPostMessage
@@ -136,6 +137,9 @@ func (c *call) answer() place {
 	}
 	began := time.Now()
 	v := r.w.Quality().verdict()
+	if r.cut {
+		v = BadKept // its end is missing, however good the rest
+	}
 	if err := c.finish(c.ctx, v); err != nil {
 		return c.sinkFailed(err)
 	}
@@ -217,7 +221,7 @@ func (c *call) afterEOM() place {
 // afterEOP waits for DCN. The call is done whether it comes or not.
 func (c *call) afterEOP() place {
 	r := &c.rx
-	err := c.await(timerT2, FcfEOP, FcfPRP, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfCRP)
+	err := c.awaitCommand(timerT2, FcfEOP, FcfPRP, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout), errors.Is(err, ErrHungUp):
 		c.received()

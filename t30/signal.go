@@ -31,15 +31,14 @@ func (c *call) send(frames ...Frame) error {
 // reply sends a signal of one frame without or with a FIF.
 func (c *call) reply(fcf FCF, fif ...byte) error { return c.send(NewFrame(fcf, c.x, true, fif...)) }
 
-// receive waits up to wait for a signal's beginning and puts its final frame into c.sig; what identification came
-// with it goes into c.far. Bad frames, noise and our own echo are passed over. Errors: ErrTimeout, and those that
+// receive waits until the deadline for a signal's beginning and puts its final frame into c.sig; what identification
+// came with it goes into c.far. Bad frames, noise and our own echo are passed over. Errors: ErrTimeout, and those that
 // end the call.
-func (c *call) receive(wait time.Duration) error {
-	deadline := time.Now().Add(wait)
+func (c *call) receive(deadline *time.Time) error {
 	var in bool // inside a signal: its first frames have come
 	var ident Remote
-	for n := 0; n < maxFrames; n++ {
-		left := time.Until(deadline)
+	for range maxFrames {
+		left := time.Until(*deadline)
 		if in {
 			left = max(left, timerT4) // a signal that has begun may end
 		}
@@ -55,6 +54,10 @@ func (c *call) receive(wait time.Duration) error {
 		case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost), errors.Is(err, ErrV21):
 			c.trace(LayerFrame, In, "%v", err)
 			in = false
+			if c.patience > 0 {
+				c.patience--
+				*deadline = time.Now().Add(timerT2)
+			}
 			if err := c.slow(began); err != nil {
 				return err
 			}
@@ -138,11 +141,10 @@ func (c *call) identified(r Remote, f Frame) {
 func (c *call) await(wait time.Duration, want ...FCF) error {
 	deadline := time.Now().Add(wait)
 	for {
-		left := time.Until(deadline)
-		if left <= 0 {
+		if time.Until(deadline) <= 0 {
 			return ErrTimeout
 		}
-		if err := c.receive(left); err != nil {
+		if err := c.receive(&deadline); err != nil {
 			return err
 		}
 		if c.sig.fcf == FcfDCN {
@@ -155,4 +157,13 @@ func (c *call) await(wait time.Duration, want ...FCF) error {
 		}
 		c.trace(LayerFrame, Note, "%v makes no sense here", c.sig.fcf)
 	}
+}
+
+// awaitCommand is await for the receiver: a spoilt signal means that the sender is there and will repeat it, so T2
+// begins anew, as often as a command is repeated.
+func (c *call) awaitCommand(wait time.Duration, want ...FCF) error {
+	c.patience = maxTries - 1
+	err := c.await(wait, want...)
+	c.patience = 0
+	return err
 }

@@ -25,10 +25,11 @@ const (
 	// slowStore is how long storing a page or block may take before the answer would miss the sender's T4: then RNR
 	// (ECM), or the answer waits for the repeated command.
 	slowStore = 1500 * time.Millisecond
-	// repeatFrom and repeatTo bound the time from a post-message command to its repetition after a lost answer: the
-	// sender's T4 with some slack, and less than our answer and the shortest page take together.
-	repeatFrom = 2300 * time.Millisecond
-	repeatTo   = 3800 * time.Millisecond
+	// repeatFrom and repeatTo bound the time from the end of a post-message command to the end of its repetition after a
+	// lost answer: T4, the pause and a V.21 signal of 1.0 to 1.3 s, with some slack. A page heard by nobody lies outside
+	// unless it is shorter than about 2 s.
+	repeatFrom = 3400 * time.Millisecond
+	repeatTo   = 5500 * time.Millisecond
 	// falseStart is the least time between two tries to receive, lest a modem that fails at once makes a busy loop.
 	falseStart = 20 * time.Millisecond
 )

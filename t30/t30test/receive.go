@@ -90,8 +90,8 @@ func (e *End) ReceiveFrame(ctx context.Context, wait time.Duration) (t30.Frame, 
 			}
 			continue
 		}
-		began := s.next > 0
 		now := time.Since(s.start)
+		began := s.next > 0 || now < preamble-flagsHeard
 		for s.next < len(s.pieces) && s.pieces[s.next].from < now-20*time.Millisecond {
 			s.next++ // missed its beginning
 		}
