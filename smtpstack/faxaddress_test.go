@@ -74,9 +74,11 @@ func TestSplitAddress(t *testing.T) {
 		{`"a@b\"c"@d`, `a@b"c`, "d"},
 		{"FAX=+1/T33S=2@fax.example", "FAX=+1/T33S=2", "fax.example"},
 		{"a@[192.0.2.1]", "a", "[192.0.2.1]"},
+		{"a@[IPv6:2001:db8::1]", "a", "[ipv6:2001:db8::1]"},
+		{"a@bücher.example", "a", "bücher.example"},
 		{in: "postmaster"}, {in: "@b"}, {in: "a@"}, {in: `""@b`}, {in: `"a"b"@c`}, {in: "a b@c"}, {in: "a@b c"},
 		{in: "a\r\nb@c"}, {in: "a@b\r\nRCPT"}, {in: `"a` + "\n" + `"@c`}, {in: `"a\"@b`}, {in: strings.Repeat("a", 320) + "@b"},
-		{in: "<a>@b"}, {in: "a@b>c"}, {in: "a@."}, {in: "a@.b"}, {in: "a@b..c"},
+		{in: "<a>@b"}, {in: "a@b>c"}, {in: "a@."}, {in: "a@["}, {in: "a@[x]"}, {in: "a@[::1]"}, {in: "a@[ipv6:fe80::1%eth0]"}, {in: "a@b!c"}, {in: "a@.b"}, {in: "a@b..c"},
 	}
 	for _, tt := range tests {
 		local, domain, err := SplitAddress(tt.in)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Envelope is what SMTP says of a message apart from its content (RFC 5321 2.3.1).
@@ -49,11 +50,8 @@ func SplitAddress(addr string) (local, domain string, err error) {
 		return "", "", fmt.Errorf("%w: longer than 320 octets", ErrAddressSyntax)
 	}
 	local, domain = addr[:at], strings.TrimSuffix(strings.ToLower(addr[at+1:]), ".")
-	if strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") || domain == "" {
-		return "", "", fmt.Errorf("%w: the domain has an empty label", ErrAddressSyntax)
-	}
-	if i := strings.IndexFunc(domain, badDomainRune); i >= 0 {
-		return "", "", fmt.Errorf("%w: character %q in the domain", ErrAddressSyntax, domain[i])
+	if err := checkDomain(domain); err != nil {
+		return "", "", err
 	}
 	if local, err = unquoteLocal(local); err != nil {
 		return "", "", err
@@ -61,8 +59,27 @@ func SplitAddress(addr string) (local, domain string, err error) {
 	return local, domain, nil
 }
 
-func badDomainRune(r rune) bool {
-	return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>()",;@\`, r)
+// checkDomain takes a name, its labels also beyond ASCII, or an address literal (RFC 5321 4.1.3).
+func checkDomain(domain string) error {
+	if lit, ok := strings.CutPrefix(domain, "["); ok {
+		lit, closed := strings.CutSuffix(lit, "]")
+		lit, six := strings.CutPrefix(lit, "ipv6:")
+		ip, err := netip.ParseAddr(lit)
+		if err != nil || !closed || six != ip.Is6() || ip.Zone() != "" {
+			return fmt.Errorf("%w: %q is not an address literal", ErrAddressSyntax, shorten(domain))
+		}
+		return nil
+	}
+	if domain == "" || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") {
+		return fmt.Errorf("%w: the domain has an empty label", ErrAddressSyntax)
+	}
+	for _, r := range domain {
+		plain := r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'
+		if !plain && (r < 0xa0 || r == utf8.RuneError) {
+			return fmt.Errorf("%w: character %q in the domain", ErrAddressSyntax, r)
+		}
+	}
+	return nil
 }
 
 // unquoteLocal undoes the quoted-string form of a local part and refuses control characters.
