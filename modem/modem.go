@@ -31,6 +31,7 @@ type Modem struct {
 	ch    *at.Channel
 	id    Identity
 	phone t30.Phone
+	term  t30.Terminal
 	trace func(t30.Event)
 }
 
@@ -77,6 +78,7 @@ func (m *Modem) open(ctx context.Context, o Options) error {
 		return err
 	}
 	m.phone = phone
+	m.term = t30.NewTerminal(phone)
 	return nil
 }
 

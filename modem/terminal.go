@@ -1,0 +1,50 @@
+package modem
+
+import (
+	"context"
+
+	"github.com/tipring/tipring/t30"
+)
+
+// Capabilities implements [t30.Terminal].
+func (m *Modem) Capabilities() t30.Capabilities { return m.term.Capabilities() }
+
+// Call implements [t30.Terminal]. The session's transcript has the AT lines too.
+func (m *Modem) Call(ctx context.Context, number string, s t30.Session) (t30.Report, error) {
+	defer m.follow(s.Trace)()
+	return m.term.Call(ctx, number, s)
+}
+
+// WaitCall implements [t30.Terminal].
+func (m *Modem) WaitCall(ctx context.Context) (t30.Incoming, error) {
+	in, err := m.term.WaitCall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return incoming{in, m}, nil
+}
+
+// follow gives the port's lines to f as well, until the function it returns is called.
+func (m *Modem) follow(f func(t30.Event)) func() {
+	if f == nil {
+		return func() {}
+	}
+	m.ch.SetTrace(func(e t30.Event) {
+		if m.trace != nil {
+			m.trace(e)
+		}
+		f(e)
+	})
+	return func() { m.ch.SetTrace(m.trace) }
+}
+
+type incoming struct {
+	t30.Incoming
+	m *Modem
+}
+
+// Answer implements [t30.Incoming].
+func (in incoming) Answer(ctx context.Context, mode t30.AnswerMode, s t30.Session) (t30.Report, error) {
+	defer in.m.follow(s.Trace)()
+	return in.Incoming.Answer(ctx, mode, s)
+}
