@@ -153,7 +153,7 @@ func OpenTIFF(path string) (*TIFF, error) {
 	if err != nil {
 		return nil, fmt.Errorf("call: %w", err)
 	}
-	return newTIFF(f)
+	return NewTIFF(f)
 }
 
 // OpenDocument opens a document of the spool for sending.
@@ -162,10 +162,11 @@ func OpenDocument(st *store.Store, name string) (*TIFF, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTIFF(f)
+	return NewTIFF(f)
 }
 
-func newTIFF(f *os.File) (*TIFF, error) {
+// NewTIFF takes an open TIFF file for sending; it closes f on failure. Errors as OpenTIFF.
+func NewTIFF(f *os.File) (*TIFF, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -13,15 +13,17 @@ import (
 // DialRule permits or denies the destinations that begin with Prefix. The longest prefix that fits decides; where a
 // permit and a denial have the same prefix, the denial does. No rule fits: denied.
 type DialRule struct {
-	ID     string `json:"id"`
-	Prefix string `json:"prefix"` // digits, a leading + only matches numbers given with +; "" fits every number
+	ID string `json:"id"`
+	// Prefix is digits; "" fits every number. With a leading + it fits numbers given with + only; without, a permit fits
+	// only numbers given without, and a denial both: +1900 is no way around a denial of 1900.
+	Prefix string `json:"prefix"`
 	Deny   bool   `json:"deny,omitempty"`
 	Note   string `json:"note,omitempty"` // for people: shown when it denies
 }
 
 // fits tells whether number, as NormalizeNumber leaves it, begins with the rule's prefix.
 func (r DialRule) fits(number string) bool {
-	return strings.HasPrefix(dialable(number), r.Prefix)
+	return strings.HasPrefix(dialable(number), r.Prefix) || r.Deny && strings.HasPrefix(digits(number), r.Prefix)
 }
 
 // dialable leaves digits and a leading +: pauses and separators take nobody past a rule.
