@@ -43,7 +43,6 @@ type LineConfig struct {
 	Rings     int    `toml:"rings"`      // rings before answering, 1 to 20
 	MaxRate   int    `toml:"max_rate"`   // bit/s, 0: what the modem can do
 	NoECM     bool   `toml:"no_ecm"`     // do without error correction
-	Internal  bool   `toml:"-"`          // virtual modem of the demo: Device needs not exist
 }
 
 // lineDefaults are those of a [[line]] table that leaves keys out.

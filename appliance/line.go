@@ -15,8 +15,8 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-// OpenFunc opens a line's modem. trace takes the transcript of all that goes over the port.
-type OpenFunc func(ctx context.Context, c LineConfig, trace func(t30.Event)) (t30.Terminal, io.Closer, error)
+// OpenFunc opens a line's modem.
+type OpenFunc func(ctx context.Context, c LineConfig) (t30.Terminal, io.Closer, error)
 
 // line is one telephone line and its worker: it waits for a ring or a job, whichever comes first, one call at a time.
 type line struct {
@@ -66,7 +66,7 @@ func (l *line) run(ctx context.Context) error {
 
 // session works one opening of the modem until it is lost.
 func (l *line) session(ctx context.Context) error {
-	term, closer, err := l.open(ctx, l.cfg, l.live.trace)
+	term, closer, err := l.open(ctx, l.cfg)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (l *line) attempt(ctx context.Context, term t30.Terminal, dial string, job 
 	if job.Header != "" {
 		name = job.Header
 	}
-	doc := call.NewDocument(call.DocumentOptions{Pages: pages, First: job.Next(), Journal: journal{l.q, job.ID, l.live},
+	doc := call.NewDocument(call.DocumentOptions{Pages: pages, First: job.Next(), Journal: journal{l.q.Journal(job.ID), l.live},
 		Header: &call.Header{FromName: name, FromNumber: from, To: job.Number}, Live: l.live.page})
 	session := t30.Session{
 		Me:    t30.Station{ID: from, Subaddress: job.Subaddress, Password: job.Password},
@@ -263,17 +263,15 @@ func modemFault(report t30.Report, err error) error {
 	return err
 }
 
-// journal is the job's: see [call.Journal].
+// journal is the job's, and shows confirmations at once.
 type journal struct {
-	q    *queue.Queue
-	id   queue.JobID
+	queue.Journal
 	live *liveLine
 }
 
-func (j journal) PageStarted(n int) error  { return j.q.PageStarted(j.id, n) }
-func (j journal) PageDataSent(n int) error { return j.q.PageDataSent(j.id, n) }
+// ConfirmPage implements [call.Journal].
 func (j journal) ConfirmPage(n int, r t30.PageResult) error {
-	if err := j.q.ConfirmPage(j.id, n, r); err != nil {
+	if err := j.Journal.ConfirmPage(n, r); err != nil {
 		return err
 	}
 	j.live.update(func(c *control.Call) { c.Confirmed = n })

@@ -39,6 +39,11 @@ func (g *Gateway) Expand(ctx context.Context) error {
 // expand makes the jobs of one mail. Their documents follow: a mail that cannot be read still has a job for each
 // recipient, and so a notice for each.
 func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
+	g.expanding.Lock() // a submission expands its own mail at once
+	defer g.expanding.Unlock()
+	if now, err := g.q.Mail(m.ID); err != nil || now.State == queue.MailExpanded {
+		return now.Jobs, err
+	}
 	var list []recipient
 	if err := json.Unmarshal(m.Meta, &list); err != nil {
 		return nil, fmt.Errorf("gateway: mail %s: recipients: %w", m.ID, err)

@@ -49,10 +49,7 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 		return m, err
 	}
 	lost := err != nil
-	m.Subject = "Fax from " + Caller(f) + ", " + pages(len(f.Pages))
-	if f.State == queue.FaxPartial {
-		m.Subject += ", incomplete"
-	}
+	m.Subject = faxSubject(f)
 	m.Text = faxText(f, lost)
 	m.Extra = []message.Field{{Name: "X-Tipring-Fax", Value: string(f.ID)}}
 	if lost {
@@ -62,6 +59,14 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 	}
 	m.Attachments = []message.File{g.attachment(f, name)}
 	return m, nil
+}
+
+func faxSubject(f queue.Fax) string {
+	s := "Fax from " + Caller(f) + ", " + pages(len(f.Pages))
+	if f.State == queue.FaxPartial {
+		s += ", incomplete"
+	}
+	return s
 }
 
 func (g *Gateway) attachment(f queue.Fax, document string) message.File {

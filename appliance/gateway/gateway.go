@@ -7,12 +7,14 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/imaging/raster"
 )
 
 // Options say how the appliance treats mail.
@@ -27,7 +29,8 @@ type Options struct {
 	DialPrefix string
 	DialTable  routing.DialTable // the configuration's rules; those of the database come on top
 	// Render makes a fax document in the child process.
-	Render RenderFunc
+	Render        RenderFunc
+	RenderOptions raster.Options
 	// Deliver hands a mail to the next mail server.
 	Deliver DeliverFunc
 	Log     *slog.Logger
@@ -39,6 +42,8 @@ type Gateway struct {
 	st     *store.Store
 	o      Options
 	alarms *Alarms
+
+	expanding sync.Mutex
 }
 
 // New makes the gateway of a queue.

@@ -191,6 +191,27 @@ func (g *Gateway) alarmMail(o queue.Out) (message.Outgoing, error) {
 	return m, nil
 }
 
+// OutSubject is the subject of an outbox item's mail, for lists.
+func (g *Gateway) OutSubject(o queue.Out) string {
+	switch o.Kind {
+	case queue.KindNotice:
+		var n queue.Notice
+		if json.Unmarshal(o.Payload, &n) == nil {
+			return noticeSubject(n)
+		}
+	case queue.KindAlarm:
+		var a queue.Alarm
+		if json.Unmarshal(o.Payload, &a) == nil {
+			return a.Subject
+		}
+	case queue.KindFax:
+		if f, err := g.q.Fax(o.Fax); err == nil {
+			return faxSubject(f)
+		}
+	}
+	return ""
+}
+
 // backoff is the pause after the n-th failed delivery (from 1): short at first, for a mail server that restarts.
 func backoff(n int) time.Duration {
 	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute}

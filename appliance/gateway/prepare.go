@@ -18,42 +18,14 @@ import (
 	"github.com/tipring/tipring/smtpstack/message"
 )
 
-// RenderRequest is one fax to be made of a mail.
-type RenderRequest struct {
-	Cover *raster.CoverFields // first pages; nil: none
-	Files []RenderFile
-	Out   *store.File // takes the multi-page TIFF
-}
-
-// RenderFile is one attachment in a working folder.
-type RenderFile struct {
-	Path    string
-	Name    string // as its sender named it
-	Type    string // media type as declared
-	Charset string
-}
-
-// RenderFunc makes a fax document and returns its number of pages. Its errors are a *RenderError for what the document
-// itself is to blame for, the context's, or a fault of ours, after which it is tried again.
-type RenderFunc func(ctx context.Context, r RenderRequest) (pages int, err error)
-
-// RenderError says which part of a mail cannot be faxed.
-type RenderError struct {
-	File int   // index into RenderRequest.Files; -1: the mail's text, or the whole
-	Err  error // a sentinel of package raster
-}
-
-func (e *RenderError) Error() string {
-	if e.File < 0 {
-		return "gateway: the mail's text: " + e.Err.Error()
-	}
-	return "gateway: attachment " + strconv.Itoa(e.File+1) + ": " + e.Err.Error()
-}
-
-func (e *RenderError) Unwrap() error { return e.Err }
+// RenderFunc makes a multi-page TIFF of a mail's parts: [raster.Child]'s Render.
+type RenderFunc func(ctx context.Context, job raster.Job, out *os.File) (raster.Result, error)
 
 // maxPrepareRuns bounds how often a document is tried that takes the program down with it, or the renderer fails at.
 const maxPrepareRuns = 3
+
+// workRoom is the disk that must be free before a document is made: no job fails because the disk is full.
+const workRoom = 64 << 20
 
 // Prepare makes the documents of jobs, one mail at a time, until ctx ends.
 func (g *Gateway) Prepare(ctx context.Context) error {
@@ -65,6 +37,13 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 		}
 		if len(list) == 0 {
 			if err := g.idle(ctx, changed, time.Time{}); err != nil {
+				return err
+			}
+			continue
+		}
+		if errors.Is(g.st.Room(workRoom), store.ErrDiskFull) {
+			g.alarms.CheckDisk()
+			if err := g.idle(ctx, changed, time.Now().Add(time.Minute)); err != nil {
 				return err
 			}
 			continue
@@ -157,24 +136,52 @@ func (g *Gateway) makeDocument(ctx context.Context, j queue.Job) (name string, p
 	if err != nil {
 		return "", 0, err
 	}
-	req, err := g.request(j, m, msg)
+	job, err := g.renderJob(j, m, msg)
+	defer closeInputs(job)
 	if err != nil {
 		return "", 0, err
 	}
-	if req.Out, err = g.st.Create(store.Documents); err != nil {
+	out, err := os.OpenFile(filepath.Join(dir, "out.tif"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return "", 0, err
 	}
-	pages, err = g.o.Render(ctx, req)
-	if err == nil && pages < 1 {
-		err = &RenderError{File: -1, Err: raster.ErrEmpty}
+	defer out.Close()
+	res, err := g.o.Render(ctx, job, out)
+	if err == nil && len(res.Failed) > 0 {
+		err = &res.Failed[0] // a fax with a document missing must not go out unnoticed
+	}
+	if err == nil && len(res.Pages) == 0 {
+		err = raster.ErrEmpty
 	}
 	if err != nil {
-		return "", 0, errors.Join(sentence(err, req.Files), req.Out.Abort())
+		g.o.Log.Info("render", "mail", m.ID, "err", err, "detail", raster.Detail(err))
+		return "", 0, sentence(err, job)
 	}
-	if err := req.Out.Commit(); err != nil {
-		return "", 0, err
+	name, err = g.keepDocument(out)
+	return name, len(res.Pages), err
+}
+
+// keepDocument copies the rendered file into the spool.
+func (g *Gateway) keepDocument(out *os.File) (string, error) {
+	if _, err := out.Seek(0, io.SeekStart); err != nil {
+		return "", err
 	}
-	return req.Out.Name(), pages, nil
+	f, err := g.st.Create(store.Documents)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(f, out); err != nil {
+		return "", errors.Join(err, f.Abort())
+	}
+	return f.Name(), f.Commit()
+}
+
+func closeInputs(job raster.Job) {
+	for _, in := range job.Inputs {
+		if in.File != nil {
+			in.File.Close()
+		}
+	}
 }
 
 // unpack parses a mail, its attachments becoming files in dir.
@@ -185,7 +192,7 @@ func (g *Gateway) unpack(m queue.Mail, dir string) (*message.Message, error) {
 	}
 	defer f.Close()
 	msg, err := message.Parse(bufio.NewReaderSize(f, 64<<10), message.Limits{}, func(p *message.Part) (io.WriteCloser, error) {
-		if p.Unsupported != "" || p.Inline {
+		if p.Unsupported != "" {
 			return nil, nil
 		}
 		p.Path = filepath.Join(dir, strconv.Itoa(p.Index))
@@ -204,31 +211,56 @@ func (g *Gateway) unpack(m queue.Mail, dir string) (*message.Message, error) {
 	return msg, nil
 }
 
-// request chooses what of a mail is faxed. A damaged or unsupported attachment fails the mail: a fax with a page
-// missing must not go out unnoticed.
-func (g *Gateway) request(j queue.Job, m queue.Mail, msg *message.Message) (RenderRequest, error) {
-	var r RenderRequest
+// renderJob chooses what of a mail is faxed: its words as a cover page, then its attachments. A damaged or unsupported
+// attachment fails the mail.
+func (g *Gateway) renderJob(j queue.Job, m queue.Mail, msg *message.Message) (raster.Job, error) {
+	job := raster.Job{Options: g.o.RenderOptions}
+	text, html := bodyOf(msg)
+	if g.o.CoverText && (text != "" || html != "") {
+		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: msg.Subject, Date: m.Received.Local(), Text: text, HTML: html}
+		if msg.From != nil {
+			cover.From = short(strings.TrimSpace(msg.From.Name+" <"+msg.From.Address+">"), 80)
+		}
+		job.Inputs = append(job.Inputs, raster.Input{Cover: cover})
+	}
 	for _, p := range msg.Attachments {
+		var err error
 		switch {
 		case p.Inline:
-			continue
 		case p.Unsupported != "":
-			return r, &badMail{fmt.Sprintf("The attachment %s cannot be faxed: %s. Please send it as PDF.", p.Name, p.Unsupported)}
+			return job, &badMail{fmt.Sprintf("The attachment %s cannot be faxed: %s. Please send it as PDF.", p.Name, p.Unsupported)}
 		case p.Damaged:
-			return r, &badMail{fmt.Sprintf("The attachment %s arrived damaged. Please send it again.", p.Name)}
+			return job, &badMail{fmt.Sprintf("The attachment %s arrived damaged. Please send it again.", p.Name)}
+		default:
+			err = addFile(&job, p)
 		}
-		r.Files = append(r.Files, RenderFile{Path: p.Path, Name: p.Name, Type: p.Type, Charset: p.Charset})
-	}
-	if text, html := bodyOf(msg); g.o.CoverText && (text != "" || html != "") {
-		r.Cover = &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: msg.Subject, Date: m.Received, Text: text, HTML: html}
-		if msg.From != nil {
-			r.Cover.From = short(strings.TrimSpace(msg.From.Name+" <"+msg.From.Address+">"), 80)
+		if err != nil {
+			return job, err
 		}
 	}
-	if r.Cover == nil && len(r.Files) == 0 {
-		return r, &badMail{"There is nothing in the mail to fax: it has neither text nor an attachment."}
+	if len(job.Inputs) > 0 {
+		return job, nil
 	}
-	return r, nil
+	for _, p := range msg.Attachments { // a mail that is nothing but pictures shown in it: a phone's photo of a page
+		if p.Inline && !p.Damaged {
+			if err := addFile(&job, p); err != nil {
+				return job, err
+			}
+		}
+	}
+	if len(job.Inputs) == 0 {
+		return job, &badMail{"There is nothing in the mail to fax: it has neither text nor an attachment."}
+	}
+	return job, nil
+}
+
+func addFile(job *raster.Job, p message.Part) error {
+	f, err := os.Open(p.Path)
+	if err != nil {
+		return fmt.Errorf("gateway: attachment: %w", err)
+	}
+	job.Inputs = append(job.Inputs, raster.Input{File: f, Name: p.Name, MIME: p.Type, Charset: p.Charset})
+	return nil
 }
 
 // bodyOf returns the words of a mail, as plain text or, where it has none, as HTML.
@@ -261,20 +293,35 @@ var advice = []struct {
 }
 
 // sentence makes of a renderer's error what the sender is told; a fault of ours stays as it is.
-func sentence(err error, files []RenderFile) error {
-	var r *RenderError
-	if !errors.As(err, &r) {
-		return err
-	}
+func sentence(err error, job raster.Job) error {
 	for _, a := range advice {
-		if !errors.Is(r.Err, a.err) {
+		if !errors.Is(err, a.err) {
 			continue
 		}
-		what := "The mail's text cannot be faxed"
-		if r.File >= 0 && r.File < len(files) {
-			what = "The attachment " + files[r.File].Name + " cannot be faxed"
+		what, cause := "The mail cannot be faxed", err
+		var part *raster.PartError
+		if errors.As(err, &part) {
+			cause = part.Err
+			what = "The mail's text cannot be faxed"
+			if part.Input >= 0 && part.Input < len(job.Inputs) && job.Inputs[part.Input].Cover == nil {
+				what = "The attachment " + part.Name + " cannot be faxed"
+			}
 		}
-		return &badMail{strings.TrimSpace(what + ": " + r.Err.Error() + ". " + a.what)}
+		return &badMail{strings.TrimSpace(what + ": " + plain(cause) + ". " + a.what)}
 	}
 	return err
+}
+
+// plain is a failure's own sentence, without the decoder's words.
+func plain(err error) string {
+	var f *raster.Failure
+	if errors.As(err, &f) {
+		return f.Error()
+	}
+	for _, a := range advice {
+		if errors.Is(err, a.err) {
+			return a.err.Error()
+		}
+	}
+	return err.Error()
 }

@@ -1,0 +1,279 @@
+// Package appliance is the whole fax appliance: configuration, wiring and supervision of lines, mail, queue, status
+// page and local control. [Run] is `tipring serve`, [Demo] is `tipring demo`.
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/gateway"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/routing"
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/appliance/web"
+	"github.com/tipring/tipring/smtpstack/receive"
+)
+
+// Deps are what Run takes from outside. Every field has a default.
+type Deps struct {
+	Version string
+	Log     *slog.Logger         // nil: nothing is logged
+	Open    OpenFunc             // opens a line's modem; nil: the modem on its serial port
+	Render  gateway.RenderFunc   // makes documents; nil: a child process of this binary (`tipring render`)
+	Deliver gateway.DeliverFunc  // sends mail; nil: SMTP as configured
+	Policy  *queue.Policy        // retries; nil: the configuration's
+	Dial    *queue.DialRule      // redial law; nil: the configuration's country
+	Ready   func(app *Appliance) // called once when everything listens; may be nil; must not block
+}
+
+// Appliance is a running appliance. It implements [control.Appliance].
+type Appliance struct {
+	cfg     Config
+	d       Deps
+	log     *slog.Logger
+	started time.Time
+	st      *store.Store
+	q       *queue.Queue
+	alarms  *gateway.Alarms
+	g       *gateway.Gateway
+	sup     *supervisor
+	lines   []*line
+	smtp    []net.Listener
+	web     net.Listener
+	socket  net.Listener
+}
+
+var _ control.Appliance = (*Appliance)(nil)
+
+// stopTime is how long workers may take to end once they are asked to.
+const stopTime = 15 * time.Second
+
+// Run works the appliance until ctx ends, and then returns nil. It returns an error when it cannot start: a data
+// folder in use, a port in use, a certificate that cannot be read.
+func Run(ctx context.Context, cfg Config, d Deps) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Appliance{cfg: cfg, d: d, log: d.Log, started: time.Now()}
+	defer a.close()
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	if err := a.wire(); err != nil {
+		return err
+	}
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.start(work); err != nil {
+		return err
+	}
+	if d.Ready != nil {
+		d.Ready(a)
+	}
+	<-ctx.Done()
+	a.log.Info("shutting down")
+	cancel()
+	if !a.sup.wait(stopTime) {
+		a.log.Error("some workers did not end in time")
+		return errors.New("appliance: shut down, but some workers did not end in time")
+	}
+	return nil
+}
+
+// openStore opens the data folder and puts right what the last run left open.
+func (a *Appliance) openStore() error {
+	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	st, err := store.Open(a.cfg.Data, store.Options{})
+	if err != nil {
+		return err
+	}
+	a.st = st
+	o := queue.Options{Policy: retryPolicy(a.cfg.Retry), Dial: dialRule(a.cfg.Dial.Country), Domain: a.cfg.Hostname, Route: a.route, AlarmTo: a.operators()}
+	if a.d.Policy != nil {
+		o.Policy = *a.d.Policy
+	}
+	if a.d.Dial != nil {
+		o.Dial = *a.d.Dial
+	}
+	q, rec, err := queue.Open(st, o)
+	if err != nil {
+		return err
+	}
+	a.q = q
+	if a.alarms, err = gateway.OpenAlarms(st, a.mailAlarm); err != nil {
+		return err
+	}
+	a.reportRecovery(rec)
+	return nil
+}
+
+func (a *Appliance) reportRecovery(rec queue.Recovery) {
+	for _, id := range rec.Resumed {
+		a.log.Warn("job was on the line when the program stopped; it goes on at its first unconfirmed page", "job", id)
+	}
+	for _, id := range rec.Unknown {
+		a.log.Warn("job was on the line when the program stopped; whether its last page arrived is not known", "job", id)
+	}
+	for _, id := range rec.Partial {
+		a.log.Warn("fax was being received when the program stopped; its pages are delivered as an incomplete fax", "fax", id)
+	}
+	for _, f := range rec.Files {
+		if !f.Missing {
+			a.log.Info(f.String())
+			continue
+		}
+		a.log.Error(f.String())
+		a.alarms.Raise("file-missing", "A file of the spool is missing: "+f.Name+".",
+			"Something removed files from the data folder, or the disk is failing. Check the disk; restore a backup if faxes are missing.")
+	}
+}
+
+// operators get alarms by mail.
+func (a *Appliance) operators() []string {
+	if a.cfg.Send.Fallback != "" {
+		return []string{a.cfg.Send.Fallback}
+	}
+	return a.cfg.Routes.Default
+}
+
+// mailAlarm tells the operators of a new alarm; of those about mail only the status page tells.
+func (a *Appliance) mailAlarm(al control.Alarm) {
+	a.log.Error("alarm", "code", al.Code, "text", al.Text, "remedy", al.Remedy)
+	if len(a.operators()) == 0 || isMailAlarm(al.Code) {
+		return
+	}
+	err := a.q.AddAlarm(al.Code, queue.Alarm{Subject: al.Text, Text: al.Text + "\n\nWhat to do: " + al.Remedy})
+	if err != nil {
+		a.log.Error("alarm by mail", "err", err)
+	}
+}
+
+// route finds the recipients of a received fax.
+func (a *Appliance) route(tx *store.Tx, f queue.Fax) []string {
+	in := routing.Incoming{Dialed: f.Dialed, Subaddress: f.Subaddress, Caller: f.Caller, Line: f.Line}
+	if in.Caller == "" {
+		in.Caller = f.RemoteID
+	}
+	to, err := routing.Recipients(tx, in, a.cfg.Routes.Default)
+	if err != nil {
+		a.log.Error("routes", "err", err)
+		return a.cfg.Routes.Default
+	}
+	return to
+}
+
+// start starts the workers.
+func (a *Appliance) start(ctx context.Context) error {
+	a.sup = &supervisor{log: a.log, alarms: a.alarms}
+	servers, err := a.receivers()
+	if err != nil {
+		return err
+	}
+	for i, l := range a.smtp {
+		srv := servers[i]
+		a.sup.wg.Go(func() {
+			if err := srv.Serve(context.WithoutCancel(ctx), l); !errors.Is(err, receive.ErrServerClosed) {
+				a.log.Error("mail port", "address", l.Addr(), "err", err)
+				a.alarms.Raise("smtp-port/"+l.Addr().String(), fmt.Sprintf("Mail is no longer taken on %s: %v.", l.Addr(), err), "Restart the program.")
+			}
+		})
+		a.sup.wg.Go(func() { a.shutReceiver(ctx, srv) })
+	}
+	a.sup.start(ctx, "expand", a.g.Expand)
+	a.sup.start(ctx, "prepare", a.g.Prepare)
+	a.sup.start(ctx, "deliver", a.g.Deliver)
+	retention := queue.Retention{Jobs: time.Duration(a.cfg.Retention.Sent), Faxes: time.Duration(a.cfg.Retention.Received), Outs: time.Duration(a.cfg.Retention.Records)}
+	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })
+	for _, l := range a.lines {
+		a.sup.start(ctx, "line "+l.cfg.Name, l.run)
+	}
+	a.sup.wg.Go(func() {
+		if err := control.Serve(ctx, a.socket, a); err != nil {
+			a.log.Error("control socket", "err", err)
+		}
+	})
+	if a.web != nil {
+		a.sup.wg.Go(func() { a.serveWeb(ctx) })
+	}
+	return nil
+}
+
+// shutReceiver lets the mails that are coming in finish when ctx ends.
+func (a *Appliance) shutReceiver(ctx context.Context, srv *receive.Server) {
+	<-ctx.Done()
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime/3)
+	defer cancel()
+	_ = srv.Shutdown(wait) // what is cut off was not acknowledged: its sender tries again
+}
+
+func (a *Appliance) serveWeb(ctx context.Context) {
+	srv := &http.Server{Handler: web.Handler(a, a.log), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)}
+	stop := context.AfterFunc(ctx, func() {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if srv.Shutdown(wait) != nil {
+			srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
+		a.log.Error("status page", "err", err)
+	}
+}
+
+// close gives back what Run opened, whatever that was.
+func (a *Appliance) close() {
+	for _, l := range append([]net.Listener{a.web, a.socket}, a.smtp...) {
+		if l != nil {
+			l.Close()
+		}
+	}
+	if a.st != nil {
+		a.st.Close()
+	}
+}
+
+// SMTPAddrs returns the addresses mail is taken on.
+func (a *Appliance) SMTPAddrs() []string {
+	var list []string
+	for _, l := range a.smtp {
+		list = append(list, l.Addr().String())
+	}
+	return list
+}
+
+// WebAddr returns the address of the status page, "" if there is none.
+func (a *Appliance) WebAddr() string {
+	if a.web == nil {
+		return ""
+	}
+	return a.web.Addr().String()
+}
+
+// openLines makes the lines; their modems are opened by their workers.
+func (a *Appliance) openLines() {
+	open := a.d.Open
+	if open == nil {
+		open = openModem
+	}
+	for _, c := range a.cfg.Lines {
+		a.lines = append(a.lines, &line{cfg: c, prefix: a.cfg.Dial.Prefix, open: open, q: a.q, g: a.g, alarms: a.alarms,
+			live: newLiveLine(c), log: a.log.With("line", c.Name)})
+	}
+}
