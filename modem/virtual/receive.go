@@ -1,11 +1,15 @@
 package virtual
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // reception is what a modem's ear has of one signal.
 type reception struct {
 	sig     *signal
 	start   time.Duration // line time at this end
+	before  time.Duration // silence before it
 	trained bool
 	ended   bool
 	locked  bool // a receiver is or was in step with it
@@ -31,6 +35,9 @@ const (
 	maxReceptions = 8
 )
 
+// carrierLoss is how long a receiver takes to notice the end of a high-speed carrier.
+const carrierLoss = 30 * time.Millisecond
+
 // flagsToConnect are the flags in a row that make a V.21 signal.
 const flagsToConnect = 3
 
@@ -40,8 +47,9 @@ const flagsToRefuse = 8
 // ear is a modem's receiver: it follows the signals on the line whether or not a command listens.
 type ear struct {
 	m           *Modem
-	list        []*reception // oldest first
-	longTrained bool         // a V.17 long training was received in this call: short ones can be
+	list        []*reception  // oldest first
+	longTrained bool          // a V.17 long training was received in this call: short ones can be
+	quiet       time.Duration // line time since when the line is silent at this end
 }
 
 func (e *ear) clear() { e.list, e.longTrained = nil, false }
@@ -80,8 +88,24 @@ func (e *ear) hear(ev lineEvent) {
 	case lineData:
 		e.data(r, ev.data)
 	case carrierOff:
-		r.ended = true
+		if r.sig.mod != v21 && r.sig.mod.rate > 0 {
+			e.m.ex.after(carrierLoss, func() { e.end(r) })
+			return
+		}
+		e.end(r)
+		return
 	}
+	e.changed()
+}
+
+// end is called when the loss of r's carrier has been noticed.
+func (e *ear) end(r *reception) {
+	r.ended = true
+	e.quiet = e.m.ex.now()
+	e.changed()
+}
+
+func (e *ear) changed() {
 	if e.m.act != nil {
 		e.m.act.heard()
 	}
@@ -100,6 +124,9 @@ func (e *ear) begin(s *signal) {
 		e.list = e.list[1:]
 	}
 	r := &reception{sig: s, start: now, missed: e.m.tx != nil && s.mod != v21}
+	if e.m.tx == nil && !slices.ContainsFunc(e.list, func(r *reception) bool { return !r.ended }) {
+		r.before = now - e.quiet
+	}
 	r.def.octet = func(b byte) { r.item(item(b)) }
 	r.def.end = func(good bool) {
 		if good {
@@ -382,6 +409,8 @@ func (a *receivePage) dropped() {
 func (a *receivePage) stop() {}
 
 // receiveSilence is +FRS: OK when the line has been quiet for so long (T.31 8.3.2). What it hears meanwhile is lost.
+// Sped up, silence before a signal that a DTE in step with the line would still have waited out counts, and the signal
+// is kept: else +FRS after a page would eat the answer whenever the DTE is a millisecond late.
 type receiveSilence struct {
 	m     *Modem
 	need  time.Duration
@@ -390,6 +419,10 @@ type receiveSilence struct {
 
 func (a *receiveSilence) heard() {
 	for _, r := range a.m.ear.list {
+		if a.m.ex.opts.Speed > 1 && a.m.ear.fresh(r) && r.before >= a.need && !r.locked {
+			a.m.finish(resOK)
+			return
+		}
 		if !r.ended {
 			a.timer.stop()
 			a.timer = nil

@@ -88,6 +88,7 @@ func (t *transmitter) stop() {
 		return
 	}
 	t.m.tx = nil
+	t.m.ear.quiet = t.m.ex.now()
 	if t.sig != nil {
 		t.wire.end(t.sig)
 	}
