@@ -114,5 +114,8 @@ func (r *bitReader) align() {
 	}
 }
 
+// taken returns how many bits were taken, from where data began on.
+func (r *bitReader) taken() int64 { return int64(r.pos)*8 - int64(r.n) }
+
 // empty tells whether all bits were taken.
 func (r *bitReader) empty() bool { return r.n <= 0 && r.pos >= len(r.data) }

@@ -207,6 +207,7 @@ func (d *Decoder) findEOL() bool {
 // eolFound counts an EOL that began with so many 0 bits.
 func (d *Decoder) eolFound(zeros int) {
 	if d.state == atRepeat && d.f.EOL && d.eols > 0 && zeros > repeatZeros {
+		d.emptyLines()
 		d.emitBad() // a line wiped out
 	}
 	d.eols++
@@ -314,20 +315,19 @@ func (d *Decoder) stepPlain() bool {
 		d.seek(atRepeat)
 		return true
 	}
+	start := r.taken()
 	switch d.line1D() {
 	case lineMore:
 		return false
 	case lineOK:
-		d.eols = 0
 		d.emitGood()
 	default:
-		d.eols = 0
 		d.emitBad()
-		r.need()
-		if r.skip(1); r.n < 0 {
-			r.n = 0
+		if r.taken() == start {
+			r.skip(1)
 		}
 	}
+	d.eols = 0
 	return true
 }
 

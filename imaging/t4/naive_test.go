@@ -95,9 +95,16 @@ func pad(s string, to int) string { return s + strings.Repeat("0", (to-len(s)%to
 
 // naiveEncode codes b as f says, into zeros and ones.
 func naiveEncode(b *imaging.Bitmap, f Format) string {
+	s, _ := naiveLines(b, f)
+	return s
+}
+
+// naiveLines is naiveEncode; it tells also where each line begins, with its EOL.
+func naiveLines(b *imaging.Bitmap, f Format) (s string, starts []int) {
 	var out strings.Builder
 	const eol = "000000000001"
 	for y := range b.Height {
+		starts = append(starts, out.Len())
 		line, ref := naiveLine(b, y), naiveLine(b, y-1)
 		oneDim := f.Coding == imaging.MH || f.Coding == imaging.MR && y%f.K == 0
 		data := naive1D(line)
@@ -122,7 +129,7 @@ func naiveEncode(b *imaging.Bitmap, f Format) string {
 			out.WriteString(strings.Repeat("0", (8-out.Len()%8)%8))
 		}
 	}
-	s := out.String()
+	s = out.String()
 	if f.End {
 		if f.AlignEOL {
 			s += strings.Repeat("0", (16-(len(s)+12)%8)%8)
@@ -136,7 +143,7 @@ func naiveEncode(b *imaging.Bitmap, f Format) string {
 			s += eol + eol
 		}
 	}
-	return pad(s, 8)
+	return pad(s, 8), starts
 }
 
 // octets packs zeros and ones.
