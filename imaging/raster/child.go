@@ -28,7 +28,7 @@ type Child struct {
 const (
 	defaultMemory = 384 << 20
 	defaultTime   = 10 * time.Minute
-	maxReply      = 16 << 20  // octets of the child's report
+	maxReply      = 4 << 20   // octets of the child's report
 	maxOutput     = 512 << 20 // octets of its output file
 )
 
@@ -149,15 +149,13 @@ func (c Child) run(ctx context.Context, req childRequest, files []*os.File) (Res
 		_, _ = p.stdin.Write(message) // a child that died early shows below
 	}()
 	last, replyErr := p.replies()
-	if replyErr != nil {
-		_ = p.cmd.Process.Kill()
-	}
-	p.stdin.Close() // a child that is done ends by itself, any other now
+	p.stdin.Close()  // a child that is done ends by itself, any other by this
+	p.stdout.Close() // or by this, if it talks on and on
 	waitErr := p.cmd.Wait()
 	close(ended)
 	<-watched
 	if last == nil {
-		return Result{Confinement: p.locks}, p.died(ctx, limited, req.Job, c.MemoryLimit, errors.Join(replyErr, waitErr))
+		return Result{Confinement: p.locks}, p.died(ctx, limited, req, c.MemoryLimit, errors.Join(replyErr, waitErr))
 	}
 	return last.result(p.locks)
 }
@@ -251,15 +249,20 @@ func Detail(err error) string {
 }
 
 // died tells why the child ended without a report.
-func (p *childProc) died(ctx, limited context.Context, job Job, limit int64, cause error) error {
+func (p *childProc) died(ctx, limited context.Context, req childRequest, limit int64, cause error) error {
+	job, state := req.Job, p.cmd.ProcessState
 	var err error
 	switch {
 	case p.memory.Load(), p.peak.Load() > limit*3/4:
 		err = ErrMemory
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return ctx.Err()
-	case limited.Err() != nil, p.cmd.ProcessState != nil && cpuKilled(p.cmd.ProcessState):
+	case limited.Err() != nil:
 		err = ErrTimeout
+	case killed(state) && state.UserTime()+state.SystemTime() >= time.Duration(req.Limits.CPUSeconds)*time.Second:
+		err = ErrTimeout
+	case killed(state): // not by us: the kernel ran out of memory
+		err = ErrMemory
 	default:
 		err = ErrBroken
 	}

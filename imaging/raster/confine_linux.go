@@ -102,10 +102,13 @@ func dropRoot(id int) error {
 	return nil
 }
 
-// cpuKilled tells whether the kernel killed the process at its CPU limit: a signal that we did not send.
-func cpuKilled(s *os.ProcessState) bool {
+// killed tells whether the process ended by SIGKILL.
+func killed(s *os.ProcessState) bool {
+	if s == nil {
+		return false
+	}
 	ws, ok := s.Sys().(syscall.WaitStatus)
-	return ok && ws.Signaled() && (ws.Signal() == syscall.SIGKILL || ws.Signal() == syscall.SIGXCPU)
+	return ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL
 }
 
 // residentOctets returns a process's resident memory, 0 once it is gone.

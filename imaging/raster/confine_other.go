@@ -20,6 +20,6 @@ func (l limits) set() error { return nil }
 
 func confine() ([]string, error) { return []string{}, nil }
 
-func cpuKilled(*os.ProcessState) bool { return false }
+func killed(*os.ProcessState) bool { return false }
 
 func residentOctets(int) int64 { return 0 }

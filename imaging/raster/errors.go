@@ -56,11 +56,12 @@ func fail(sentinel error, what string) error { return &Failure{Err: sentinel, Wh
 // codeOf returns the wire code of err, "" for one that is not the document's fault, and the particulars.
 func codeOf(err error) (code, what string) {
 	var f *Failure
+	plain := err
 	if errors.As(err, &f) {
-		what = f.What
+		plain, what = f.Err, f.What // before what the decoder said
 	}
 	for _, c := range codes {
-		if errors.Is(err, c.err) {
+		if errors.Is(plain, c.err) {
 			return c.code, what
 		}
 	}

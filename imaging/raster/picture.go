@@ -280,9 +280,12 @@ func (s sheet) fit(pw, ph, perMM float64) place {
 	if long := mm * ph / pw; long > high && long < high*1.35 {
 		mm *= high / long
 	}
-	w := max(1, s.x(mm))
-	h := max(1, int(math.Round(min(mm*ph/pw*s.ky, maxGray+1))))
-	return place{x: max(0, (s.w-w)/2), y: s.y(margin), w: w, h: h}
+	at := place{y: s.y(margin), w: max(1, s.x(mm)), h: max(1, int(math.Round(min(mm*ph/pw*s.ky, maxGray+1))))}
+	at.x = max(0, (s.w-at.w)/2)
+	if over := at.h - (s.h - 2*at.y); over > 0 && over < 4 { // by rounding only
+		at.h -= over
+	}
+	return at
 }
 
 // broken wraps a decoder's complaint; its text goes to the log, not to the sender.

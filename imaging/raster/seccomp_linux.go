@@ -39,6 +39,9 @@ func seccompFilter(pid int) []unix.SockFilter {
 		{Code: anyBit, K: unix.CLONE_THREAD, Jf: 1},
 		{Code: ret, K: allow},
 		{Code: ret, K: deny},
+		// A C library (builds with cgo) falls back to clone.
+		{Code: equal, K: unix.SYS_CLONE3, Jf: 1},
+		{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
 		// The scheduler pre-empts its own threads by signals.
 		{Code: equal, K: unix.SYS_TGKILL, Jf: 4},
 		{Code: load, K: dataArg0},

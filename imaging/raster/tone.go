@@ -53,9 +53,6 @@ func toBlack(g *image.Gray, res imaging.Resolution, src source) *imaging.Bitmap 
 		return out
 	}
 	t.measure()
-	if t.paper < 24 { // black all over: nothing to tell apart
-		src = drawn
-	}
 	t.classify(src)
 	t.threshold(out)
 	t.screen(out)
@@ -85,12 +82,12 @@ func (t *toner) measure() {
 	}
 	tops := slices.Clone(t.top)
 	slices.Sort(tops)
-	t.paper = int(tops[len(tops)*9/10])
+	t.paper = max(64, int(tops[len(tops)*9/10])) // darker paper there is not: the page is black
 }
 
 // classify decides how each block is made black and white.
 func (t *toner) classify(src source) {
-	cut := 85 // per cent of the paper's grey: a block nowhere lighter is a tint or part of a photo
+	cut, paper := 85, func(int) int { return t.paper } // per cent: a block nowhere lighter is a tint or part of a photo
 	if src == scanned {
 		if t.photo() {
 			for i := range t.kind {
@@ -98,15 +95,16 @@ func (t *toner) classify(src source) {
 			}
 			return
 		}
-		cut = 60
+		around := t.around(20) // 40 mm
+		cut, paper = 60, func(i int) int { return int(around[i]) }
 	}
 	tones := 0
 	for i, top := range t.top {
 		switch {
-		case int(top)*100 < t.paper*cut && int(t.mean[i])*100 > t.paper*12:
+		case int(top)*100 < paper(i)*cut && int(t.mean[i])*100 > t.paper*12:
 			t.kind[i] = screened
 			tones++
-		case int(t.mean[i])*100 < t.paper*60:
+		case int(t.mean[i])*100 < paper(i)*60:
 			t.kind[i] = darkPaper
 		}
 	}
@@ -127,20 +125,31 @@ func (t *toner) photo() bool {
 	if int(tops[len(tops)/10])*100 < 45*t.paper {
 		return true
 	}
-	const reach = 4 // blocks: 8 mm
 	even := 0
-	for by := range t.rows {
-		for bx := range t.cols {
-			around := uint8(0)
-			for y := max(0, by-reach); y <= min(t.rows-1, by+reach); y++ {
-				around = max(around, slices.Max(t.top[y*t.cols+max(0, bx-reach):y*t.cols+min(t.cols, bx+reach+1)]))
-			}
-			if int(t.top[by*t.cols+bx])*100 >= int(around)*88 {
-				even++
-			}
+	for i, around := range t.around(4) { // 8 mm
+		if int(t.top[i])*100 >= int(around)*88 {
+			even++
 		}
 	}
 	return even*100 < 70*len(t.top)
+}
+
+// around returns for each block the brightest value within reach blocks.
+func (t *toner) around(reach int) []uint8 {
+	wide, out := make([]uint8, len(t.top)), make([]uint8, len(t.top))
+	for by := range t.rows {
+		row := t.top[by*t.cols : (by+1)*t.cols]
+		for bx := range row {
+			wide[by*t.cols+bx] = slices.Max(row[max(0, bx-reach):min(t.cols, bx+reach+1)])
+		}
+	}
+	for i := range out {
+		bx, by := i%t.cols, i/t.cols
+		for y := max(0, by-reach); y <= min(t.rows-1, by+reach); y++ {
+			out[i] = max(out[i], wide[y*t.cols+bx])
+		}
+	}
+	return out
 }
 
 // smooth joins screened blocks to areas: lone ones become line art, gaps and highlights between them are filled.
