@@ -67,8 +67,7 @@ type Document struct {
 	when time.Time // of the header lines: when the first page was opened
 
 	mu    sync.Mutex
-	ready map[int]imaging.Page // page read ahead
-	reads sync.WaitGroup
+	ready map[int]imaging.Page // read, around the one on the line
 }
 
 var _ t30.PageSource = (*Document)(nil)
@@ -111,7 +110,6 @@ func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.Pa
 	if err != nil {
 		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
 	}
-	d.readAhead(abs + 1)
 	format, bitmap := d.layOut(page, abs, limit)
 	data, err := t4.Append(nil, bitmap, lineFormat(format, limit))
 	if err != nil {
@@ -216,19 +214,13 @@ func (d *Document) header(abs, width int, res imaging.Resolution) *imaging.Bitma
 	return raster.Header(text, width, res)
 }
 
-// load returns a page, from the read-ahead if it is there.
+// load returns a page; the last few stay at hand, for the engine opens a page again after RTN and the next one ahead.
 func (d *Document) load(abs int) (imaging.Page, error) {
-	d.reads.Wait()
 	d.mu.Lock()
-	page, ok := d.ready[abs]
-	d.mu.Unlock()
-	if ok {
+	defer d.mu.Unlock()
+	if page, ok := d.ready[abs]; ok {
 		return page, nil
 	}
-	return d.read(abs)
-}
-
-func (d *Document) read(abs int) (imaging.Page, error) {
 	page, err := d.o.Pages.Page(abs)
 	if err != nil {
 		return imaging.Page{}, err
@@ -236,8 +228,6 @@ func (d *Document) read(abs int) (imaging.Page, error) {
 	if page.Bitmap == nil || page.Width < 1 || page.Height < 1 {
 		return imaging.Page{}, errors.New("an empty page")
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for n := range d.ready {
 		if n < abs-1 || n > abs+1 {
 			delete(d.ready, n)
@@ -245,17 +235,6 @@ func (d *Document) read(abs int) (imaging.Page, error) {
 	}
 	d.ready[abs] = page
 	return page, nil
-}
-
-// readAhead decodes the next page while this one is on the line. An error shows when the page is asked for.
-func (d *Document) readAhead(abs int) {
-	d.mu.Lock()
-	_, have := d.ready[abs]
-	d.mu.Unlock()
-	if have || abs > d.o.Pages.Count() {
-		return
-	}
-	d.reads.Go(func() { _, _ = d.read(abs) })
 }
 
 // Confirmed records the confirmation of page n of the call.
@@ -272,7 +251,6 @@ func (d *Document) Confirmed(n int, r t30.PageResult) error {
 
 // End lets the pages go.
 func (d *Document) End(r t30.Report) error {
-	d.reads.Wait()
 	d.mu.Lock()
 	clear(d.ready)
 	d.mu.Unlock()

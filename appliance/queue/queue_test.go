@@ -277,6 +277,26 @@ func TestRecover_EndlessCrashesEnd(t *testing.T) {
 	}
 }
 
+func TestRecoverLine(t *testing.T) {
+	q := open(t, routed())
+	east, west := addJob(t, q, "5550100", 1).ID, addJob(t, q, "5550101", 1).ID
+	claim(t, q, "east")
+	claim(t, q, "west")
+	must(t, q.PageDataSent(west, 1))
+	r := q.Reception(NewFax{Line: "east", Dialed: "0100"})
+	must(t, r.PutPage(t30.Remote{}, 1, FaxPage{File: pageFile(t, q)}))
+	rec, err := q.RecoverLine("east")
+	if err != nil || len(rec.Resumed) != 1 || rec.Resumed[0] != east || len(rec.Partial) != 1 || len(rec.Unknown) != 0 {
+		t.Errorf("%+v, %v", rec, err)
+	}
+	if j, _ := q.Job(west); j.State != Calling {
+		t.Errorf("the other line's job is %s", j.State)
+	}
+	if f := mustFax(t, q, r.ID()); f.State != FaxPartial {
+		t.Errorf("the fax is %s", f.State)
+	}
+}
+
 func TestEndAttempt_Unknown(t *testing.T) {
 	for _, tt := range []struct {
 		pages int

@@ -21,13 +21,7 @@ type Recovery struct {
 var spoolKinds = []store.Kind{store.Mails, store.Documents, store.Pages, store.Faxes, store.Transcripts}
 
 func (q *Queue) recover() (Recovery, error) {
-	var rec Recovery
-	err := q.st.Update(func(tx *store.Tx) error {
-		if err := q.recoverJobs(tx, &rec); err != nil {
-			return err
-		}
-		return q.recoverFaxes(tx, &rec)
-	})
+	rec, err := q.recoverCalls(func(string) bool { return true })
 	if err != nil {
 		return rec, err
 	}
@@ -35,10 +29,31 @@ func (q *Queue) recover() (Recovery, error) {
 	return rec, err
 }
 
-func (q *Queue) recoverJobs(tx *store.Tx, rec *Recovery) error {
+// RecoverLine ends what a line's worker left open, as Open does for all lines: its job and its incoming fax. Call it
+// before a worker that failed begins again, so that no job stays calling for ever.
+func (q *Queue) RecoverLine(line string) (Recovery, error) {
+	rec, err := q.recoverCalls(func(l string) bool { return l == line })
+	q.notify()
+	return rec, wrap("recover line", err)
+}
+
+// recoverCalls ends the open calls of the lines that match.
+func (q *Queue) recoverCalls(match func(line string) bool) (Recovery, error) {
+	var rec Recovery
+	err := q.st.Update(func(tx *store.Tx) error {
+		rec = Recovery{}
+		if err := q.recoverJobs(tx, match, &rec); err != nil {
+			return err
+		}
+		return q.recoverFaxes(tx, match, &rec)
+	})
+	return rec, err
+}
+
+func (q *Queue) recoverJobs(tx *store.Tx, match func(string) bool, rec *Recovery) error {
 	var list []Job
 	err := eachActive(tx, func(j Job) error {
-		if j.State == Calling {
+		if j.State == Calling && match(j.Line) {
 			list = append(list, j)
 		}
 		return nil
@@ -82,10 +97,10 @@ func (q *Queue) recoverJob(tx *store.Tx, j *Job) error {
 	return jobs.Put(tx, string(j.ID), *j)
 }
 
-func (q *Queue) recoverFaxes(tx *store.Tx, rec *Recovery) error {
+func (q *Queue) recoverFaxes(tx *store.Tx, match func(string) bool, rec *Recovery) error {
 	var list []Fax
 	err := faxes.Each(tx, func(_ string, f Fax) error {
-		if f.State == FaxReceiving {
+		if f.State == FaxReceiving && match(f.Line) {
 			list = append(list, f)
 		}
 		return nil
