@@ -108,6 +108,21 @@ func (c *Channel) keep(l Line) {
 	c.pending = append(c.pending, l)
 }
 
+// Early returns a final result that has come already, without waiting: in a data phase towards the modem it means that
+// the modem has left it.
+func (c *Channel) Early() (Line, bool) {
+	for c.take() {
+		l, ok := c.scanLine()
+		switch {
+		case ok && l.Code.Unsolicited():
+			c.keep(l)
+		case ok && l.Code.Final():
+			return l, true
+		}
+	}
+	return Line{}, false
+}
+
 // drain takes what has already arrived: unsolicited lines are kept, late results dropped.
 func (c *Channel) drain() error {
 	for c.take() {

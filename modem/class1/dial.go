@@ -53,16 +53,20 @@ func (p *Phone) dial(ctx context.Context, digits string) error {
 	if err := p.ch.Send(ctx, "ATD"+mode+digits); err != nil {
 		return fmt.Errorf("class1: dial: %w", err)
 	}
-	err := p.awaitAnswer(ctx)
-	if err == nil {
-		return nil
+	l, err := p.awaitAnswer(ctx)
+	switch {
+	case err != nil:
+		p.abandon()
+		return err
+	case l.Code != at.Connect: // the modem gave up; some stay off hook
+		hctx, cancel := context.WithTimeout(context.Background(), hangupWait)
+		defer cancel()
+		if p.onHook(hctx) != nil {
+			_ = p.dropDTR(hctx)
+		}
+		return callError(l)
 	}
-	var ce *t30.CallError
-	if errors.As(err, &ce) && ce.Code != t30.CodeNoAnswer {
-		return err // the modem is on hook by itself
-	}
-	p.abandon()
-	return err
+	return nil
 }
 
 // ringingNow tells whether a RING came just now.
@@ -79,36 +83,47 @@ func (p *Phone) ringingNow() (bool, error) {
 	return false, nil
 }
 
-// awaitAnswer waits for what becomes of a dialed call.
-func (p *Phone) awaitAnswer(ctx context.Context) error {
+// awaitAnswer waits for what becomes of a dialed call: CONNECT or another final result. From a NO CARRIER, and when
+// the modem says nothing at all, the far telephone's ringing tells no answer from an answer that was no fax.
+func (p *Phone) awaitAnswer(ctx context.Context) (at.Line, error) {
 	until := time.Now().Add(answerWait)
-	rang := false
+	var rang time.Time // the last RINGING, of modems that tell
 	for {
 		l, err := p.ch.NextLine(ctx, max(time.Until(until), time.Millisecond))
 		if errors.Is(err, at.ErrNoReply) {
-			return &t30.CallError{Code: t30.CodeNoAnswer, Text: "no carrier heard in time"}
+			return l, callError(judgeSilence(at.Line{At: time.Now(), Code: at.NoAnswer, Text: "no carrier heard in time"}, rang))
 		}
 		if err != nil {
-			return fmt.Errorf("class1: dial: %w", err)
+			return l, fmt.Errorf("class1: dial: %w", err)
 		}
-		switch l.Code {
-		case at.Connect:
-			return nil
-		case at.Ringback:
-			rang = true
-		case at.Ring: // glare: the exchange rang before it gave dial tone
-			if time.Since(l.At) < freshRing {
-				return fmt.Errorf("class1: dial: %w", t30.ErrRinging)
-			}
-		case at.Info, at.CallerID, at.Data, at.Fax:
-		default:
-			return callError(l, rang)
+		switch {
+		case l.Code == at.Ringback:
+			rang = l.At
+		case l.Code == at.Ring && time.Since(l.At) < freshRing: // glare: the exchange rang before it gave dial tone
+			return l, fmt.Errorf("class1: dial: %w", t30.ErrRinging)
+		case l.Code == at.NoCarrier:
+			return judgeSilence(l, rang), nil
+		case l.Code.Final():
+			return l, nil
 		}
 	}
 }
 
+// judgeSilence makes the end of a call without a carrier an answer that was no fax if the ringing had stopped before, and no answer if
+// it rang to the end.
+func judgeSilence(l at.Line, rang time.Time) at.Line {
+	switch {
+	case rang.IsZero():
+	case l.At.Sub(rang) < freshRing:
+		l.Code = at.NoAnswer
+	default:
+		l.Code = at.FCError
+	}
+	return l
+}
+
 // callError says what a final result other than CONNECT means to a dialed or answered call.
-func callError(l at.Line, rang bool) error {
+func callError(l at.Line) error {
 	code := t30.CodeNoCarrier
 	switch l.Code {
 	case at.Busy:
@@ -121,16 +136,12 @@ func callError(l at.Line, rang bool) error {
 		code = t30.CodeBlacklisted
 	case at.Voice:
 		code = t30.CodeVoice
-	case at.FCError: // something answered with a carrier that is not V.21
+	case at.FCError: // something answered, with another carrier than V.21 or none
 		code = t30.CodeNoFax
 	case at.OK: // the modem took an octet for an abort
 		code = t30.CodeCallAborted
 	case at.Error:
 		code = t30.CodeModem
-	case at.NoCarrier:
-		if rang {
-			code = t30.CodeNoAnswer
-		}
 	}
 	return &t30.CallError{Code: code, Text: l.Text}
 }
@@ -140,7 +151,7 @@ func (p *Phone) abandon() {
 	ctx, cancel := context.WithTimeout(context.Background(), hangupWait)
 	defer cancel()
 	if err := p.ch.Abort(ctx); err != nil || p.onHook(ctx) != nil {
-		p.dropDTR(ctx)
+		_ = p.dropDTR(ctx) // marks the modem for a reset; a lost port shows in the next command
 	}
 }
 

@@ -97,8 +97,13 @@ func (l *line) transmit(ctx context.Context, name string, m t30.Modulation, dela
 	})
 }
 
+// feed writes p with a watch on the modem.
 func (l *line) feed(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
+		if r, ok := l.ch.Early(); ok { // what we write now would be taken for commands
+			l.state = commandState
+			return sendError("carrier", r)
+		}
 		n := min(len(p), 512)
 		sctx, cancel := context.WithTimeoutCause(ctx, stallWait, ErrStalled)
 		err := l.ch.WriteData(sctx, p[:n])

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,17 @@ func TestSendPage_Faults(t *testing.T) {
 			}
 		})
 	})
+	t.Run("modem drops out", func(t *testing.T) {
+		onCall(t, Config{}, "> AT+FTM=96\n< CONNECT\n< NO CARRIER\n> ATH0\n< OK\n", func(t *testing.T, l t30.Line, _ *fake) {
+			slow := &slowReader{n: 100}
+			if err := l.SendPage(t.Context(), v29, slow); !errors.Is(err, t30.ErrHungUp) || slow.n < 90 {
+				t.Error(err, slow.n)
+			}
+			if err := l.Hangup(); err != nil {
+				t.Error(err)
+			}
+		})
+	})
 	t.Run("stalled", func(t *testing.T) {
 		onCall(t, Config{}, "> AT+FTM=96\n< CONNECT\n300s\n", func(t *testing.T, l t30.Line, _ *fake) {
 			if err := l.SendPage(t.Context(), v29, bytes.NewReader(make([]byte, 1<<20))); !errors.Is(err, ErrStalled) {
@@ -116,6 +128,18 @@ func TestSendPage_Faults(t *testing.T) {
 			}
 		})
 	})
+}
+
+// slowReader gives n pieces, one a second.
+type slowReader struct{ n int }
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	if s.n--; s.n < 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(time.Second)
+	clear(p)
+	return len(p), nil
 }
 
 type failing struct {

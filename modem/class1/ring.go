@@ -157,7 +157,7 @@ func (p *Phone) answer(ctx context.Context, m t30.AnswerMode) error {
 	case r.Code == at.Connect:
 		return nil
 	default:
-		return callError(r.Line, false)
+		return callError(r.Line)
 	}
 	p.abandon()
 	return err
