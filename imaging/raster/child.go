@@ -155,9 +155,9 @@ func (c Child) run(ctx context.Context, req childRequest, files []*os.File) (Res
 	close(ended)
 	<-watched
 	if last == nil {
-		return Result{Confinement: p.locks}, p.died(ctx, limited, req, c.MemoryLimit, errors.Join(replyErr, waitErr))
+		return Result{Confinement: p.locks, PeakMemory: p.peak.Load()}, p.died(ctx, limited, req, c.MemoryLimit, errors.Join(replyErr, waitErr))
 	}
-	return last.result(p.locks)
+	return last.result(p)
 }
 
 // environment is all that the child sees of ours. The Go heap gets what the PDF sandbox and the runtime leave; beyond
@@ -208,8 +208,8 @@ func (p *childProc) replies() (*childReply, error) {
 	}
 }
 
-func (r *childReply) result(locks []string) (Result, error) {
-	res := Result{Pages: r.Pages, Confinement: locks}
+func (r *childReply) result(p *childProc) (Result, error) {
+	res := Result{Pages: r.Pages, Confinement: p.locks, PeakMemory: p.peak.Load()}
 	for _, f := range r.Failed {
 		res.Failed = append(res.Failed, PartError{Input: f.Input, Name: f.Name, Pages: f.Pages, Err: f.Error.err()})
 	}

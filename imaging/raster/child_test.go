@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"image"
 	"io"
 	"net"
 	"os"
@@ -213,6 +214,61 @@ func TestChild_MixedJob(t *testing.T) {
 	}
 	t.Log("confinement:", res.Confinement)
 }
+
+// The largest pictures that are not refused must fit into the memory limit.
+func TestChild_LargestPictures(t *testing.T) {
+	rgb := image.NewNRGBA(image.Rect(0, 0, 5500, 7400)) // 4 octets a pixel: just under the limit
+	for i := range rgb.Pix {
+		rgb.Pix[i] = uint8(i>>9) | 3
+	}
+	job := Job{Inputs: []Input{inFile(t, "large.png", encodePNG(t, rgb)), inFile(t, "gray.png", encodePNG(t, image.NewGray(image.Rect(0, 0, 10000, 14000))))},
+		Options: Options{Resolution: imaging.Res400}}
+	res, err := testChild(t, "render").Render(context.Background(), job, outFile(t))
+	if err != nil || len(res.Failed) > 0 || len(res.Pages) != 2 {
+		t.Fatalf("%v, failed %v; %s", err, res.Failed, Detail(err))
+	}
+	t.Logf("at most %d MB", res.PeakMemory>>20)
+}
+
+func TestRenderJob_GoesOnAfterAFailure(t *testing.T) {
+	var heavy strings.Builder
+	for range 200000 {
+		heavy.WriteString("0 0 595 842 re f* ")
+	}
+	good := makePDF(595, 842, pdfBox)
+	job := Job{Inputs: []Input{
+		inFile(t, "heavy.pdf", makePDF(595, 842, heavy.String())),
+		inFile(t, "good.pdf", good),
+		{Name: "empty.txt"},
+		{Cover: &CoverFields{To: "end", Pages: 2}},
+	}, Options: Options{PageTime: 100 * time.Millisecond, CacheDir: cacheDir}}
+	out := outFile(t)
+	res, err := RenderJob(context.Background(), job, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Failed) != 2 || !errors.Is(&res.Failed[0], ErrTimeout) || !errors.Is(&res.Failed[1], ErrEmpty) {
+		t.Errorf("failed: %v", res.Failed)
+	}
+	pages := readPages(t, out)
+	if len(pages) != 2 || len(res.Pages) != 2 || res.Pages[0].Input != 1 || res.Pages[1].Input != 3 {
+		t.Errorf("%d pages, %+v", len(pages), res.Pages)
+	}
+}
+
+func TestRenderJob_OutputFails(t *testing.T) {
+	job := Job{Inputs: []Input{{Data: []byte("hello"), Name: "a.txt"}}}
+	_, err := RenderJob(context.Background(), job, failingWriter{})
+	if !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("error %v", err)
+	}
+	_, err = RenderJob(context.Background(), Job{}, io.Discard)
+	wantErr(t, err, ErrEmpty)
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestChild_OnlyFailures(t *testing.T) {
 	enc, err := os.ReadFile("testdata/encrypted.pdf")

@@ -122,8 +122,9 @@ func Header(text string, width int, res imaging.Resolution) *imaging.Bitmap {
 	if len(parts) > 1 {
 		gap = max((float64(width)-2*x-total)/float64(len(parts)-1), t.measure(headerStyle(), " "))
 	}
+	baseline := b.Height - int(math.Ceil(headerPt*0.22*mmPerPt*t.ky)) // above the descenders
 	for i, p := range parts {
-		t.draw(b, headerStyle(), p, x, t.ascent(headerPt))
+		t.draw(b, headerStyle(), p, x, baseline)
 		x += widths[i] + gap
 	}
 	return b

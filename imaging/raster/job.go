@@ -61,6 +61,7 @@ type Result struct {
 	Failed []PartError
 	// Confinement names the locks that the child process was under: "seccomp", "user", "network", "limits". Set by Child.
 	Confinement []string
+	PeakMemory  int64 // octets of resident memory that the child had at most, as far as the watchdog saw. Set by Child.
 }
 
 // RenderJob renders all inputs inside this process into one multi-page TIFF (MMR). An input that fails is listed in

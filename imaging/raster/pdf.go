@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/klippa-app/go-pdfium"
 	"github.com/klippa-app/go-pdfium/enums"
@@ -28,6 +29,9 @@ const pdfPages = 2048
 type pdfEngine struct {
 	pool  pdfium.Pool
 	cache wazero.CompilationCache
+
+	mu    sync.Mutex
+	freed [][]byte // memory of closed instances, to unmap
 }
 
 // openPDF compiles the engine, or loads it compiled from cacheDir if that is not "". Compiling takes seconds and writes
@@ -45,7 +49,7 @@ func openPDF(ctx context.Context, cacheDir string) (*pdfEngine, error) {
 	}
 	var err error
 	e.pool, err = webassembly.Init(webassembly.Config{
-		Context:  experimental.WithMemoryAllocator(context.WithoutCancel(ctx), experimental.MemoryAllocatorFunc(newLinearMemory)),
+		Context:  experimental.WithMemoryAllocator(context.WithoutCancel(ctx), experimental.MemoryAllocatorFunc(e.newMemory)),
 		MaxTotal: 1, MaxIdle: 1,
 		FSConfig:      wazero.NewFSConfig(), // the default would mount "/"
 		RuntimeConfig: cfg,
@@ -65,6 +69,7 @@ func (e *pdfEngine) close() {
 	if e.cache != nil {
 		e.cache.Close(context.Background())
 	}
+	e.reap()
 }
 
 // pdfJob is one open PDF.
@@ -92,6 +97,7 @@ func (r *renderer) pdfDocument(ctx context.Context, doc Document) error {
 		if j.inst != nil {
 			j.inst.Close()
 		}
+		r.pdf.reap()
 	}()
 	pages := 0
 	err = j.limited(ctx, func() error {
@@ -141,10 +147,11 @@ func (j *pdfJob) limited(ctx context.Context, step func() error) error {
 	case <-ctx.Done():
 		inst := j.inst
 		j.inst = nil
-		if err := inst.Kill(); err != nil {
+		err := inst.Kill()
+		<-done
+		if err != nil {
 			return fmt.Errorf("%w: stop the PDF engine: %w", ctxError(ctx.Err()), err)
 		}
-		<-done
 		return ctxError(ctx.Err())
 	}
 }
@@ -302,10 +309,13 @@ func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.B
 
 // linearMemory backs the sandbox's memory: mapped once at its cap, so that growing never copies; pages that are not
 // touched take no memory.
-type linearMemory struct{ mem []byte }
+type linearMemory struct {
+	e   *pdfEngine
+	mem []byte
+}
 
-func newLinearMemory(_, most uint64) experimental.LinearMemory {
-	return &linearMemory{mem: mapMemory(int(min(most, pdfPages<<16)))}
+func (e *pdfEngine) newMemory(_, most uint64) experimental.LinearMemory {
+	return &linearMemory{e, mapMemory(int(min(most, pdfPages<<16)))}
 }
 
 func (m *linearMemory) Reallocate(size uint64) []byte {
@@ -315,7 +325,20 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	return m.mem[:size:len(m.mem)]
 }
 
+// Free hands the memory to reap: an instance that is killed for its time may still be running in it.
 func (m *linearMemory) Free() {
-	unmapMemory(m.mem)
+	m.e.mu.Lock()
+	defer m.e.mu.Unlock()
+	m.e.freed = append(m.e.freed, m.mem)
 	m.mem = nil
+}
+
+// reap unmaps the memory of closed instances. No step may be running.
+func (e *pdfEngine) reap() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, m := range e.freed {
+		unmapMemory(m)
+	}
+	e.freed = nil
 }
