@@ -2,6 +2,8 @@ package tiff
 
 import (
 	"bufio"
+	"compress/flate"
+	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -101,7 +103,7 @@ func (s *stripReader) Read(p []byte) (int, error) {
 	if s.budget -= int64(n); s.budget < 0 {
 		return 0, fmt.Errorf("%w: strips overlap", ErrMalformed)
 	}
-	if s.p.fillLSB && (s.p.Compression == None || s.p.Compression == PackBits) {
+	if s.p.fillLSB && !s.p.Compression.fax() {
 		for i, b := range p[:n] {
 			p[i] = bits.Reverse8(b)
 		}
@@ -129,6 +131,14 @@ func (s *stripReader) read(r io.Reader, rows int) error {
 		return s.readRows(bufio.NewReader(s), rows)
 	case PackBits:
 		return s.readRows(newUnpacker(s), rows)
+	case LZW:
+		return s.readRows(newLZWReader(s), rows)
+	case Deflate, oldDeflate:
+		z, err := zlib.NewReader(s)
+		if err != nil {
+			return damaged(err)
+		}
+		return s.readRows(z, rows)
 	}
 	if s.fax == nil {
 		d, err := t4.NewDecoder(s.p.Width, s.p.Format, s.b.AppendRow)
@@ -159,17 +169,26 @@ func (s *stripReader) read(r io.Reader, rows int) error {
 	return nil
 }
 
+// damaged turns the end of data into ErrTruncated and nonsense in it into ErrMalformed.
+func damaged(err error) error {
+	var corrupt flate.CorruptInputError
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: data ends", ErrTruncated)
+	}
+	if errors.As(err, &corrupt) || errors.Is(err, zlib.ErrChecksum) || errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrDictionary) {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return err
+}
+
 // readRows reads rows of packed pels.
 func (s *stripReader) readRows(r io.Reader, rows int) error {
 	packed := make([]byte, (s.p.Width+7)/8)
 	line := imaging.New(s.p.Width, 1)
 	for range rows {
 		n, err := io.ReadFull(r, packed)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("%w: line %d ends after %d bytes", ErrTruncated, s.b.Height+1, n)
-		}
 		if err != nil {
-			return fmt.Errorf("tiff: reading: %w", err)
+			return fmt.Errorf("line %d, byte %d: %w", s.b.Height+1, n, damaged(err))
 		}
 		line.SetPacked(0, packed)
 		s.b.AppendRow(line.Row(0))
@@ -189,7 +208,7 @@ func (f *File) Raw(n int) (t4.Coded, error) {
 	switch {
 	case p.Err != nil:
 		return fail(p.Err)
-	case p.Compression != RLE && p.Compression != Fax3 && p.Compression != Fax4:
+	case !p.Compression.fax():
 		return fail(fmt.Errorf("%w: compression %v is no fax coding", ErrUnsupported, p.Compression))
 	case p.Strips != 1 || p.Orientation != 1:
 		return fail(fmt.Errorf("%w: %d strips, orientation %d", ErrUnsupported, p.Strips, p.Orientation))

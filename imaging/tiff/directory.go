@@ -154,6 +154,11 @@ func (f *File) readInfo(p *page, fields map[uint16]entry) error {
 	switch p.Compression {
 	case None, RLE, Fax3, Fax4, PackBits:
 		return nil
+	case LZW, Deflate, oldDeflate:
+		if n := r.get(tagPredictor, 1); n != 1 {
+			return fmt.Errorf("%w: predictor %d", ErrUnsupported, n)
+		}
+		return nil
 	}
 	return fmt.Errorf("%w: compression %v", ErrUnsupported, p.Compression)
 }

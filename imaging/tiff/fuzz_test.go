@@ -11,6 +11,10 @@ func FuzzOpen(f *testing.F) {
 	for _, format := range testFormats {
 		f.Add(write(f, format, testPage(100, 20, imaging.Fine), testPage(65, 7, imaging.Standard)))
 	}
+	plain := write(f, testFormats["mmr"], testPage(60, 9, imaging.Fine))
+	for _, c := range []Compression{None, PackBits, LZW, Deflate} {
+		f.Add(patch(f, plain, tagCompression, 1, uint32(c)))
+	}
 	f.Add([]byte("MM\x00*\x00\x00\x00\x08\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := Open(bytes.NewReader(data), int64(len(data)))

@@ -110,7 +110,7 @@ func TestLibtiff_SameOctets(t *testing.T) {
 // TestLibtiff_OursReadsTheirs reads what libtiff writes, in all its variants.
 func TestLibtiff_OursReadsTheirs(t *testing.T) {
 	src := save(t, write(t, t4.File(imaging.MMR, imaging.Fine), peerPages...))
-	for _, c := range []string{"none", "packbits", "g3:1d", "g3:2d", "g3:1d:fill", "g3:2d:fill", "g4"} {
+	for _, c := range []string{"none", "packbits", "g3:1d", "g3:2d", "g3:1d:fill", "g3:2d:fill", "g4", "lzw", "zip"} {
 		for _, args := range [][]string{
 			{}, {"-f", "lsb2msb"}, {"-f", "msb2lsb"}, {"-B"}, {"-L", "-r", "7"}, {"-B", "-f", "lsb2msb", "-r", "16"},
 		} {

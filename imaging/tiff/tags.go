@@ -28,6 +28,7 @@ const (
 	tagPageNumber        = 297
 	tagSoftware          = 305
 	tagDateTime          = 306
+	tagPredictor         = 317
 	tagTileWidth         = 322
 	tagBadFaxLines       = 326
 	tagCleanFaxData      = 327
@@ -50,8 +51,15 @@ const (
 	RLE      Compression = 2 // MH, each line in whole octets, no EOL
 	Fax3     Compression = 3 // MH or MR with EOLs: T.4
 	Fax4     Compression = 4 // MMR: T.6
+	LZW      Compression = 5
+	Deflate  Compression = 8 // zlib
 	PackBits Compression = 32773
+
+	oldDeflate Compression = 32946
 )
+
+// fax tells whether the data is coded by T.4 or T.6.
+func (c Compression) fax() bool { return c == RLE || c == Fax3 || c == Fax4 }
 
 func (c Compression) String() string {
 	switch c {
@@ -63,11 +71,11 @@ func (c Compression) String() string {
 		return "t4"
 	case Fax4:
 		return "t6"
-	case 5:
+	case LZW:
 		return "lzw"
 	case 7:
 		return "jpeg"
-	case 8, 32946:
+	case Deflate, oldDeflate:
 		return "deflate"
 	case 9, 34661:
 		return "jbig"
