@@ -173,6 +173,26 @@ func TestDecode_WipedLine(t *testing.T) {
 	}
 }
 
+// TestDecode_DamagedEOL: one wrong bit in an EOL costs nothing; its last is the exception.
+func TestDecode_DamagedEOL(t *testing.T) {
+	b := testPages(1728, 12)["noise"]
+	for _, c := range []imaging.Coding{imaging.MH, imaging.MR} {
+		f := File(c, imaging.Fine)
+		s, starts := naiveLines(b, f)
+		for bit := range 12 {
+			hit := []byte(s)
+			hit[starts[4]+bit] ^= 1
+			got, q, _ := Decode(octets(string(hit), MSBFirst), 1728, 0, f)
+			if bit < 11 && (q.BadLines > 0 || !got.Equal(b)) {
+				t.Errorf("%v, bit %d: %+v, %d lines differ", c, bit, q, differing(got, b))
+			}
+			if q.Lines < 11 || q.Lines > 12 || q.BadLines > 4 {
+				t.Errorf("%v, bit %d: %+v", c, bit, q)
+			}
+		}
+	}
+}
+
 func row(b *imaging.Bitmap, y int) *imaging.Bitmap {
 	r := imaging.New(b.Width, 0)
 	r.AppendRow(b.Row(y))

@@ -252,7 +252,11 @@ func (d *Decoder) stepEOL() bool {
 	case res == lineOK:
 		d.emptyLines()
 		d.emitGood()
-		if d.eolSeen || d.f.Coding == imaging.MR {
+		switch {
+		case d.damagedEOL():
+			r.skip(eolBits)
+			d.eolFound(eolBits - 1)
+		case d.eolSeen || d.f.Coding == imaging.MR:
 			d.seek(atEOL)
 		}
 	case !d.eolSeen && d.q.Lines == 0:
@@ -279,15 +283,21 @@ func (d *Decoder) checkEOL() lineResult {
 	switch {
 	case r.acc>>(64-eolBits+1) == 0 && r.n >= eolBits-1:
 		return lineOK
-	case r.n < eolBits-1:
+	case r.n < eolBits:
 		if d.final {
 			return lineOK
 		}
 		return lineMore
-	case d.eolSeen:
+	case d.eolSeen && !d.damagedEOL():
 		return lineBad
 	}
 	return lineOK
+}
+
+// damagedEOL tells whether the next bits are an EOL but for a single wrong bit. Behind a line of the page's width it is no
+// chance.
+func (d *Decoder) damagedEOL() bool {
+	return d.eolSeen && d.br.n >= eolBits && bits.OnesCount64(d.br.acc>>(64-eolBits)^1) == 1 && d.br.acc>>(64-eolBits) != 0
 }
 
 // emptyLines counts a line for each EOL beyond one that stood before the line now decoded.
