@@ -3,6 +3,7 @@ package t30_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -37,6 +38,10 @@ func TestMain(m *testing.M) {
 	fmt.Printf("transitions: %d of %d taken\n", len(edges)-len(missed), len(edges))
 	if len(missed) > 0 {
 		fmt.Println("not taken:\n" + strings.Join(missed, "\n"))
+		if whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == ""; whole && code == 0 {
+			fmt.Println("FAIL: the suite must take every transition")
+			code = 1
+		}
 	}
 	os.Exit(code)
 }

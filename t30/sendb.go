@@ -4,9 +4,13 @@ import (
 	"errors"
 )
 
-// identify waits for the called station's DIS (T.30 5.4.3.1, chart connector T).
+// identify waits for the called station's DIS (T.30 5.4.3.1, chart connector T), or after EOM for the poller's DTC.
 func (c *call) identify() place {
-	err := c.await(timerT1, FcfDIS)
+	want := FcfDIS
+	if !c.caller {
+		want = FcfDTC
+	}
+	err := c.await(timerT1, want)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		if c.rep.Sent > 0 {

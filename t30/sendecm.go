@@ -112,6 +112,7 @@ func (c *call) partial() place {
 			t.doubt = t.doubt && try > 1
 			return c.farDCN(CodeDCNAfterPage)
 		case c.sig.fcf == FcfRNR:
+			t.doubt = false
 			return placeNotReady
 		}
 		return c.partialAnswer()
@@ -161,11 +162,13 @@ func (c *call) requested() place {
 
 // notReady asks with RR until the receiver is ready, for T5 at most (T.30 A.5.4.1).
 func (c *call) notReady() place {
+	t := &c.tx
 	deadline := time.Now().Add(timerT5)
 	for lost := 0; lost < maxTries; {
 		if time.Now().After(deadline) {
 			return c.bye(CodeReceiverBusy, "RNR for longer than T5")
 		}
+		t.doubt = t.last && !t.ecm.more
 		if err := c.reply(FcfRR); err != nil {
 			return c.broken(err)
 		}
@@ -179,7 +182,7 @@ func (c *call) notReady() place {
 		case c.sig.fcf == FcfDCN:
 			return c.farDCN(CodeDCNAfterPage)
 		case c.sig.fcf == FcfRNR:
-			lost = 0
+			lost, t.doubt = 0, false
 			continue
 		}
 		return c.partialAnswer()
