@@ -2,11 +2,13 @@ package call
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
-	"math/bits"
 	"os"
+	"slices"
 
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
@@ -38,21 +40,25 @@ func Assemble(w io.Writer, pages []Page, open func(name string) (io.ReadCloser, 
 		return out.AddPage(*p, t4.File(imaging.MMR, p.Resolution))
 	}
 	var held *imaging.Page // a damaged page, until it is known whether a better copy follows
+	var heldBad int        // its bad lines
 	for _, p := range pages {
 		page, err := readPage(p, open)
 		if err != nil {
 			a.Lost++
 			continue
 		}
-		if held != nil && sameSheet(held.Bitmap, page.Bitmap) {
+		if held != nil && sameSheet(held.Bitmap, heldBad, page.Bitmap) {
 			a.Replaced++
+			if p.Damaged && p.BadLines > heldBad {
+				continue // the copy before was the better one
+			}
 			held = nil
 		}
 		if err := add(held); err != nil {
 			return a, fmt.Errorf("call: assemble: %w", err)
 		}
 		if held = nil; p.Damaged {
-			held = page
+			held, heldBad = page, p.BadLines
 			continue
 		}
 		if err := add(page); err != nil {
@@ -110,32 +116,44 @@ func readPage(p Page, open func(string) (io.ReadCloser, error)) (*imaging.Page, 
 	return &imaging.Page{Bitmap: b, Resolution: res}, nil
 }
 
-// sameSheet tells whether b shows the sheet that a shows with damage: after RTN most machines send the page again,
-// some go on with the next one, and nothing on the line says which. Compared are the black pels in a coarse grid.
-func sameSheet(a, b *imaging.Bitmap) bool {
-	if a.Width != b.Width || 10*a.Height < 8*b.Height || 10*a.Height > 12*b.Height {
+// sameSheet tells whether whole is the same sheet as damaged, bad of whose lines were hit: after RTN most machines send
+// the page again, some go on with the next one, and nothing on the line says which. A copy has nearly all lines that
+// were not hit, pel by pel; another page, also of the same form, has not. In doubt both are kept.
+func sameSheet(damaged *imaging.Bitmap, bad int, whole *imaging.Bitmap) bool {
+	if damaged.Width != whole.Width {
 		return false
 	}
-	ga, gb := inkGrid(a), inkGrid(b)
-	var both, either int
-	for i := range ga {
-		both += min(ga[i], gb[i])
-		either += max(ga[i], gb[i])
+	seed := maphash.MakeSeed()
+	have := map[uint64]bool{}
+	for y := range whole.Height {
+		have[rowHash(seed, whole.Row(y))] = true
 	}
-	// Two different text pages share well under half of their ink by this measure.
-	return either == 0 || 4*both >= 3*either
-}
-
-// inkGrid counts black pels in cells of 64 pels by 32 lines.
-func inkGrid(b *imaging.Bitmap) []int {
-	const cellLines, maxLines = 32, t4.MaxLines
-	grid := make([]int, b.Stride*(maxLines/cellLines+1))
-	for y := range min(b.Height, maxLines) {
-		for x, word := range b.Row(y) {
-			grid[y/cellLines*b.Stride+x] += bits.OnesCount64(word)
+	inked, found := 0, 0
+	for y := range damaged.Height {
+		row := damaged.Row(y)
+		if !slices.ContainsFunc(row, func(w uint64) bool { return w != 0 }) {
+			continue
+		}
+		inked++
+		if have[rowHash(seed, row)] {
+			found++
 		}
 	}
-	return grid
+	// Of the inked lines, as many are good as of all lines; one in ten of these may be off without being noticed.
+	good := float64(damaged.Height-bad) / float64(max(damaged.Height, 1))
+	return inked > 0 && float64(found) >= 0.9*good*float64(inked)
+}
+
+// rowHash tells lines apart.
+func rowHash(seed maphash.Seed, row []uint64) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	var octets [8]byte
+	for _, w := range row {
+		binary.NativeEndian.PutUint64(octets[:], w)
+		h.Write(octets[:])
+	}
+	return h.Sum64()
 }
 
 // TIFF is a TIFF file's pages.

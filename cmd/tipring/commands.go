@@ -3,6 +3,8 @@ package main
 // commands lists all, in the order help shows them.
 func commands() []command {
 	return []command{
+		{name: "demo", usage: demoUsage, run: demoMain},
+		{name: "serve", usage: serveUsage, run: serveMain},
 		{name: "send", usage: sendUsage, run: sendMain},
 		{name: "receive", usage: receiveUsage, run: receiveMain},
 		{name: "submit", usage: submitUsage, run: submitMain},
@@ -12,7 +14,11 @@ func commands() []command {
 		{name: "rule", usage: ruleUsage, run: ruleMain},
 		{name: "convert", usage: convertUsage, run: convertMain},
 		{name: "inspect", usage: inspectUsage, run: inspectMain},
+		{name: "modem", usage: modemUsage, run: modemMain},
 		{name: "line", usage: lineUsage, run: lineMain},
+		{name: "modem", usage: modemUsage, run: modemMain},
+		{name: "line", usage: lineUsage, run: lineMain},
+		{name: "render", hidden: true, run: renderMain},
 		{name: "version", usage: "version", run: versionMain},
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/t4"
 	"github.com/tipring/tipring/imaging/tiff"
 )
 
@@ -33,11 +34,11 @@ func markedFax(t *testing.T, job int) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w := tiff.NewWriter(f, tiff.WriterOptions{})
+	w := tiff.NewWriter(f, tiff.Meta{})
 	for n := 1; n <= markPages; n++ {
 		b := imaging.New(1728, 1100)
 		drawMark(b, job<<8|n)
-		if err := w.WritePage(imaging.Page{Bitmap: b, Resolution: imaging.Fine}); err != nil {
+		if err := w.AddPage(imaging.Page{Bitmap: b, Resolution: imaging.Fine}, t4.File(imaging.MMR, imaging.Fine)); err != nil {
 			t.Fatal(err)
 		}
 	}

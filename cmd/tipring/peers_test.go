@@ -197,22 +197,6 @@ func waitFor(t *testing.T, d time.Duration, what string, ok func() bool) {
 	t.Fatalf("no %s within %v", what, d)
 }
 
-// callResult is what send and receive print with --json.
-type callResult struct {
-	Outcome    string   `json:"outcome"`
-	Code       int      `json:"code"`
-	Text       string   `json:"text"`
-	Pages      int      `json:"pages"`
-	Modulation string   `json:"modulation"`
-	Rate       int      `json:"rate_bps"`
-	ECM        bool     `json:"ecm"`
-	Coding     string   `json:"coding"`
-	Resolution string   `json:"resolution"`
-	RemoteID   string   `json:"remote_id"`
-	Seconds    float64  `json:"seconds"`
-	Files      []string `json:"files"`
-}
-
 // tipring runs the binary until it ends.
 func tipring(t *testing.T, limit time.Duration, args ...string) (stdout, stderr string, status int) {
 	t.Helper()

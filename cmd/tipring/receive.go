@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/appliance/call"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/modem"
+	"github.com/tipring/tipring/t30"
+)
+
+const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--max-rate BPS] [--no-ecm]\n" +
+	"        [--offer FILE] [--to NUMBER [--sep SEP]] [--password PWD] [--trace] [--json]"
+
+type receiveFlags struct {
+	*callFlags
+	out, format, offer, to, sep string
+	count, rings                int
+}
+
+func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
+	f := &receiveFlags{callFlags: addCallFlags(fs)}
+	fs.StringVar(&f.out, "out", "", "`folder` for received faxes")
+	fs.StringVar(&f.format, "format", "tiff", "tiff or pdf")
+	fs.StringVar(&f.offer, "offer", "", "a caller that polls gets this `file`")
+	fs.StringVar(&f.to, "to", "", "call this `number` and poll its document")
+	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP), with --to")
+	fs.IntVar(&f.count, "count", 1, "end after so many calls; 0: never")
+	fs.IntVar(&f.rings, "rings", 1, "answer after so many rings")
+	return f
+}
+
+func receiveMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, receiveUsage)
+	f := addReceiveFlags(fs)
+	words, err := parse(fs, args)
+	if err != nil {
+		return exitUsage
+	}
+	switch err = f.check(); {
+	case err != nil:
+	case f.out == "":
+		err = errors.New("--out is missing")
+	case f.format != "tiff" && f.format != "pdf":
+		err = fmt.Errorf("--format %q: tiff or pdf", f.format)
+	case f.count < 0 || f.rings < 1:
+		err = errors.New("--count and --rings cannot be so small")
+	case len(words) > 0:
+		err = fmt.Errorf("receive takes no file: %q", words)
+	}
+	if err != nil {
+		return usageError(s, fs, "%v", err)
+	}
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	if f.to != "" {
+		return f.poll(ctx, s, fs)
+	}
+	return f.wait(ctx, s)
+}
+
+// wait answers calls until --count of them are done.
+func (f *receiveFlags) wait(ctx context.Context, s streams) int {
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	defer m.Close()
+	status := exitOK
+	for n := 0; f.count == 0 || n < f.count; {
+		in, err := m.WaitCall(ctx)
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				return status
+			}
+			fmt.Fprintln(s.err, "tipring:", err)
+			return exitLocal
+		}
+		if !f.ringsEnough(in) {
+			continue
+		}
+		n++
+		code := f.answer(ctx, s, in)
+		if code == exitLocal {
+			return code
+		}
+		status = max(status, code)
+	}
+	return status
+}
+
+// ringsEnough waits for the ring to answer at; false when the caller gave up before.
+func (f *receiveFlags) ringsEnough(in t30.Incoming) bool {
+	rings := 0
+	for range in.Rings() {
+		if rings++; rings >= f.rings {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *receiveFlags) answer(ctx context.Context, s streams, in t30.Incoming) int {
+	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) { return in.Answer(ctx, t30.AnswerFax, session) })
+}
+
+// poll calls the far end and fetches its document.
+func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) int {
+	number, err := queue.NormalizeNumber(f.to)
+	if err == nil {
+		_, err = (&sendFlags{}).permit(number)
+	}
+	if err != nil {
+		return usageError(s, fs, "--to: %v", err)
+	}
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	defer m.Close()
+	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) {
+		session.NeedPassword = ""
+		session.Poll = &t30.Poll{Selective: f.sep, Password: f.password}
+		return m.Call(ctx, number, session)
+	})
+}
+
+// take runs one call, keeps its pages and prints the result.
+func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session) (t30.Report, error)) int {
+	folder, err := call.NewFolder(f.out)
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	session := t30.Session{Me: t30.Station{ID: f.id}, Limit: t30.Capabilities{MaxRate: f.maxRate}, NoECM: f.noECM,
+		NeedPassword: f.password, Sink: call.NewSink(folder, nil)}
+	if f.offer != "" {
+		d, err := f.offered(ctx)
+		if err != nil {
+			fmt.Fprintln(s.err, "tipring:", err)
+			return exitUsage
+		}
+		defer d.close()
+		session.Send = call.Documents(d.sources...)
+	}
+	report, callErr := run(session)
+	c := resultOf(report)
+	path, _, err := folder.Finish(time.Now(), report.Remote.ID)
+	if errors.Is(err, call.ErrNoPages) {
+		err = nil
+	}
+	if err == nil && path != "" && f.format == "pdf" {
+		path, err = toPDF(path)
+	}
+	if path != "" {
+		c.Files = append(c.Files, path)
+	}
+	return f.conclude(s, report, c, errors.Join(callErr, err))
+}
+
+func (f *receiveFlags) conclude(s streams, r t30.Report, c callResult, err error) int {
+	c.Pages = r.Received
+	switch {
+	case err == nil && r.OK() && r.Received > 0:
+		c.Outcome = "received"
+	case err == nil && r.OK() && r.Sent > 0:
+		c.Outcome, c.Pages = "sent", r.Sent
+	case len(c.Files) > 0:
+		c.Outcome = "partial"
+	default:
+		c.Outcome = "failed"
+	}
+	if err != nil {
+		c.Text += ": " + err.Error()
+		fmt.Fprintln(s.err, "tipring:", err)
+	}
+	c.print(s.out, f.json)
+	if err != nil {
+		return exitLocal
+	}
+	return c.status()
+}
+
+func (f *receiveFlags) offered(ctx context.Context) (*openDocuments, error) {
+	d := &openDocuments{}
+	return d, d.add(ctx, []string{f.offer}, &sendFlags{callFlags: f.callFlags, header: "none", resolution: "fine"}, "")
+}
+
+// toPDF makes a PDF of a received TIFF and removes the TIFF.
+func toPDF(path string) (string, error) {
+	in, err := call.OpenTIFF(path)
+	if err != nil {
+		return path, err
+	}
+	defer in.Close()
+	name := strings.TrimSuffix(path, ".tif") + ".pdf"
+	out, err := newPageFile(name, imaging.MMR)
+	if err != nil {
+		return path, err
+	}
+	for n := 1; n <= in.Count() && err == nil; n++ {
+		var p imaging.Page
+		if p, err = in.Page(n); err == nil {
+			err = out.add(&p)
+		}
+	}
+	if err = errors.Join(err, out.finish(err == nil)); err != nil {
+		return path, err
+	}
+	return name, os.Remove(path)
+}

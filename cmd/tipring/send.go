@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tipring/tipring/appliance/call"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/modem"
+	"github.com/tipring/tipring/t30"
+)
+
+const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
+	"        [--coding mh|mr|mmr] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR] [--data DIR] [--trace] [--json] FILE..."
+
+type sendFlags struct {
+	*callFlags
+	to, header, resolution, modulation, coding, sub, poll, data string
+	separate                                                    bool
+}
+
+func addSendFlags(fs *flag.FlagSet) *sendFlags {
+	f := &sendFlags{callFlags: addCallFlags(fs)}
+	fs.StringVar(&f.to, "to", "", "`number` to dial")
+	fs.StringVar(&f.header, "header", "", "our name in the header line of every page; \"none\": no header line")
+	fs.StringVar(&f.resolution, "resolution", "fine", "highest: standard, fine, superfine, r16, 200, 300, 400 or 600")
+	fs.StringVar(&f.modulation, "modulation", "v17", "fastest `family` to use: v27, v29 or v17")
+	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to use: mh, mr or mmr")
+	fs.StringVar(&f.sub, "sub", "", "subaddress (SUB)")
+	fs.StringVar(&f.poll, "poll", "", "afterwards poll the far end into this `folder`")
+	fs.StringVar(&f.data, "data", "", "count this call in the dial ledger of this data `folder`; without it only emergency numbers and an unset clock are refused")
+	fs.BoolVar(&f.separate, "separate", false, "each file is a document of its own in the same call")
+	return f
+}
+
+var schemesUpTo = map[string]t30.Schemes{
+	"v27": t30.Schemes(t30.V27ter), "v29": t30.Schemes(t30.V27ter | t30.V29), "v17": t30.Schemes(t30.V27ter | t30.V29 | t30.V17),
+}
+
+// codingsUpTo: every receiver has MH (T.30), so it always stays.
+var codingsUpTo = map[string]t30.Codings{
+	"mh": t30.Codings(t30.MH), "mr": t30.Codings(t30.MH | t30.MR), "mmr": t30.Codings(t30.MH | t30.MR | t30.MMR),
+}
+
+func sendMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, sendUsage)
+	f := addSendFlags(fs)
+	names, err := parse(fs, args)
+	if err != nil {
+		return exitUsage
+	}
+	number, err := queue.NormalizeNumber(f.to)
+	schemes, err2 := oneOf("modulation", f.modulation, schemesUpTo)
+	cods, err3 := oneOf("coding", f.coding, codingsUpTo)
+	_, err4 := oneOf("resolution", f.resolution, resolutions)
+	if err = errors.Join(f.check(), err, err2, err3, err4); err != nil {
+		return usageError(s, fs, "%v", err)
+	}
+	if len(names) == 0 {
+		return usageError(s, fs, "no file to send")
+	}
+	docs, err := f.documents(ctx, names, number)
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitUsage
+	}
+	defer docs.close()
+	session := t30.Session{
+		Me:    t30.Station{ID: f.id, Subaddress: f.sub, Password: f.password},
+		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: cods},
+		NoECM: f.noECM,
+		Send:  call.Documents(docs.sources...),
+		Trace: f.tracer(s.err),
+	}
+	return f.dial(ctx, s, number, session, docs.pages)
+}
+
+// dial makes the one call and prints what came of it.
+func (f *sendFlags) dial(ctx context.Context, s streams, number string, session t30.Session, pages int) int {
+	var polled *call.Folder
+	if f.poll != "" {
+		var err error
+		if polled, err = call.NewFolder(f.poll); err != nil {
+			fmt.Fprintln(s.err, "tipring:", err)
+			return exitLocal
+		}
+		session.Sink, session.Poll = call.NewSink(polled, nil), &t30.Poll{Password: f.password}
+	}
+	end, err := f.permit(number)
+	if err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitUsage
+	}
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	if err != nil {
+		end(queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}, Err: err}) // nothing was dialed
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	session.Trace = nil // the modem tells everything
+	report, err := m.Call(ctx, number, session)
+	end(queue.Outcome{Report: report, Err: err})
+	closeErr := m.Close()
+	c := resultOf(report)
+	c.Pages = report.Sent
+	switch {
+	case err == nil && report.OK() && report.Sent >= pages:
+		c.Outcome = "sent"
+	case report.Sent > 0 || report.Unknown:
+		c.Outcome = "partial"
+	default:
+		c.Outcome = "failed"
+	}
+	if polled != nil {
+		err = errors.Join(err, keepPolled(polled, report, &c))
+	}
+	if err != nil {
+		c.Text += ": " + err.Error()
+	}
+	c.print(s.out, f.json)
+	if err = errors.Join(err, closeErr); err != nil {
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLocal
+	}
+	return c.status()
+}
+
+func keepPolled(folder *call.Folder, r t30.Report, c *callResult) error {
+	path, _, err := folder.Finish(time.Now(), r.Remote.ID)
+	if errors.Is(err, call.ErrNoPages) {
+		return nil
+	}
+	if path != "" {
+		c.Files = append(c.Files, path)
+	}
+	return err
+}
+
+// permit asks the dial rules whether number may be dialed now. The function it returns records how the call ended.
+func (f *sendFlags) permit(number string) (end func(queue.Outcome), err error) {
+	emergency := queue.DefaultPolicy().Emergency
+	if f.data == "" {
+		if queue.NewLedger(nil, queue.DialRule{}, emergency).IsEmergency(number) {
+			return nil, queue.ErrEmergency
+		}
+		if !queue.ClockSet(time.Now()) {
+			return nil, queue.ErrClock
+		}
+		return func(queue.Outcome) {}, nil
+	}
+	count := func(do func(*queue.Ledger) error) error {
+		st, err := store.Open(f.data, store.Options{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(queue.NewLedger(st, queue.DialRules["us"], emergency)), st.Close())
+	}
+	if err := count(func(l *queue.Ledger) error { return l.Begin(time.Now(), number) }); err != nil {
+		return nil, err
+	}
+	return func(o queue.Outcome) {
+		if err := count(func(l *queue.Ledger) error { return l.End(number, o) }); err != nil {
+			fmt.Fprintln(os.Stderr, "tipring:", err)
+		}
+	}, nil
+}
+
+// openDocuments are the documents of one call and their files.
+type openDocuments struct {
+	sources []t30.PageSource
+	files   []*call.TIFF
+	pages   int
+}
+
+func (d *openDocuments) close() {
+	for _, f := range d.files {
+		f.Close()
+	}
+}
+
+// documents renders the files: one document of all, or with --separate each its own.
+func (f *sendFlags) documents(ctx context.Context, names []string, number string) (*openDocuments, error) {
+	groups := [][]string{names}
+	if f.separate {
+		groups = nil
+		for _, n := range names {
+			groups = append(groups, []string{n})
+		}
+	}
+	d := &openDocuments{}
+	for _, g := range groups {
+		if err := d.add(ctx, g, f, number); err != nil {
+			d.close()
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *openDocuments) add(ctx context.Context, names []string, f *sendFlags, number string) error {
+	file, err := renderFiles(ctx, names, resolutions[f.resolution])
+	if err != nil {
+		return err
+	}
+	t, err := call.NewTIFF(file)
+	if err != nil {
+		return err
+	}
+	o := call.DocumentOptions{Pages: t}
+	if f.header != "none" {
+		o.Header = &call.Header{FromName: f.header, FromNumber: f.id, To: number}
+	}
+	d.files = append(d.files, t)
+	d.pages += t.Count()
+	d.sources = append(d.sources, call.NewDocument(o))
+	return nil
+}
