@@ -344,6 +344,10 @@ func wantTIFF(t *testing.T, path string, want PageList) {
 // does.
 func TestSink_DamagedPages(t *testing.T) {
 	one, two := textLike(1728, 1000, imaging.Fine, 1), textLike(1728, 1000, imaging.Fine, 2)
+	form := imaging.Page{Bitmap: imaging.Stack(imaging.New(1728, 0), one.Bitmap), Resolution: imaging.Fine}
+	for y := 400; y < 650; y++ {
+		form.SetBlack(300+y%7, y)
+	}
 	f := t30.PageFormat{Resolution: t30.Fine, Width: t30.WidthA4, Coding: t30.MH}
 	code := func(p imaging.Page) []byte {
 		data, err := t4.Append(nil, p.Bitmap, lineFormatOf(f))
@@ -363,6 +367,7 @@ func TestSink_DamagedPages(t *testing.T) {
 	}{
 		{"sent again", code(one), Assembled{Pages: 1, Replaced: 1}},
 		{"another page", code(two), Assembled{Pages: 2}},
+		{"the same form with another entry", code(form), Assembled{Pages: 2}},
 		{"nothing", nil, Assembled{Pages: 1}},
 	} {
 		keep, err := NewFolder(t.TempDir())

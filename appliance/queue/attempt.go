@@ -109,11 +109,15 @@ func (q *Queue) pick(tx *store.Tx, now time.Time) (Job, bool, error) {
 }
 
 // NextJobAt returns the earliest time at which a job that waits now may be called; zero: none waits. It may be in the
-// past.
+// past. A job to whose destination another line has a call does not count: the end of that call is a change.
 func (q *Queue) NextJobAt(now time.Time) (time.Time, error) {
-	var at time.Time
+	taken, first := map[string]bool{}, map[string]time.Time{}
 	err := q.view("next job", func(tx *store.Tx) error {
 		return eachActive(tx, func(j Job) error {
+			to := digitsOf(j.Number)
+			if j.State == Calling {
+				taken[to] = true
+			}
 			if j.State != Waiting {
 				return nil
 			}
@@ -125,13 +129,19 @@ func (q *Queue) NextJobAt(now time.Time) (time.Time, error) {
 			if _, err := q.ledger.check(tx, now, j.Number); errors.As(err, &r) && r.Until.After(due) {
 				due = r.Until
 			}
-			if at.IsZero() || due.Before(at) {
-				at = due
+			if at, ok := first[to]; !ok || due.Before(at) {
+				first[to] = due
 			}
 			return nil
 		})
 	})
-	return at, err
+	var next time.Time
+	for to, at := range first {
+		if !taken[to] && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next, err
 }
 
 // calling changes a job that a line has.
