@@ -1,9 +1,8 @@
 package call
 
 import (
+	"bytes"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -166,10 +165,9 @@ func FuzzReceive(f *testing.F) {
 		f.Add(uint8(c), data)
 		f.Add(uint8(c), data[:len(data)/2])
 	}
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, c uint8, data []byte) {
 		coding := t30.Coding(1 << (c % 3))
-		keep := &Folder{dir: dir}
+		keep := &memory{}
 		sink := NewSink(keep, nil)
 		w, err := sink.BeginPage(t.Context(), t30.Remote{}, t30.PageFormat{Resolution: t30.Standard, Width: t30.WidthA4, Coding: coding})
 		if err != nil {
@@ -185,10 +183,20 @@ func FuzzReceive(f *testing.F) {
 			if p.Lines == 0 || p.Octets != int64(len(data)) {
 				t.Errorf("%+v of %d octets", p, len(data))
 			}
-			if _, err := Assemble(io.Discard, []Page{p}, keep.open, tiff.Meta{}); err != nil {
+			if _, err := Assemble(io.Discard, []Page{p}, func(string) (io.ReadCloser, error) { return io.NopCloser(&keep.Buffer), nil }, tiff.Meta{}); err != nil {
 				t.Errorf("kept, but does not assemble: %v", err)
 			}
-			os.Remove(filepath.Join(dir, p.File))
 		}
 	})
 }
+
+// memory is a Keeper of one page without a disk.
+type memory struct{ bytes.Buffer }
+
+func (m *memory) Create() (File, error)               { return m, nil }
+func (m *memory) PutPage(t30.Remote, int, Page) error { return nil }
+func (m *memory) DropPage(int) error                  { return nil }
+func (m *memory) Name() string                        { return "memory" }
+func (m *memory) Publish() error                      { return nil }
+func (m *memory) Close() error                        { return nil }
+func (m *memory) Abort() error                        { return nil }
