@@ -3,7 +3,6 @@ package virtual
 import (
 	"errors"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -14,7 +13,10 @@ type DTE interface {
 	SetDTR(on bool) error
 }
 
-var errClosed = errors.New("virtual: port closed")
+var (
+	errClosed = errors.New("virtual: port closed")
+	errPurged = errors.New("virtual: write purged")
+)
 
 // maxUnread is how many octets for the DTE the modem keeps; more are lost and counted.
 const maxUnread = 64 << 10
@@ -26,7 +28,7 @@ type Port struct {
 	done chan struct{} // closed by shut
 	rd   chan struct{} // something to read, maybe
 	wr   chan struct{} // room to write, maybe
-	wmu  sync.Mutex    // one writer at a time
+	turn chan struct{} // held by the one writer; a mutex would stop a synctest bubble's clock
 
 	// Guarded by ex.mu.
 	err    error // after shut
@@ -35,6 +37,7 @@ type Port struct {
 	unread int
 	outEnd time.Time // when the last octet to the DTE has gone
 	inEnd  time.Time // the same for octets from the DTE
+	purged int       // calls of Purge
 }
 
 type outChunk struct {
@@ -54,7 +57,7 @@ func (m *Modem) Open() (DTE, error) {
 	case m.port != nil:
 		return nil, ErrOpen
 	}
-	p := &Port{m: m, done: make(chan struct{}), rd: make(chan struct{}, 1), wr: make(chan struct{}, 1), dtr: true}
+	p := &Port{m: m, done: make(chan struct{}), rd: make(chan struct{}, 1), wr: make(chan struct{}, 1), turn: make(chan struct{}, 1), dtr: true}
 	m.port = p
 	m.reader = lineReader{}
 	m.trace(Event{Kind: EventOpen})
@@ -75,12 +78,18 @@ func (p *Port) piece() int {
 // Write sends b to the modem. It returns when the modem has taken everything, so it waits while the modem's buffer is
 // full (flow control).
 func (p *Port) Write(b []byte) (int, error) {
-	p.wmu.Lock()
-	defer p.wmu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	p.m.ex.mu.Lock()
+	purged := p.purged
+	p.m.ex.mu.Unlock()
 	sent := 0
 	for sent < len(b) {
-		n, err := p.writePiece(b[sent:min(len(b), sent+p.piece())])
+		n, err := p.writePiece(b[sent:min(len(b), sent+p.piece())], purged)
 		sent += n
+		if err == errPurged {
+			return len(b), nil
+		}
 		if err != nil {
 			return sent, err
 		}
@@ -88,7 +97,17 @@ func (p *Port) Write(b []byte) (int, error) {
 	return sent, nil
 }
 
-func (p *Port) writePiece(b []byte) (int, error) {
+// Purge discards what a running Write still has to hand over; that Write returns as if all had been sent. What is in
+// the modem's own buffer stays.
+func (p *Port) Purge() error {
+	p.m.ex.mu.Lock()
+	defer p.m.ex.mu.Unlock()
+	p.purged++
+	p.wakeWriter()
+	return p.err
+}
+
+func (p *Port) writePiece(b []byte, purged int) (int, error) {
 	mu := &p.m.ex.mu
 	mu.Lock()
 	p.inEnd = later(p.inEnd, time.Now()).Add(p.octetTime(len(b)))
@@ -103,6 +122,10 @@ func (p *Port) writePiece(b []byte) (int, error) {
 		if p.err != nil {
 			mu.Unlock()
 			return sent, p.closed()
+		}
+		if p.purged != purged {
+			mu.Unlock()
+			return sent, errPurged
 		}
 		sent += p.m.input(b[sent:])
 		mu.Unlock()
