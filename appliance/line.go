@@ -42,6 +42,10 @@ func (l *line) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		l.live.set(control.LineOpening, "")
 		began := time.Now()
+		// What a session that failed left open is settled before the next one begins.
+		if _, err := l.q.RecoverLine(l.cfg.Name); err != nil {
+			return err
+		}
 		err := l.session(ctx)
 		if ctx.Err() != nil {
 			break
