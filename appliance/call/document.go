@@ -57,7 +57,7 @@ type DocumentOptions struct {
 	First   int                    // page to begin at, from 1; 0: 1. A job that goes on begins at its first unconfirmed page
 	Header  *Header                // nil: no header line
 	Journal Journal                // nil: none
-	Live    func(Live)             // progress; called from the engine's goroutines, must not block; nil: none
+	Live    func(Live)             // progress of the page on the line; must not block; nil: none
 	End     func(t30.Report) error // nil: none
 }
 
@@ -121,7 +121,6 @@ func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.Pa
 		}
 	}
 	live := Live{Page: abs, Pages: d.o.Pages.Count(), Format: format, ECM: limit.ECM, Height: bitmap.Height, Bitmap: bitmap, Total: int64(len(data))}
-	d.live(live)
 	return format, &pageReader{d: d, data: data, live: live}, nil
 }
 

@@ -77,6 +77,9 @@ func (k *knowledge) read(t *testing.T, said string) {
 	lines := strings.Split(said, "\n")
 	for _, line := range lines[:len(lines)-1] { // the last is empty or was cut off
 		f := strings.Fields(line)
+		if strings.HasPrefix(line, "--- FAIL") {
+			t.Errorf("the worker failed: %s", said)
+		}
 		if len(f) < 2 {
 			continue
 		}
