@@ -46,6 +46,9 @@ func (o Outcome) dialed() bool {
 // fax tells whether a fax machine answered.
 func (o Outcome) fax() bool { return o.Report.FaxHeard || o.Report.Sent > 0 }
 
+// maxUndialed is how many attempts a job keeps before one that was not dialed gives way to the next.
+const maxUndialed = 20
+
 // NextJob gives line the oldest job whose time has come, that the dial rule allows and to whose destination no other
 // line has a call. The dial is in the ledger and the attempt in the job, durably, when it returns. ok is false when
 // there is none. Errors: ErrClock: nothing is dialed while the clock is not set.
@@ -69,6 +72,9 @@ func (q *Queue) NextJob(now time.Time, line string) (j Job, ok bool, err error) 
 			return err
 		}
 		j.State, j.Line, j.Text, j.DataSent, j.Opened = Calling, line, "", 0, 0
+		if a := j.LastAttempt(); a != nil && a.Undialed && len(j.Attempts) >= maxUndialed {
+			j.Attempts = j.Attempts[:len(j.Attempts)-1] // a line without dial tone for days must not fill the record
+		}
 		j.Attempts = append(j.Attempts, Attempt{Start: now, Line: line, FirstPage: j.Next()})
 		return jobs.Put(tx, string(j.ID), j)
 	})
@@ -231,6 +237,7 @@ func fillAttempt(a *Attempt, now time.Time, code t30.Code, o Outcome) {
 	if !r.Start.IsZero() && r.End.After(r.Start) {
 		a.Seconds = r.End.Sub(r.Start).Seconds()
 	}
+	a.Undialed = !o.dialed()
 	if o.Err != nil {
 		a.Fault = o.Err.Error()
 	}
@@ -267,7 +274,7 @@ func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt
 		j.Code = code
 	}
 	d := q.o.Policy.Decide(code, j.Tries[class], j.Hint)
-	if d.Final || (q.o.Policy.MaxCalls > 0 && len(j.Attempts) >= q.o.Policy.MaxCalls) {
+	if d.Final || (q.o.Policy.MaxCalls > 0 && j.Calls() >= q.o.Policy.MaxCalls) {
 		return q.finish(tx, j, Failed, code, Explain(code))
 	}
 	j.State, j.Text, j.NotBefore, j.Hint = Waiting, Explain(code), now.Add(d.After), d.Hint

@@ -108,9 +108,12 @@ func TestEndAttempt_NoDialToneAlarmsOnceAndSpendsNothing(t *testing.T) {
 	o.Dial = DialRule{Tries: 2, Lock: time.Hour}
 	q := open(t, o)
 	id := addJob(t, q, "5550100", 1).ID
-	for range 10 {
+	for range 3 * maxUndialed {
 		claim(t, q, "east")
 		end(t, q, id, t30.CodeNoDialTone)
+	}
+	if j, err := q.Job(id); err != nil || len(j.Attempts) != maxUndialed || j.Calls() != 0 {
+		t.Errorf("%d attempts, %d calls, %v", len(j.Attempts), j.Calls(), err)
 	}
 	alarms := 0
 	list, err := q.Unsent()

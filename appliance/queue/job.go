@@ -79,6 +79,17 @@ func (j Job) PoorPages() int {
 	return n
 }
 
+// Calls returns how many attempts were dialed.
+func (j Job) Calls() int {
+	n := 0
+	for _, a := range j.Attempts {
+		if !a.Undialed {
+			n++
+		}
+	}
+	return n
+}
+
 // LastAttempt returns the attempt last made, or nil.
 func (j *Job) LastAttempt() *Attempt {
 	if len(j.Attempts) == 0 {
@@ -118,7 +129,8 @@ type Attempt struct {
 	RemoteID   string    `json:"remote_id,omitempty"`
 	Seconds    float64   `json:"seconds,omitempty"` // off hook
 	Call       CallID    `json:"call,omitempty"`
-	Fault      string    `json:"fault,omitempty"` // what failed on our side
+	Fault      string    `json:"fault,omitempty"`    // what failed on our side
+	Undialed   bool      `json:"undialed,omitempty"` // the exchange saw no number: no dial tone, glare, a modem fault
 	// Doubt is the page that may have arrived although it was not recorded as confirmed; it was or will be sent again
 	// unless it is the last. 0: none.
 	Doubt int `json:"doubt,omitempty"`

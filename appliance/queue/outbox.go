@@ -94,7 +94,7 @@ type Alarm struct {
 
 func noticeOf(j Job) Notice {
 	n := Notice{Job: j.ID, State: j.State, Code: j.Code, Text: j.Text, Number: j.Number, Name: j.Name, Subject: j.Subject,
-		MessageID: j.MessageID, Pages: j.Pages, Confirmed: len(j.Done), Poor: j.PoorPages(), Calls: len(j.Attempts),
+		MessageID: j.MessageID, Pages: j.Pages, Confirmed: len(j.Done), Poor: j.PoorPages(), Calls: j.Calls(),
 		Created: j.Created, Ended: j.Ended}
 	if a := j.LastAttempt(); a != nil {
 		n.RemoteID = a.RemoteID

@@ -71,7 +71,7 @@ type Retry struct {
 // Policy says what to do after a failed attempt. The dial rule of the country comes on top: the stricter wins.
 type Policy struct {
 	Retries map[Class]Retry
-	// MaxCalls bounds the calls of one job over all classes, progress or not.
+	// MaxCalls bounds the calls of one job over all classes, progress or not; attempts that were not dialed do not count.
 	MaxCalls int
 	// Slower are the rates (bit/s) that the second, third, ... attempt after a training or protocol failure is limited to.
 	Slower []int
