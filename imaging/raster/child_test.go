@@ -3,9 +3,11 @@ package raster
 import (
 	"bufio"
 	"bytes"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"io"
 	"net"
@@ -217,6 +219,9 @@ func TestChild_MixedJob(t *testing.T) {
 
 // The largest pictures that are not refused must fit into the memory limit.
 func TestChild_LargestPictures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	rgb := image.NewNRGBA(image.Rect(0, 0, 5500, 7400)) // 4 octets a pixel: just under the limit
 	for i := range rgb.Pix {
 		rgb.Pix[i] = uint8(i>>9) | 3
@@ -228,6 +233,35 @@ func TestChild_LargestPictures(t *testing.T) {
 		t.Fatalf("%v, failed %v; %s", err, res.Failed, Detail(err))
 	}
 	t.Logf("at most %d MB", res.PeakMemory>>20)
+}
+
+// A PDF whose small stream unpacks to a huge picture stays inside the PDF engine's memory.
+func TestChild_PDFBomb(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const side = 16000 // 256 MB of grey, twice the cap
+	var z bytes.Buffer
+	w := zlib.NewWriter(&z)
+	row := make([]byte, side)
+	for range side {
+		if _, err := w.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content := fmt.Sprintf("q 500 0 0 500 50 50 cm BI /W %d /H %d /CS /G /BPC 8 /F /Fl ID %s EI Q", side, side, z.String())
+	job := Job{Inputs: []Input{inFile(t, "bomb.pdf", makePDF(595, 842, content)), {Data: []byte("next"), Name: "next.txt"}}}
+	res, err := testChild(t, "render").Render(context.Background(), job, outFile(t))
+	t.Logf("%v, failed %v, at most %d MB", err, res.Failed, res.PeakMemory>>20)
+	if err != nil || res.PeakMemory > defaultMemory {
+		t.Fatalf("%v; %s", err, Detail(err))
+	}
+	if n := len(res.Pages); n == 0 || res.Pages[n-1].Input != 1 {
+		t.Errorf("the next document did not come: %+v", res.Pages)
+	}
 }
 
 func TestRenderJob_GoesOnAfterAFailure(t *testing.T) {
@@ -387,6 +421,9 @@ func TestChildMain_EndsWithItsParent(t *testing.T) {
 }
 
 func TestChild_DamagedCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	child := testChild(t, "render")
 	child.CacheDir = t.TempDir()
 	// What wazero would look for is not known here: damage a copy of the whole cache.

@@ -96,7 +96,9 @@ func Detect(head []byte, name, mime string) (Type, string) {
 		return TypeOther, isoMedia(string(head[8:12]))
 	}
 	if len(head) >= 12 && string(head[:4]) == "RIFF" {
-		return TypeOther, map[string]string{"WEBP": "WebP picture", "WAVE": "WAV sound", "AVI ": "AVI film"}[string(head[8:12])]
+		if name := map[string]string{"WEBP": "WebP picture", "WAVE": "WAV sound", "AVI ": "AVI film"}[string(head[8:12])]; name != "" {
+			return TypeOther, name
+		}
 	}
 	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06")) {
 		return TypeOther, zipKind(head, ext, mime)

@@ -158,28 +158,36 @@ func (j *jobRun) inputs(ctx context.Context, want func(Input) bool) error {
 		if !want(in) {
 			continue
 		}
-		j.at(i)
-		before := len(j.res.Pages)
-		j.emit = func(p *imaging.Page) error {
-			if err := j.w.AddPage(*p, t4.File(imaging.MMR, p.Resolution)); err != nil {
-				j.fatal = fmt.Errorf("raster: write page %d: %w", j.pages, err)
-				return j.fatal
-			}
-			j.res.Pages = append(j.res.Pages, PageInfo{Input: i, Width: p.Width, Height: p.Height, Resolution: p.Resolution})
-			return nil
-		}
-		err := j.input(ctx, in)
-		switch {
-		case err == nil:
-		case j.fatal != nil:
-			return j.fatal
-		case ctx.Err() != nil:
-			return ctxError(ctx.Err())
-		case errors.Is(err, ErrTooManyPages):
+		if err := j.part(ctx, i, in); err != nil {
 			return err
-		default:
-			j.res.Failed = append(j.res.Failed, PartError{Input: i, Name: in.Name, Pages: len(j.res.Pages) - before, Err: err})
 		}
+	}
+	return nil
+}
+
+// part renders input i. A failure of the input itself is noted; an error ends the job.
+func (j *jobRun) part(ctx context.Context, i int, in Input) error {
+	j.at(i)
+	before := len(j.res.Pages)
+	j.emit = func(p *imaging.Page) error {
+		if err := j.w.AddPage(*p, t4.File(imaging.MMR, p.Resolution)); err != nil {
+			j.fatal = fmt.Errorf("raster: write page %d: %w", j.pages, err)
+			return j.fatal
+		}
+		j.res.Pages = append(j.res.Pages, PageInfo{Input: i, Width: p.Width, Height: p.Height, Resolution: p.Resolution})
+		return nil
+	}
+	err := j.input(ctx, in)
+	switch {
+	case err == nil:
+	case j.fatal != nil:
+		return j.fatal
+	case ctx.Err() != nil:
+		return ctxError(ctx.Err())
+	case errors.Is(err, ErrTooManyPages):
+		return err
+	default:
+		j.res.Failed = append(j.res.Failed, PartError{Input: i, Name: in.Name, Pages: len(j.res.Pages) - before, Err: err})
 	}
 	return nil
 }
@@ -266,12 +274,8 @@ func (j *jobRun) assemble(ctx context.Context, stored *tiff.File, rendered []Pag
 		if in.countsPages() {
 			c := *in.Cover
 			c.Pages = total
-			covers := Job{Inputs: make([]Input, i+1)}
-			covers.Inputs[i].Cover = &c
-			j.job, covers = covers, j.job
-			err := j.inputs(ctx, func(in Input) bool { return in.Cover != nil })
-			j.job = covers
-			if err != nil {
+			in.Cover = &c
+			if err := j.part(ctx, i, in); err != nil {
 				return err
 			}
 			continue

@@ -1,8 +1,13 @@
 package raster
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +44,7 @@ func TestPDF_Shapes(t *testing.T) {
 	}{{"landscape", 842, 595, 1}, {"letter", 612, 792, 1}, {"a3", 842, 1191, 1}, {"a5", 420, 595, 1}, {"receipt", 226, 2400, 3}, {"dot", 1, 1, 1}} {
 		t.Run(c.name, func(t *testing.T) {
 			// A frame all around: it must be whole, whatever the page's shape.
-			content := "0 0 m 4 w 2 2 " + itoa(c.w-4) + " " + itoa(c.h-4) + " re S"
+			content := "0 0 m 4 w 2 2 " + strconv.Itoa(c.w-4) + " " + strconv.Itoa(c.h-4) + " re S"
 			pages, err := render(t, docOf(makePDF(c.w, c.h, content), ""), Options{})
 			if err != nil || len(pages) != c.pages {
 				t.Fatalf("%d pages, want %d: %v", len(pages), c.pages, err)
@@ -52,13 +57,6 @@ func TestPDF_Shapes(t *testing.T) {
 			}
 		})
 	}
-}
-
-func itoa(n int) string {
-	if n < 10 {
-		return string(rune('0' + max(0, n)))
-	}
-	return itoa(n/10) + string(rune('0'+n%10))
 }
 
 func TestPDF_Refused(t *testing.T) {
@@ -85,7 +83,81 @@ func TestPDF_Refused(t *testing.T) {
 	}
 }
 
-// A PDF of nested forms, each drawing the next 10 times, would take ages.
+// A filled-in form field is an annotation with an appearance; on paper it must show.
+func TestPDF_FormFieldsShow(t *testing.T) {
+	form := `%PDF-1.4
+1 0 obj << /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] >> >> endobj
+2 0 obj << /Type /Pages /Count 1 /Kids [3 0 R] >> endobj
+3 0 obj << /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Annots [4 0 R] >> endobj
+4 0 obj << /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (x) /F 4 /P 3 0 R /Rect [72 72 216 432] /AP << /N 5 0 R >> >> endobj
+5 0 obj << /Type /XObject /Subtype /Form /BBox [0 0 144 360] /Length 17 >> stream
+0 0 144 360 re f
+
+endstream endobj
+trailer << /Root 1 0 R >>
+%%EOF
+`
+	p := mustRender(t, docOf([]byte(form), ""), Options{}, 1)[0]
+	want := mustRender(t, docOf(makePDF(595, 842, pdfBox), ""), Options{}, 1)[0]
+	x0, y0, x1, y1, _ := inkBox(p.Bitmap)
+	wx0, wy0, wx1, wy1, _ := inkBox(want.Bitmap)
+	if abs(x0-wx0) > 1 || abs(y0-wy0) > 1 || abs(x1-wx1) > 1 || abs(y1-wy1) > 1 {
+		t.Errorf("the field is at %d,%d-%d,%d, want %d,%d-%d,%d", x0, y0, x1, y1, wx0, wy0, wx1, wy1)
+	}
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// Poppler, where it is installed, puts the same ink on the same places.
+func TestPDF_AgreesWithPoppler(t *testing.T) {
+	pdftoppm, err := exec.LookPath("pdftoppm")
+	if err != nil {
+		t.Skip("pdftoppm is not installed")
+	}
+	var text strings.Builder
+	for y := 780; y > 60; y -= 24 {
+		fmt.Fprintf(&text, "BT /F %d Tf 60 %d Td (The quick brown fox jumps over the lazy dog %d) Tj ET ", 8+y/24%6, y, y)
+	}
+	data := makePDF(595, 842, text.String())
+	cmd := exec.Command(pdftoppm, "-rx", "203.2", "-ry", "195.58", "-gray", "-singlefile", "-")
+	cmd.Stdin = bytes.NewReader(data)
+	pgm, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w, h, most, n int
+	if _, err := fmt.Sscanf(string(pgm[:min(40, len(pgm))]), "P5\n%d %d\n%d\n", &w, &h, &most); err != nil {
+		t.Fatal(err)
+	}
+	pix := pgm[len(pgm)-w*h:]
+	p := mustRender(t, docOf(data, ""), Options{}, 1)[0]
+	left := (p.Width - w) / 2
+	const cell = 16
+	off := 0
+	for y := 0; y+cell <= min(h, p.Height); y += cell {
+		for x := 0; x+cell <= w; x += cell {
+			ours, theirs := 0, 0
+			for i := range cell * cell {
+				xx, yy := x+i%cell, y+i/cell
+				if p.Black(left+xx, yy) {
+					ours += 255
+				}
+				theirs += 255 - int(pix[yy*w+xx])
+			}
+			if theirs > 0 {
+				n++
+			}
+			if abs(ours-theirs) > 255*cell*cell/5 {
+				off++
+			}
+		}
+	}
+	if n < 300 || off*50 > n {
+		t.Errorf("%d of %d inked cells differ", off, n)
+	}
+}
+
+// A content stream of hundreds of thousands of full-page fills would take minutes.
 func TestPDF_PageTimeLimit(t *testing.T) {
 	heavy := make([]byte, 0, 8<<20)
 	for range 400000 {
