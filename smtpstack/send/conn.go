@@ -27,6 +27,7 @@ type conn struct {
 	w    *bufio.Writer
 	ext  map[string]string // EHLO keywords in upper case, with their parameters
 	stop func() bool
+	dead bool // the dialogue is out of step: no use saying more
 }
 
 // phaseConn gives each read and write the time of the current phase; a cancelled context ends both for good.
@@ -113,7 +114,7 @@ func (c *conn) abort() {
 // close says goodbye without waiting long for the answer.
 func (c *conn) close() {
 	c.nc.phase(5 * time.Second)
-	if c.ctx.Err() == nil && c.write("QUIT") == nil {
+	if !c.dead && c.ctx.Err() == nil && c.write("QUIT") == nil {
 		c.readReply()
 	}
 	c.abort()

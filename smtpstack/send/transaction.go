@@ -128,6 +128,7 @@ func (c *conn) lastWords() (smtpstack.Reply, error) {
 // other 2xx or 3xx that was not expected is the server's confusion, and temporary.
 func (c *conn) result(r smtpstack.Reply, err error) Result {
 	if err != nil {
+		c.dead = true
 		err = c.because(err)
 		c.d.trace("!", "%v", err)
 		return Result{Class: smtpstack.Temporary, Host: c.host.name, Err: err}
