@@ -81,6 +81,7 @@ func (c *call) offer() place {
 			c.tx.docs = c.s.Send
 			return placeChoose
 		case c.sig.fcf == FcfDIS:
+			c.x = true
 			return c.bye(CodeNoDocument, "caller answered DIS with DIS")
 		}
 		return placeSettings

@@ -385,6 +385,15 @@ func TestSend_OddReceivers(t *testing.T) {
 			p.say(t30.FcfPIN)
 			p.hear(t30.FcfDCN)
 		}},
+		{"an answer in no table", "partial -> disconnect", disECM, t30.CodeProtocol, func(p peer) {
+			p.hear(t30.FcfDCS)
+			p.take(v29)
+			p.say(t30.FcfCFR)
+			p.takeBlock(v29)
+			p.hear(t30.FcfPPS)
+			p.say(t30.FcfNULL)
+			p.hear(t30.FcfDCN)
+		}},
 		{"RNR for ever", "not-ready -> disconnect", disECM, t30.CodeReceiverBusy, func(p peer) {
 			p.hear(t30.FcfDCS)
 			p.take(v29)
@@ -415,7 +424,7 @@ func TestSend_OddReceivers(t *testing.T) {
 				c.play(p)
 			})
 			wantTaken(t, log, c.edge)
-			if rep.Code != c.code || len(doc.Ended()) != 1 || rep.Unknown {
+			if rep.Code != c.code || len(doc.Ended()) != 1 || rep.Unknown != (c.code == t30.CodeProtocol) {
 				t.Errorf("%v %s, unknown %v, want %v", rep.Code, rep.Text, rep.Unknown, c.code)
 			}
 		})

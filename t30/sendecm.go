@@ -102,7 +102,7 @@ func (c *call) partial() place {
 		if err := c.reply(FcfPPS, fif...); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP)
+		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			continue
@@ -172,7 +172,7 @@ func (c *call) notReady() place {
 		if err := c.reply(FcfRR); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP)
+		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			lost++

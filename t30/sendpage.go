@@ -89,7 +89,7 @@ func (c *call) post() place {
 		if err := c.reply(t.follow); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP)
+		err := c.await(timerT4Sender, FcfMCF, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			continue
@@ -120,16 +120,21 @@ func (c *call) settleFollow() (place, bool) {
 // postAnswer goes on after a page's answer, for all but CRP and DCN.
 func (c *call) postAnswer() place {
 	t := &c.tx
+	doubt := t.doubt
 	t.doubt = false
 	switch c.sig.fcf {
+	case FcfMCF, FcfPIP:
+		return placeConfirmed
+	case FcfRTP:
+		t.poor = true
+		return placeConfirmed
 	case FcfRTN:
 		return placeRefused
 	case FcfPIN:
 		return c.bye(CodeInterrupted, "PIN: operator asked for, page %d not confirmed", t.n)
-	case FcfRTP:
-		t.poor = true
 	}
-	return placeConfirmed
+	t.doubt = doubt
+	return c.bye(CodeProtocol, "page %d answered with the unknown %v", t.n, c.sig.fcf)
 }
 
 // confirmed records page n and goes on as the command that was answered said.

@@ -3,6 +3,7 @@ package t30
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -137,7 +138,8 @@ func (c *call) identified(r Remote, f Frame) {
 	c.far = r
 }
 
-// await receives until a signal that want names has come, up to wait; others are passed over. DCN always is wanted.
+// await receives until a signal that want names has come, up to wait; others are passed over. DCN always is wanted;
+// FcfNULL wants any field that is in no table.
 func (c *call) await(wait time.Duration, want ...FCF) error {
 	deadline := time.Now().Add(wait)
 	for {
@@ -150,10 +152,12 @@ func (c *call) await(wait time.Duration, want ...FCF) error {
 		if c.sig.fcf == FcfDCN {
 			return nil
 		}
-		for _, w := range want {
-			if c.sig.fcf == w {
-				return nil
-			}
+		got := c.sig.fcf
+		if _, known := fcfNames[got]; !known {
+			got = FcfNULL
+		}
+		if slices.Contains(want, got) {
+			return nil
 		}
 		c.trace(LayerFrame, Note, "%v makes no sense here", c.sig.fcf)
 	}

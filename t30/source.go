@@ -2,7 +2,9 @@ package t30
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -110,17 +112,28 @@ func (c *call) openPage(limit PageLimit) error {
 		}
 		a.drop(nil)
 	}
-	f, data, err := t.src.Page(c.ctx, t.n, limit)
+	f, data, err := openWithin(c.ctx, t.src, t.n, limit)
 	if err != nil {
 		return err
-	}
-	if !limit.allows(f) {
-		data.Close()
-		return errors.New("t30: page source gave a format beyond the limit")
 	}
 	t.format, t.data, t.limit = f, data, limit
 	t.rd = bufio.NewReaderSize(data, 4096)
 	return nil
+}
+
+// openWithin opens a page and holds its format against limit. The length announced is the greatest that both can:
+// pages of different lengths then need no new DCS.
+func openWithin(ctx context.Context, src PageSource, n int, limit PageLimit) (PageFormat, io.ReadCloser, error) {
+	f, data, err := src.Page(ctx, n, limit)
+	if err != nil {
+		return f, nil, err
+	}
+	if !limit.allows(f) {
+		data.Close()
+		return f, nil, fmt.Errorf("t30: page %d has a format beyond the limit: %+v", n, f)
+	}
+	f.Length = limit.Length
+	return f, data, nil
 }
 
 // same tells whether a page coded for l serves for o too: with ECM nothing depends on the rate.
@@ -149,7 +162,7 @@ func (c *call) lookAhead() {
 	ctx, src, docs, known, far := c.ctx, t.src, t.docs, t.next != nil || t.over, c.far
 	go func() {
 		defer close(a.done)
-		a.format, a.data, a.err = src.Page(ctx, a.n, a.limit)
+		a.format, a.data, a.err = openWithin(ctx, src, a.n, a.limit)
 		if errors.Is(a.err, io.EOF) && !known {
 			if a.next, a.docErr = docs.Next(ctx, far); a.docErr != nil {
 				a.next = nil
