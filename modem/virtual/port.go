@@ -113,7 +113,7 @@ func (p *Port) writePiece(b []byte, purged int) (int, error) {
 	p.inEnd = later(p.inEnd, time.Now()).Add(p.octetTime(len(b)))
 	wait := time.Until(p.inEnd)
 	mu.Unlock()
-	if !p.sleep(wait, nil) {
+	if !p.sleep(max(wait, 0), nil) { // a time that has passed meanwhile is no "for ever"
 		return 0, p.closed()
 	}
 	sent := 0
