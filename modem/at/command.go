@@ -42,7 +42,10 @@ func (c *Channel) Do(ctx context.Context, cmd string, within time.Duration) (Rep
 	return r, err
 }
 
-// Send sends one command line without waiting for an answer.
+// sendWait bounds the time until the modem has taken a command line: one that holds CTS off for longer is gone or hung.
+const sendWait = 5 * time.Second
+
+// Send sends one command line without waiting for an answer. [ErrNoReply] when the modem does not take it within 5 s.
 func (c *Channel) Send(ctx context.Context, cmd string) error {
 	if len(cmd) > maxCommand {
 		return ErrTooLong
@@ -52,7 +55,13 @@ func (c *Channel) Send(ctx context.Context, cmd string) error {
 	}
 	c.event(">", cmd)
 	c.sent = cmd
-	if err := c.write(ctx, []byte(cmd+"\r")); err != nil {
+	limited, cancel := context.WithTimeout(ctx, sendWait)
+	defer cancel()
+	err := c.write(limited, []byte(cmd+"\r"))
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = ErrNoReply
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", cmd, err)
 	}
 	return nil
