@@ -234,10 +234,21 @@ func TestPage_NotHeardIsNotConfirmed(t *testing.T) {
 		k := sending(t30test.Config{Choose: carrier("page", n, n, t30test.Drop)}, sink, doc)
 		k.caller.NoECM = true
 		o := k.run(t)
-		if o.got.Code != t30.CodePageLost || o.sent.Code != t30.CodeDCNAfterPage || len(doc.ConfirmedPages()) != n-1 || len(sink.Kept()) != n-1 {
+		if o.got.Code != t30.CodePageLost || o.sent.Code == t30.CodeOK || len(doc.ConfirmedPages()) != n-1 || len(sink.Kept()) != n-1 {
 			o.dump(t)
 			t.Errorf("page %d lost: %v, %v, confirmed %v", n, o.sent.Code, o.got.Code, doc.ConfirmedPages())
 		}
+	}
+}
+
+func TestPage_EmptyIsNeitherConfirmedNorRefused(t *testing.T) {
+	doc, sink := t30test.NewDocument(1, 1, 50), judged(t30.Quality{})
+	k := sending(t30test.Config{}, sink, doc)
+	k.caller.NoECM = true
+	o := k.run(t)
+	if o.got.Code != t30.CodePageLost || o.heard("RTN") || o.heard("MCF") || sink.Pages()[0].Verdict != t30.Discard {
+		o.dump(t)
+		t.Errorf("%v, verdict %v", o.got.Code, sink.Pages()[0].Verdict)
 	}
 }
 

@@ -79,6 +79,8 @@ func notConnected(ctx context.Context, start time.Time, err error) (Report, erro
 		rep.Code = CodeGlare
 	case errors.Is(err, ErrVoice):
 		rep.Code = CodeVoice
+	case errors.Is(err, ErrData):
+		rep.Code = CodeNoFax
 	default:
 		rep.Code = CodeModem
 	}

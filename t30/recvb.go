@@ -18,7 +18,7 @@ type receiver struct {
 	octets  int64 // given to w
 	damaged bool  // w's page has holes (EOR)
 	holes   int   // pages with holes
-	lost    bool  // the page's carrier never came
+	lost    bool  // ECM: the block's carrier never came
 	cut     bool  // the page's carrier was lost before its end
 
 	cmd     FCF       // post-message command being answered
@@ -37,7 +37,7 @@ func (r *receiver) close(c *call) {
 	}
 	v := Partial
 	switch {
-	case r.octets == 0:
+	case r.octets == 0, c.rep.Code == CodePageLost && !r.set.ECM && r.w.Quality().empty():
 		v = Discard
 	case r.damaged:
 		v = BadKept

@@ -13,7 +13,11 @@ const (
 	badRun      = 64 // bad lines in a row
 )
 
-// verdict judges a page without ECM. A page of no lines that had data is refused.
+// empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused (Field: RTN to an
+// empty page makes some senders send it for ever).
+func (q Quality) empty() bool { return q.Lines == 0 && q.BadLines == 0 }
+
+// verdict judges a page without ECM.
 func (q Quality) verdict() Verdict {
 	switch {
 	case q.Lines == 0, q.BadLines*100 > q.Lines*badPercent, q.LongestBad > badRun:
@@ -55,7 +59,6 @@ func (c *call) receivePage() place {
 	if out.err != nil {
 		return c.sinkFailed(out.err)
 	}
-	r.lost = false
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
 		r.cut = err != nil
@@ -65,7 +68,6 @@ func (c *call) receivePage() place {
 		}
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):
-		r.lost = true
 		c.trace(LayerImage, In, "no carrier within T2")
 	default:
 		return c.broken(err)
@@ -89,11 +91,7 @@ func isPost(f FCF) (FCF, bool) {
 // command waits for the post-message command (T.30 5.3.6.1.6).
 func (c *call) command() place {
 	r := &c.rx
-	wait := timerT2
-	if r.lost {
-		wait = waitLost
-	}
-	err := c.awaitCommand(wait, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
+	err := c.awaitCommand(timerT2, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoPostMessage
@@ -109,7 +107,6 @@ func (c *call) command() place {
 	case c.sig.fcf == FcfDCS:
 		return placeSettings
 	case c.sig.fcf == FcfCRP:
-		r.lost = false
 		return c.again(c.sent.FCF(), placeReceive)
 	}
 	return placeAnswer
@@ -136,7 +133,11 @@ func (c *call) answer() place {
 		return c.sendAnswer()
 	}
 	began := time.Now()
-	v := r.w.Quality().verdict()
+	q := r.w.Quality()
+	if q.empty() {
+		return c.bye(CodePageLost, "%v, but no line was in %d octets", cmd, r.octets)
+	}
+	v := q.verdict()
 	if r.cut {
 		v = BadKept // its end is missing, however good the rest
 	}

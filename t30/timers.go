@@ -19,9 +19,9 @@ const (
 	// waitTCF bounds the wait for the TCF's carrier after a DCS. Field: it is short of T2 so that the FTT for a
 	// carrier that never trained reaches the sender inside its T4 (its TCF ends at most 3.1 s after the DCS).
 	waitTCF = 3500 * time.Millisecond
-	// waitLost is how long the post-message command of a page is waited for whose carrier never trained: a page
-	// takes that long to pass by unheard.
-	waitLost = 90 * time.Second
+	// waitLost is how long the PPS of an ECM block is waited for whose carrier never trained. Field: beyond T2, so
+	// that a block of 64 KiB at 14400 bit/s can pass by unheard; PPR then asks for all of it.
+	waitLost = 50 * time.Second
 	// slowStore is how long storing a page or block may take before the answer would miss the sender's T4: then RNR
 	// (ECM), or the answer waits for the repeated command.
 	slowStore = 1500 * time.Millisecond
