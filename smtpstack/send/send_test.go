@@ -250,6 +250,41 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestTLS_Implicit: TLS from the first octet, to port 465.
+func TestTLS_Implicit(t *testing.T) {
+	cert, pool := selfSigned(t, "mail.test")
+	s := newServer(t, nil)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(nc)
+		}
+	}()
+	for _, tt := range []struct {
+		roots *tls.Config
+		to    string
+		want  smtpstack.Class
+	}{{&tls.Config{RootCAs: pool}, l.Addr().String(), smtpstack.Delivered}, {nil, l.Addr().String(), smtpstack.Configuration},
+		{&tls.Config{RootCAs: pool}, s.addr(), smtpstack.Temporary}} {
+		dialed := ""
+		cfg := Config{Host: "mail.test", TLS: Implicit, TLSConfig: tt.roots, Timeouts: quick(), Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialed = addr
+			return (&net.Dialer{}).DialContext(ctx, network, tt.to)
+		}}
+		if r := deliver(t, cfg, message("a@x.example")).Results[0]; r.Class != tt.want || dialed != "mail.test:465" {
+			t.Errorf("%+v, dialed %s", r, dialed)
+		}
+	}
+}
+
 // dialTo leads every connection to a test server.
 func dialTo(s *server) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
