@@ -141,7 +141,7 @@ func (l *liveLine) view() control.Line {
 	v := l.line
 	if v.Call != nil {
 		c := *v.Call
-		c.Transcript = events(l.tail[max(len(l.tail)-tailEvents, 0):])
+		c.Transcript = events(lastWithout(l.tail, t30.LayerAT, tailEvents))
 		v.Call = &c
 	}
 	if v.Last != nil {
@@ -149,6 +149,19 @@ func (l *liveLine) view() control.Line {
 		v.Last = &c
 	}
 	return v
+}
+
+// lastWithout returns the last n events of other layers: modem commands tell a bystander nothing.
+func lastWithout(list []t30.Event, layer t30.Layer, n int) []t30.Event {
+	out := make([]t30.Event, n)
+	at := n
+	for i := len(list) - 1; i >= 0 && at > 0; i-- {
+		if list[i].Layer != layer {
+			at--
+			out[at] = list[i]
+		}
+	}
+	return out[at:]
 }
 
 // transcript returns the events of the running or last call.
