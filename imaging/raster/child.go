@@ -127,7 +127,7 @@ func (c Child) run(ctx context.Context, req childRequest, files []*os.File) (Res
 			return Result{}, fmt.Errorf("raster: the PDF engine's cache: %w", err)
 		}
 	}
-	req.Limits = limits{Data: uint64(c.MemoryLimit) + pdfPages<<16, FileSize: maxOutput,
+	req.Limits = limits{Data: 4 << 30, FileSize: maxOutput,
 		CPUSeconds: 2*uint64(c.TimeLimit/time.Second) + 1}
 	message, err := json.Marshal(req)
 	if err != nil {

@@ -275,7 +275,7 @@ func TestRenderJob_GoesOnAfterAFailure(t *testing.T) {
 		inFile(t, "good.pdf", good),
 		{Name: "empty.txt"},
 		{Cover: &CoverFields{To: "end", Pages: 2}},
-	}, Options: Options{PageTime: 100 * time.Millisecond, CacheDir: cacheDir}}
+	}, Options: Options{PageTime: 3 * time.Second, CacheDir: cacheDir}}
 	out := outFile(t)
 	res, err := RenderJob(context.Background(), job, out)
 	if err != nil {
