@@ -79,7 +79,7 @@ func lineMain(ctx context.Context, args []string, s streams) int {
 func (o *lineOptions) addScript(v string) error {
 	number, list, ok := strings.Cut(v, "=")
 	if !ok || number == "" {
-		return errors.New("want NUMBER=OUTCOME,...")
+		return errors.New("want NUMBER=OUTCOME, or several outcomes separated by commas")
 	}
 	for _, name := range strings.Split(list, ",") {
 		out, err := virtual.ParseOutcome(name)

@@ -248,10 +248,3 @@ func TestCall_BusyLineAndGlare(t *testing.T) {
 		a.result("NO CARRIER")
 	})
 }
-
-// peek tells whether s is waiting; it takes nothing.
-func (d *dte) peek(s string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return bytes.Contains(d.buf, []byte(s))
-}

@@ -175,7 +175,9 @@ func FuzzParseLine(f *testing.F) {
 			if c.name == "" {
 				t.Fatalf("%q: command without a name", s)
 			}
-			c.num(0)
+			if n := c.num(0); n < -1 || n > 1<<20 {
+				t.Fatalf("%q: number %d", s, n)
+			}
 		}
 	})
 }

@@ -35,6 +35,10 @@ type lineEvent struct {
 	data []byte
 }
 
+// v21Latency is what a V.21 receiver's filters take. With startUp it is why software that answers a frame at once, without
+// T.30's 75 ms, does not talk into the far end's closing flags.
+const v21Latency = 20 * time.Millisecond
+
 // imageOctets is how many octets with ones make a carrier an image; a TCF may begin with one or a few.
 const imageOctets = 16
 
@@ -95,14 +99,18 @@ func (w *wire) send(e lineEvent) {
 	if w.to == nil {
 		return
 	}
-	if w.ex.opts.Delay <= 0 {
+	late := w.ex.opts.Delay
+	if e.sig.mod == v21 {
+		late += v21Latency
+	}
+	if late <= 0 && len(w.queue) == 0 {
 		w.to.ear.hear(e)
 		return
 	}
-	e.due = w.ex.now() + w.ex.opts.Delay
+	e.due = w.ex.now() + late
 	w.queue = append(w.queue, e)
 	if w.timer == nil {
-		w.timer = w.ex.after(w.ex.opts.Delay, w.deliver)
+		w.timer = w.ex.after(late, w.deliver)
 	}
 }
 

@@ -17,6 +17,7 @@ type reception struct {
 	octets  []byte
 	items   []item // of V.21
 	skip    bool   // the rest of a frame is to be thrown away
+	final   bool   // its last frame delivered had the final bit: its end is no news
 	def     deframer
 }
 
@@ -190,6 +191,7 @@ type receiveFrame struct {
 	r       *reception
 	resumed bool // r was locked before this command
 	told    bool // CONNECT given
+	count   int  // octets delivered
 }
 
 // heard implements T.31 8.3.6: CONNECT on flags, the frame's octets with FCS, DLE ETX, then OK, or ERROR for a bad FCS;
@@ -217,7 +219,7 @@ func (a *receiveFrame) heard() {
 	case a.told:
 		m.emit([]byte{dle, etx})
 		m.finish(resNoCarrier)
-	case a.resumed:
+	case a.resumed && !r.final:
 		m.finish(resNoCarrier)
 	default:
 		a.r = nil
@@ -261,6 +263,9 @@ func (a *receiveFrame) frame() bool {
 	var out []byte
 	for i, it := range r.items {
 		if it < endGood {
+			if a.count++; a.count == 2 {
+				r.final = it&0x10 != 0
+			}
 			out = append(out, byte(it))
 			continue
 		}
