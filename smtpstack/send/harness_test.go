@@ -71,6 +71,12 @@ func newServer(t *testing.T, changes map[string]string) *server {
 
 func (s *server) addr() string { return s.l.Addr().String() }
 
+func (s *server) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
+
 func (s *server) log(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -96,7 +96,7 @@ func TestDeliver_BadSenderIsConfiguration(t *testing.T) {
 	s := newServer(t, nil)
 	m := message("a@x.example")
 	m.From = "a\r\nRCPT TO:<x@y>@z"
-	if r := deliver(t, Config{Host: s.addr()}, m).Results[0]; r.Class != smtpstack.Configuration || s.conns != 0 {
+	if r := deliver(t, Config{Host: s.addr()}, m).Results[0]; r.Class != smtpstack.Configuration || s.connections() != 0 {
 		t.Errorf("%+v", r)
 	}
 	m.From = ""
@@ -125,13 +125,13 @@ func TestDeliver_SplitByServer(t *testing.T) {
 	if rep.Results[0].Class != smtpstack.Delivered || rep.Results[1].Class != smtpstack.Split {
 		t.Errorf("%+v", rep.Results)
 	}
-	if s.conns != 2 { // tried once more by itself, then left to the queue
-		t.Errorf("%d connections", s.conns)
+	if s.connections() != 2 { // tried once more by itself, then left to the queue
+		t.Errorf("%d connections", s.connections())
 	}
 	s = newServer(t, map[string]string{"RCPT": "452 4.5.3 too many"})
 	rep = deliver(t, Config{Host: s.addr(), MaxRecipients: 1}, message("1@x.example", "2@x.example"))
-	if rep.Results[0].Class != smtpstack.Split || rep.Results[1].Class != smtpstack.Split || s.conns != 1 {
-		t.Errorf("%+v, %d connections", rep.Results, s.conns)
+	if rep.Results[0].Class != smtpstack.Split || rep.Results[1].Class != smtpstack.Split || s.connections() != 1 {
+		t.Errorf("%+v, %d connections", rep.Results, s.connections())
 	}
 }
 
