@@ -30,7 +30,7 @@ type childRequest struct {
 
 // limits are hard limits for the child process, in octets and seconds.
 type limits struct {
-	Data       uint64 // private writable memory
+	Data       uint64 // private writable memory, beyond what the PDF engine takes
 	FileSize   uint64
 	CPUSeconds uint64
 }
@@ -133,12 +133,15 @@ func childRun(ctx context.Context, req childRequest, send func(childReply)) (Res
 		}
 		pdf = e
 	}
+	debug.FreeOSMemory()
+	if err := req.Limits.setData(); err != nil {
+		return Result{}, err
+	}
 	locks, err := confine()
 	if err != nil {
 		return Result{}, err
 	}
 	send(childReply{Confinement: locks})
-	debug.FreeOSMemory()
 	return renderJob(ctx, req.Job, out, scratch, pdf, func(i int) { send(childReply{Input: &i}) })
 }
 

@@ -2,6 +2,7 @@ package raster
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -32,22 +33,37 @@ func isolation() []attempt {
 
 // set puts hard limits on this process. At the CPU limit the kernel kills it.
 func (l limits) set() error {
-	for _, r := range []struct {
-		what  int
-		value uint64
-	}{
-		{unix.RLIMIT_DATA, l.Data}, {unix.RLIMIT_FSIZE, l.FileSize}, {unix.RLIMIT_CPU, l.CPUSeconds},
-		{unix.RLIMIT_NOFILE, 256}, {unix.RLIMIT_CORE, 0},
-	} {
-		// Not above what we have: an ordinary user cannot raise a hard limit.
-		var now unix.Rlimit
-		if err := unix.Prlimit(0, r.what, nil, &now); err != nil {
-			return fmt.Errorf("raster: read limit %d: %w", r.what, err)
-		}
-		v := min(r.value, now.Max)
-		if err := unix.Prlimit(0, r.what, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
-			return fmt.Errorf("raster: set limit %d: %w", r.what, err)
-		}
+	return errors.Join(setLimit(unix.RLIMIT_FSIZE, l.FileSize), setLimit(unix.RLIMIT_CPU, l.CPUSeconds),
+		setLimit(unix.RLIMIT_NOFILE, 256), setLimit(unix.RLIMIT_CORE, 0))
+}
+
+// setData bounds the writable memory that may come on top of what this process has now: opening the PDF engine takes
+// far more when its code has to be compiled first than when it comes from the cache, and that code is ours.
+func (l limits) setData() error {
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return fmt.Errorf("raster: own memory: %w", err)
+	}
+	fields := bytes.Fields(data)
+	if len(fields) < 6 {
+		return fmt.Errorf("raster: own memory: %q", data)
+	}
+	pages, err := strconv.ParseUint(string(fields[5]), 10, 40) // data and stack: proc(5)
+	if err != nil {
+		return fmt.Errorf("raster: own memory: %w", err)
+	}
+	return setLimit(unix.RLIMIT_DATA, pages*uint64(os.Getpagesize())+l.Data)
+}
+
+// setLimit sets a hard limit, but not above what we have: an ordinary user cannot raise one.
+func setLimit(what int, value uint64) error {
+	var now unix.Rlimit
+	if err := unix.Prlimit(0, what, nil, &now); err != nil {
+		return fmt.Errorf("raster: read limit %d: %w", what, err)
+	}
+	v := min(value, now.Max)
+	if err := unix.Prlimit(0, what, &unix.Rlimit{Cur: v, Max: v}, nil); err != nil {
+		return fmt.Errorf("raster: set limit %d: %w", what, err)
 	}
 	return nil
 }

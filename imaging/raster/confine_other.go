@@ -18,6 +18,8 @@ func isolation() []attempt { return []attempt{{}} }
 
 func (l limits) set() error { return nil }
 
+func (l limits) setData() error { return nil }
+
 func confine() ([]string, error) { return []string{}, nil }
 
 func killed(*os.ProcessState) bool { return false }
