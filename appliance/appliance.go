@@ -143,12 +143,12 @@ func (a *Appliance) reportRecovery(rec queue.Recovery) {
 	}
 }
 
-// operators get alarms by mail.
+// operators get alarms by mail. Whoever gets the faxes is not bothered with modems.
 func (a *Appliance) operators() []string {
-	if a.cfg.Send.Fallback != "" {
-		return []string{a.cfg.Send.Fallback}
+	if a.cfg.Send.Fallback == "" {
+		return nil
 	}
-	return a.cfg.Routes.Default
+	return []string{a.cfg.Send.Fallback}
 }
 
 // mailAlarm tells the operators of a new alarm; of those about mail only the status page tells.

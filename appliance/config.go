@@ -67,7 +67,7 @@ type SendConfig struct {
 	Username     string `toml:"username"`      // sign-in at the smart host; empty: none
 	PasswordFile string `toml:"password_file"` // file with the password, mode 0600
 	From         string `toml:"from"`          // sender of our mail
-	Fallback     string `toml:"fallback"`      // mailbox for mail whose recipient is refused; empty: from's operator hears by alarm
+	Fallback     string `toml:"fallback"`      // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
 }
 
 // RoutesConfig says where received faxes go when no route of the database fits.

@@ -57,15 +57,23 @@ func (l *line) run(ctx context.Context) error {
 		failures++
 		l.log.Error("modem lost", "err", err, "pause", pause)
 		l.live.set(control.LineOpening, err.Error())
+		if failures < alarmAfter {
+			l.pause(ctx, pause) // a plug that was out for a moment
+			continue
+		}
 		l.alarms.Raise("line-lost/"+l.cfg.Name, fmt.Sprintf("The modem of line %s (%s) does not work: %v.", l.cfg.Name, l.cfg.Device, err),
 			"Check that the modem is plugged in and has power; unplug it and plug it in again. It is tried again by itself.")
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		l.pause(ctx, pause)
 	}
 	l.live.set(control.LineStopped, "shut down")
 	return ctx.Err()
+}
+
+func (*line) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // session works one opening of the modem until it is lost.
@@ -124,7 +132,7 @@ func (l *line) next(ctx context.Context, term t30.Terminal) (t30.Incoming, *queu
 		return nil, w.job, nil
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
-	case w.err != nil:
+	case w.err != nil && !errors.Is(w.err, context.Canceled):
 		return nil, nil, w.err
 	}
 	return nil, nil, err
