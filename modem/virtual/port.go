@@ -249,11 +249,17 @@ func (p *Port) emit(b []byte) {
 		return
 	}
 	p.unread += len(b)
-	b = append([]byte(nil), b...)
 	for len(b) > 0 {
 		k := min(len(b), p.piece())
-		p.outEnd = later(p.outEnd, time.Now()).Add(p.octetTime(k))
-		p.out = append(p.out, outChunk{p.outEnd, b[:k]})
+		now := time.Now()
+		p.outEnd = later(p.outEnd, now).Add(p.octetTime(k))
+		if n := len(p.out); n > 0 && p.out[n-1].due.After(now) && len(p.out[n-1].data)+k <= p.piece() {
+			// Arrives together, as in a UART's FIFO or a USB packet. efax needs DLE ETX and NO CARRIER in one read.
+			p.out[n-1].data = append(p.out[n-1].data, b[:k]...)
+			p.out[n-1].due = p.outEnd
+		} else {
+			p.out = append(p.out, outChunk{p.outEnd, append([]byte(nil), b[:k]...)})
+		}
 		b = b[k:]
 	}
 	select {

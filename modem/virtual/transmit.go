@@ -106,12 +106,20 @@ func (t *transmitter) stop() {
 	}
 }
 
+// A page begins once prefetch octets are there, or prefetchTime (wall time) after the first: a DTE that begins with a few
+// octets at a time does not run dry at once.
+const (
+	prefetch     = 256
+	prefetchTime = 100 * time.Millisecond
+)
+
 // sendPage is +FTM.
 type sendPage struct {
 	m         *Modem
 	un        unshield
 	buf       []byte
-	began     bool // data has come
+	first     time.Time // when the first data came
+	began     bool      // enough has come to begin
 	lastNUL   bool
 	ending    bool // DLE ETX has come
 	dry       bool // in an underrun
@@ -152,7 +160,10 @@ func (a *sendPage) input(b []byte) int {
 		n++
 	}
 	if len(a.buf) > 0 {
-		a.began, a.dry = true, false
+		a.dry = false
+		if a.first.IsZero() {
+			a.first = time.Now()
+		}
 	}
 	if a.ending {
 		a.idleTimer.stop()
@@ -164,7 +175,13 @@ func (a *sendPage) input(b []byte) int {
 
 // next implements octetSource.
 func (a *sendPage) next(n int) ([]byte, bool) {
-	k := min(n, len(a.buf))
+	if !a.began {
+		a.began = a.ending || len(a.buf) >= prefetch || !a.first.IsZero() && time.Since(a.first) >= prefetchTime
+	}
+	k := 0
+	if a.began {
+		k = min(n, len(a.buf))
+	}
 	out := make([]byte, k, n)
 	copy(out, a.buf)
 	a.buf = append(a.buf[:0], a.buf[k:]...)
