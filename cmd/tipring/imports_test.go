@@ -48,7 +48,7 @@ var thirdParty = map[string][]string{
 	"go.bug.st/serial":                {"modem"},
 	"golang.org/x/sys":                {"modem", "imaging/raster", "appliance/store", "cmd/tipring"},
 	"golang.org/x/image":              {"imaging/raster"},
-	"golang.org/x/net":                {"imaging/raster", "smtpstack/message"},
+	"golang.org/x/net":                {"imaging/raster", "smtpstack/message", "smtpstack/send"},
 	"golang.org/x/text":               {"imaging/raster", "smtpstack/message"},
 	"github.com/klippa-app/go-pdfium": {"imaging/raster"},
 	"github.com/tetratelabs/wazero":   {"imaging/raster"},
