@@ -18,7 +18,7 @@ type receiver struct {
 	octets  int64 // given to w
 	damaged bool  // w's page has holes (EOR)
 	holes   int   // pages with holes
-	lost    bool  // ECM: the block's carrier never came
+	lost    bool  // ECM: the block's carrier never came or was lost inside the block
 	cut     bool  // the page's carrier was lost before its end
 
 	cmd     FCF       // post-message command being answered

@@ -52,6 +52,7 @@ func (c *call) receiveBlock() place {
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
 		r.onLine, r.long = true, false
+		r.lost = err != nil // after a dropout the rest of the block may still be on the line
 		c.trace(LayerImage, In, "block: %d frames", frames)
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):

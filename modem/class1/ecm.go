@@ -40,8 +40,8 @@ func flagsFor(d time.Duration, rate int) int {
 	return int(int64(rate)*int64(d)/int64(8*time.Second)) + 1
 }
 
-// ReceiveBlock implements [t30.Line]. The end of the carrier serves for missing RCPs, and a frame that lost only its
-// closing flag counts.
+// ReceiveBlock implements [t30.Line]. A carrier that ends without an RCP gives t30.ErrCarrierLost after its frames: the RCPs
+// were spoilt, or the modem lost a carrier that goes on. A frame that lost only its closing flag counts.
 func (l *line) ReceiveBlock(ctx context.Context, m t30.Modulation, wait time.Duration, f func(t30.Frame)) error {
 	done := false
 	dec := hdlc.NewDecoder(maxBlockFrame, func(frame []byte, err error) {
@@ -56,5 +56,8 @@ func (l *line) ReceiveBlock(ctx context.Context, m t30.Modulation, wait time.Dur
 	})
 	err := l.receive(ctx, "receive block", m, wait, dec, func() bool { return done })
 	dec.Close()
+	if err == nil && !done {
+		err = fmt.Errorf("class1: receive block: %w", t30.ErrCarrierLost)
+	}
 	return err
 }

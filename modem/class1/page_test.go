@@ -287,10 +287,10 @@ func TestReceiveBlock(t *testing.T) {
 		err          error
 	}{
 		{"whole", "< CONNECT\n<= " + encode(all) + "\n<= 10 03\n< NO CARRIER\n", 6, nil},
-		{"end of carrier in place of RCP", "< CONNECT\n<= " + encode(all[:3]) + "\n<= 10 03\n< NO CARRIER\n", 3, nil},
+		{"end of carrier in place of RCP", "< CONNECT\n<= " + encode(all[:3]) + "\n<= 10 03\n< NO CARRIER\n", 3, t30.ErrCarrierLost},
 		{"carrier never ends after RCP", "< CONNECT\n<= " + encode(all) + "\n> CAN\n< OK\n", 6, nil},
-		{"spoilt end", "< CONNECT\n<= " + bad + "<= 10 03\n< NO CARRIER\n", 1, nil},
-		{"cut off in the last flag", "< CONNECT\n<= " + strings.TrimSuffix(encode(all[:1]), "7e") + "\n<= 10 03\n< NO CARRIER\n", 1, nil},
+		{"spoilt end", "< CONNECT\n<= " + bad + "<= 10 03\n< NO CARRIER\n", 1, t30.ErrCarrierLost},
+		{"cut off in the last flag", "< CONNECT\n<= " + strings.TrimSuffix(encode(all[:1]), "7e") + "\n<= 10 03\n< NO CARRIER\n", 1, t30.ErrCarrierLost},
 		{"carrier lost", "< CONNECT\n<= " + encode(all[:2]) + "\n> CAN\n< OK\n", 2, t30.ErrCarrierLost},
 	}
 	for _, tt := range tests {
