@@ -30,6 +30,7 @@ type Deps struct {
 	Deliver gateway.DeliverFunc  // sends mail; nil: SMTP as configured
 	Policy  *queue.Policy        // retries; nil: the configuration's
 	Dial    *queue.DialRule      // redial law; nil: the configuration's country
+	Cold    bool                 // leave the PDF engine to be compiled for the first PDF, not at the start
 	Ready   func(app *Appliance) // called once when everything listens; may be nil; must not block
 }
 
@@ -43,6 +44,7 @@ type Appliance struct {
 	q       *queue.Queue
 	alarms  *gateway.Alarms
 	g       *gateway.Gateway
+	warm    func(context.Context) error // compiles the PDF engine; nil: nothing to compile
 	sup     *supervisor
 	lines   []*line
 	smtp    []net.Listener
@@ -201,6 +203,13 @@ func (a *Appliance) start(ctx context.Context) error {
 	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })
 	for _, l := range a.lines {
 		a.sup.start(ctx, "line "+l.cfg.Name, l.run)
+	}
+	if a.warm != nil && !a.d.Cold {
+		a.sup.wg.Go(func() {
+			if err := a.warm(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("the PDF engine could not be compiled beforehand", "err", err)
+			}
+		})
 	}
 	a.sup.wg.Go(func() {
 		if err := control.Serve(ctx, a.socket, a); err != nil {

@@ -86,7 +86,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel()
-	deps := Deps{Version: o.Version, Log: o.Log, Open: ex.open, Render: o.Render, Policy: &policy, Dial: &queue.DialRule{Gap: time.Second},
+	deps := Deps{Version: o.Version, Log: o.Log, Open: ex.open, Render: o.Render, Policy: &policy, Cold: true, Dial: &queue.DialRule{Gap: time.Second},
 		Ready: func(a *Appliance) {
 			printDemo(o.Out, a, box.dir)
 			if o.Ready != nil {

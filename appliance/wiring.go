@@ -40,7 +40,8 @@ func (a *Appliance) wire() error {
 	}
 	if render == nil {
 		r := a.cfg.Render
-		render = raster.Child{CacheDir: filepath.Join(a.cfg.Data, "cache"), MemoryLimit: int64(r.MemoryMB) << 20, TimeLimit: time.Duration(r.Timeout)}.Render
+		child := raster.Child{CacheDir: filepath.Join(a.cfg.Data, "cache"), MemoryLimit: int64(r.MemoryMB) << 20, TimeLimit: time.Duration(r.Timeout)}
+		render, a.warm = child.Render, child.WarmCache
 	}
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Send.From, Fallback: a.cfg.Send.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
