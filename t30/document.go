@@ -19,6 +19,10 @@ type PageSource interface {
 	// Page opens page n in a format within limit and returns that format with the coded data. The engine compares
 	// formats: one that differs from the page before is announced with EOM and a new DCS. io.EOF: no page n.
 	Page(ctx context.Context, n int, limit PageLimit) (PageFormat, io.ReadCloser, error)
+	// Sent tells that all of page n is out and its post-message command follows: from here until Confirmed it cannot be
+	// known, after a crash, whether the far end has the page. It returns once that is durable; again for a page that is
+	// sent again.
+	Sent(n int) error
 	// Confirmed tells that the far end confirmed page n. It returns once that is durable; only then does the engine
 	// start the next page.
 	Confirmed(n int, r PageResult) error

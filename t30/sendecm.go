@@ -94,6 +94,9 @@ func (c *call) partial() place {
 		if p, ok := c.settleFollow(); !ok {
 			return p
 		}
+		if p, ok := c.tellSent(); !ok {
+			return p
+		}
 		second = t.follow
 	}
 	fif := []byte{second.octet(c.x), byte(t.total), byte(e.block), byte(e.burst - 1)}

@@ -74,6 +74,7 @@ func (c *call) prepare(limit PageLimit) (place, bool) {
 		c.fault(err)
 		return c.bye(CodeSource, "%v", err), false
 	}
+	t.told = false
 	c.lookAhead()
 	return 0, true
 }
@@ -82,6 +83,9 @@ func (c *call) prepare(limit PageLimit) (place, bool) {
 func (c *call) post() place {
 	t := &c.tx
 	if p, ok := c.settleFollow(); !ok {
+		return p
+	}
+	if p, ok := c.tellSent(); !ok {
 		return p
 	}
 	for try := 1; try <= maxTries; try++ {
@@ -103,6 +107,21 @@ func (c *call) post() place {
 		return c.postAnswer()
 	}
 	return c.bye(CodeNoReplyPage, "no answer to %v, %d times", t.follow, maxTries)
+}
+
+// tellSent lets the source record, once for each transmission, that page n is out: before the command that the far end may
+// confirm it by.
+func (c *call) tellSent() (place, bool) {
+	t := &c.tx
+	if t.told {
+		return 0, true
+	}
+	if err := t.src.Sent(t.n); err != nil {
+		c.fault(err)
+		return c.bye(CodeSource, "page %d is out, which could not be recorded: %v", t.n, err), false
+	}
+	t.told = true
+	return 0, true
 }
 
 // settleFollow finds the post-message command.

@@ -36,6 +36,7 @@ type sender struct {
 	data   io.ReadCloser
 	rd     *bufio.Reader
 	octets int64
+	told   bool // src knows that page n is out
 	began  time.Time
 	ahead  *lookahead
 	follow FCF // MPS, EOM or EOP after page n

@@ -195,7 +195,7 @@ func (j *journal) note(what string, n int) error {
 }
 
 func (j *journal) PageStarted(n int) error                   { return j.note("started", n) }
-func (j *journal) PageDataSent(n int) error                  { return j.note("data", n) }
+func (j *journal) PageSent(n int) error                      { return j.note("sent", n) }
 func (j *journal) ConfirmPage(n int, _ t30.PageResult) error { return j.note("confirmed", n) }
 
 func TestDocument_Journal(t *testing.T) {
@@ -212,21 +212,17 @@ func TestDocument_Journal(t *testing.T) {
 	if len(live) != 0 {
 		t.Error("progress of a page that is opened, but not on the line yet")
 	}
-	buf := make([]byte, len(r.(*pageReader).data)-1)
-	if _, err := io.ReadFull(r, buf); err != nil || len(j.lines) != 1 {
-		t.Errorf("before the last octet: %v, %v", j.lines, err)
+	if _, err := io.ReadAll(r); err != nil || len(j.lines) != 1 {
+		t.Errorf("all read, nothing said to be sent: %v, %v", j.lines, err)
 	}
-	if _, err := r.Read(buf[:1]); err != nil || len(j.lines) != 2 {
-		t.Errorf("with the last octet: %v, %v", j.lines, err)
-	}
-	if _, err := r.Read(buf); !errors.Is(err, io.EOF) {
-		t.Errorf("after the last octet: %v", err)
+	if err := d.Sent(1); err != nil {
+		t.Error(err)
 	}
 	if err := d.Confirmed(1, t30.PageResult{}); err != nil {
 		t.Error(err)
 	}
 	read(t, d, 2, all(true))
-	if got, want := strings.Join(j.lines, ", "), "started 2, data 2, confirmed 2, started 3, data 3"; got != want {
+	if got, want := strings.Join(j.lines, ", "), "started 2, sent 2, confirmed 2, started 3"; got != want {
 		t.Errorf("journal %s, want %s", got, want)
 	}
 	if l := live[len(live)-1]; l.Page != 3 || l.Pages != 3 || l.Octets != l.Total || l.Lines != 300 {
@@ -235,11 +231,12 @@ func TestDocument_Journal(t *testing.T) {
 	if err := d.End(t30.Report{}); err != nil || ended != 1 {
 		t.Errorf("End: %v, %d", err, ended)
 	}
-	for _, fail := range []string{"started 1", "data 1", "confirmed 1"} {
+	for _, fail := range []string{"started 1", "sent 1", "confirmed 1"} {
 		d := NewDocument(DocumentOptions{Pages: pages, Journal: &journal{fail: fail}})
 		_, r, err := d.Page(t.Context(), 1, all(true))
 		if err == nil {
-			if _, err = io.ReadAll(r); err == nil {
+			r.Close()
+			if err = d.Sent(1); err == nil {
 				err = d.Confirmed(1, t30.PageResult{})
 			}
 		}

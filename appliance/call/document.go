@@ -39,7 +39,7 @@ func (l PageList) Page(n int) (imaging.Page, error) {
 // error ends the call as a fault of ours. The queue implements it for a job; a one-off send needs none.
 type Journal interface {
 	PageStarted(n int) error                   // opened for the line
-	PageDataSent(n int) error                  // the last of its data is about to be handed to the line
+	PageSent(n int) error                      // out whole; the command by which it may be confirmed follows
 	ConfirmPage(n int, r t30.PageResult) error // the far end has it
 }
 
@@ -236,6 +236,18 @@ func (d *Document) load(abs int) (imaging.Page, error) {
 	return page, nil
 }
 
+// Sent records that page n of the call is out.
+func (d *Document) Sent(n int) error {
+	if d.o.Journal == nil {
+		return nil
+	}
+	abs := d.o.First + n - 1
+	if err := d.o.Journal.PageSent(abs); err != nil {
+		return fmt.Errorf("call: page %d: %w", abs, err)
+	}
+	return nil
+}
+
 // Confirmed records the confirmation of page n of the call.
 func (d *Document) Confirmed(n int, r t30.PageResult) error {
 	if d.o.Journal == nil {
@@ -267,26 +279,18 @@ func (d *Document) live(l Live) {
 
 // pageReader hands a coded page to the line.
 type pageReader struct {
-	d      *Document
-	data   []byte
-	off    int
-	marked bool // PageDataSent is recorded
-	live   Live
+	d    *Document
+	data []byte
+	off  int
+	live Live
 }
 
-// Read hands out the next data. Before the last of it leaves, the journal knows: from then on the far end may have
-// the whole page.
+// Read hands out the next data.
 func (r *pageReader) Read(p []byte) (int, error) {
 	if r.off == len(r.data) {
 		return 0, io.EOF
 	}
 	n := min(len(p), len(r.data)-r.off)
-	if n > 0 && r.off+n == len(r.data) && !r.marked && r.d.o.Journal != nil {
-		if err := r.d.o.Journal.PageDataSent(r.live.Page); err != nil {
-			return 0, fmt.Errorf("call: page %d: %w", r.live.Page, err)
-		}
-		r.marked = true
-	}
 	copy(p, r.data[r.off:r.off+n])
 	r.off += n
 	r.live.Octets = int64(r.off)

@@ -71,7 +71,7 @@ func (q *Queue) NextJob(now time.Time, line string) (j Job, ok bool, err error) 
 		if err := q.ledger.begin(tx, now, j.Number); err != nil {
 			return err
 		}
-		j.State, j.Line, j.Text, j.DataSent, j.Opened = Calling, line, "", 0, 0
+		j.State, j.Line, j.Text, j.LastOut, j.Opened = Calling, line, "", 0, 0
 		if a := j.LastAttempt(); a != nil && a.Undialed && len(j.Attempts) >= maxUndialed {
 			j.Attempts = j.Attempts[:len(j.Attempts)-1] // a line without dial tone for days must not fill the record
 		}
@@ -168,20 +168,20 @@ func (q *Queue) PageStarted(id JobID, n int) error {
 			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
 		}
 		j.Opened = max(j.Opened, n)
-		j.DataSent = min(j.DataSent, n-1)
+		j.LastOut = min(j.LastOut, n-1)
 		return nil
 	})
 	return err
 }
 
-// PageDataSent records that the last of page n's data is about to be handed to the line: from here until ConfirmPage
-// it cannot be known, after a crash, whether the far end has the page.
-func (q *Queue) PageDataSent(id JobID, n int) error {
-	_, err := q.calling("page data sent", id, func(_ *store.Tx, j *Job) error {
+// PageSent records that page n is out whole and the command by which it may be confirmed follows: from here until
+// ConfirmPage it cannot be known, after a crash, whether the far end has the page.
+func (q *Queue) PageSent(id JobID, n int) error {
+	_, err := q.calling("page sent", id, func(_ *store.Tx, j *Job) error {
 		if n < 1 || n > j.Pages {
 			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
 		}
-		j.DataSent = max(j.DataSent, n)
+		j.LastOut = max(j.LastOut, n)
 		return nil
 	})
 	return err
@@ -221,7 +221,7 @@ func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
 		}
 		doubt := o.Report.Unknown && j.Next() == j.Pages
 		if !o.Report.Unknown {
-			j.DataSent = len(j.Done) // the engine saw the call to its end: nothing is in doubt
+			j.LastOut = len(j.Done) // the engine saw the call to its end: nothing is in doubt
 		}
 		return q.settle(tx, j, now, code, doubt)
 	})
@@ -255,7 +255,7 @@ func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt
 	case j.Pages > 0 && len(j.Done) == j.Pages:
 		return q.finish(tx, j, Sent, t30.CodeOK, "")
 	case doubt:
-		j.DataSent = j.Pages
+		j.LastOut = j.Pages
 		a.Doubt = j.Pages
 		return q.finish(tx, j, Unknown, code, "The last page was sent, but whether it was received is not known: its confirmation was lost.")
 	case canceled:

@@ -19,7 +19,7 @@ func TestEndAttempt_Unknown(t *testing.T) {
 		id := addJob(t, q, "5550100", tt.pages).ID
 		claim(t, q, "east")
 		must(t, q.PageStarted(id, 1))
-		must(t, q.PageDataSent(id, 1))
+		must(t, q.PageSent(id, 1))
 		j := endWith(t, q, id, Outcome{Report: t30.Report{Code: t30.CodeNoReplyPage, Unknown: true, FaxHeard: true}})
 		if j.State != tt.want || j.LastAttempt().Doubt != 1 {
 			t.Errorf("%d pages: %s, doubt %d; want %s, 1", tt.pages, j.State, j.LastAttempt().Doubt, tt.want)
@@ -36,7 +36,7 @@ func TestEndAttempt_FailureOfAWholePageIsNotInDoubt(t *testing.T) {
 	q := open(t, eager())
 	id := addJob(t, q, "5550100", 1).ID
 	claim(t, q, "east")
-	must(t, q.PageDataSent(id, 1)) // read ahead by the engine, then training failed
+	must(t, q.PageSent(id, 1)) // read ahead by the engine, then training failed
 	if j := end(t, q, id, t30.CodeTraining); j.State != Waiting || j.Hint.MaxRate != 9600 || j.LastAttempt().Doubt != 0 {
 		t.Errorf("%s, hint %+v, doubt %d", j.State, j.Hint, j.LastAttempt().Doubt)
 	}

@@ -53,9 +53,9 @@ type Job struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	Notice  OutID     `json:"notice,omitempty"` // of the final notice
 
-	Done     []PageDone `json:"done,omitempty"`      // Done[i] is page i+1's confirmation
-	DataSent int        `json:"data_sent,omitempty"` // the last page whose data was handed to the line whole
-	Opened   int        `json:"opened,omitempty"`    // the last page opened for the line in this attempt
+	Done    []PageDone `json:"done,omitempty"`     // Done[i] is page i+1's confirmation
+	LastOut int        `json:"last_out,omitempty"` // the last page that is out whole, its post-message command following
+	Opened  int        `json:"opened,omitempty"`   // the last page opened for the line in this attempt
 
 	Line        string    `json:"line,omitempty"` // while Calling
 	Attempts    []Attempt `json:"attempts,omitempty"`
@@ -99,7 +99,7 @@ func (j *Job) LastAttempt() *Attempt {
 }
 
 // inDoubt tells whether the first unconfirmed page went out whole.
-func (j Job) inDoubt() bool { return j.DataSent >= j.Next() }
+func (j Job) inDoubt() bool { return j.LastOut >= j.Next() }
 
 // lastInDoubt tells whether it cannot be known if the far end has the whole document.
 func (j Job) lastInDoubt() bool { return j.inDoubt() && j.Next() == j.Pages }

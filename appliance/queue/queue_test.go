@@ -80,7 +80,7 @@ func claim(t testing.TB, q *Queue, line string) Job {
 func sendPage(t testing.TB, q *Queue, id JobID, n int) {
 	t.Helper()
 	must(t, q.PageStarted(id, n))
-	must(t, q.PageDataSent(id, n))
+	must(t, q.PageSent(id, n))
 	must(t, q.ConfirmPage(id, n, t30.PageResult{}))
 }
 
@@ -206,16 +206,16 @@ func TestRecover(t *testing.T) {
 		{"page 1 opened", func(t *testing.T, q *Queue, id JobID) { must(t, q.PageStarted(id, 1)) }, Waiting, 1, 0},
 		{"page 1 out", func(t *testing.T, q *Queue, id JobID) {
 			must(t, q.PageStarted(id, 1))
-			must(t, q.PageDataSent(id, 1))
+			must(t, q.PageSent(id, 1))
 		}, Waiting, 1, 1},
 		{"page 1 refused and opened again", func(t *testing.T, q *Queue, id JobID) {
 			must(t, q.PageStarted(id, 1))
-			must(t, q.PageDataSent(id, 1))
+			must(t, q.PageSent(id, 1))
 			must(t, q.PageStarted(id, 1))
 		}, Waiting, 1, 0},
 		{"page 1 out, page 2 coded ahead", func(t *testing.T, q *Queue, id JobID) {
 			must(t, q.PageStarted(id, 1))
-			must(t, q.PageDataSent(id, 1))
+			must(t, q.PageSent(id, 1))
 			must(t, q.PageStarted(id, 2))
 		}, Waiting, 1, 1},
 		{"page 1 confirmed", func(t *testing.T, q *Queue, id JobID) { sendPage(t, q, id, 1) }, Waiting, 2, 0},
@@ -228,7 +228,7 @@ func TestRecover(t *testing.T) {
 			sendPage(t, q, id, 1)
 			sendPage(t, q, id, 2)
 			must(t, q.PageStarted(id, 3))
-			must(t, q.PageDataSent(id, 3))
+			must(t, q.PageSent(id, 3))
 		}, Unknown, 3, 3},
 		{"last page confirmed", func(t *testing.T, q *Queue, id JobID) {
 			for n := 1; n <= 3; n++ {
@@ -282,7 +282,7 @@ func TestRecoverLine(t *testing.T) {
 	east, west := addJob(t, q, "5550100", 1).ID, addJob(t, q, "5550101", 1).ID
 	claim(t, q, "east")
 	claim(t, q, "west")
-	must(t, q.PageDataSent(west, 1))
+	must(t, q.PageSent(west, 1))
 	r := q.Reception(NewFax{Line: "east", Dialed: "0100"})
 	must(t, r.PutPage(t30.Remote{}, 1, FaxPage{File: pageFile(t, q)}))
 	rec, err := q.RecoverLine("east")

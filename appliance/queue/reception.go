@@ -60,8 +60,8 @@ func (q *Queue) Journal(id JobID) Journal { return Journal{q, id} }
 // PageStarted is Queue.PageStarted.
 func (j Journal) PageStarted(n int) error { return j.q.PageStarted(j.id, n) }
 
-// PageDataSent is Queue.PageDataSent.
-func (j Journal) PageDataSent(n int) error { return j.q.PageDataSent(j.id, n) }
+// PageSent is Queue.PageSent.
+func (j Journal) PageSent(n int) error { return j.q.PageSent(j.id, n) }
 
 // ConfirmPage is Queue.ConfirmPage.
 func (j Journal) ConfirmPage(n int, r t30.PageResult) error { return j.q.ConfirmPage(j.id, n, r) }

@@ -11,7 +11,7 @@ import (
 
 // hits are line noise all along and one hit of 60 ms in each of three pages.
 func hits(direction string) []string {
-	args := []string{"--noise", "-52", "--seed", "7"}
+	args := []string{"--noise", "-65", "--seed", "7"}
 	for page := 1; page <= 3; page++ {
 		args = append(args, "--hit", fmt.Sprintf("p%d+2.5:60:noise:%s:-8", page, direction))
 	}

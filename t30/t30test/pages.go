@@ -3,6 +3,7 @@ package t30test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -64,6 +65,7 @@ type Document struct {
 	mu        sync.Mutex
 	confirmed []int
 	results   []t30.PageResult
+	out       int // page told to be out last
 	opened    int
 	ended     []t30.Report
 }
@@ -106,12 +108,23 @@ func (d *Document) Page(_ context.Context, n int, limit t30.PageLimit) (t30.Page
 	return f, io.NopCloser(bytes.NewReader(p.Data)), nil
 }
 
+// Sent implements t30.PageSource.
+func (d *Document) Sent(n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.out = n
+	return nil
+}
+
 // Confirmed implements t30.PageSource.
 func (d *Document) Confirmed(n int, r t30.PageResult) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ConfirmErr != nil {
 		return d.ConfirmErr
+	}
+	if d.out != n {
+		return fmt.Errorf("t30test: page %d confirmed, but page %d was the last told to be out", n, d.out)
 	}
 	d.confirmed = append(d.confirmed, n)
 	d.results = append(d.results, r)
