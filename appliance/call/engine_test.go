@@ -68,7 +68,7 @@ func TestCall_PixelIdentical(t *testing.T) {
 	}
 }
 
-// wantOrder: of each page the journal has heard started, data and confirmed, in this order; confirmed in order.
+// wantOrder: of each page the journal has heard started, sent and confirmed, in this order; confirmed in order.
 func wantOrder(t *testing.T, j *journal, pages int) {
 	t.Helper()
 	at := map[string]int{}
@@ -77,7 +77,7 @@ func wantOrder(t *testing.T, j *journal, pages int) {
 	}
 	last := 0
 	for n := range pages {
-		s, d, c := at["started "+string(rune('1'+n))], at["data "+string(rune('1'+n))], at["confirmed "+string(rune('1'+n))]
+		s, d, c := at["started "+string(rune('1'+n))], at["sent "+string(rune('1'+n))], at["confirmed "+string(rune('1'+n))]
 		if s == 0 || d < s || c < d || c < last {
 			t.Errorf("page %d: journal %s", n+1, strings.Join(j.lines, ", "))
 		}
