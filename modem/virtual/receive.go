@@ -217,8 +217,7 @@ func (a *receiveFrame) heard() {
 	m.ear.remove(r)
 	switch {
 	case a.told:
-		m.emit([]byte{dle, etx})
-		m.finish(resNoCarrier)
+		m.finishData(resNoCarrier)
 	case a.resumed && !r.final:
 		m.finish(resNoCarrier)
 	default:
@@ -270,11 +269,11 @@ func (a *receiveFrame) frame() bool {
 			continue
 		}
 		r.items = r.items[i+1:]
-		a.m.emit(append(shield(nil, out, a.m.set.class == "1.0"), dle, etx))
+		a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
 		if it == endGood {
-			a.m.finish(resOK)
+			a.m.finishData(resOK)
 		} else {
-			a.m.finish(resError)
+			a.m.finishData(resError)
 		}
 		return true
 	}
@@ -291,8 +290,7 @@ func (a *receiveFrame) input(b []byte) int {
 	switch {
 	case a.told:
 		a.r.skip = a.r.def.count > 0 // the rest of this frame
-		a.m.emit([]byte{dle, etx})
-		a.m.finish(resOK)
+		a.m.finishData(resOK)
 	case a.dial:
 		a.m.hangup()
 		a.m.finish(resNoCarrier)
@@ -302,12 +300,7 @@ func (a *receiveFrame) input(b []byte) int {
 	return 1
 }
 
-func (a *receiveFrame) dropped() {
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
-	a.m.finish(resNoCarrier)
-}
+func (a *receiveFrame) dropped() { a.m.end(a.told, resNoCarrier) }
 
 func (a *receiveFrame) stop() {
 	a.timer.stop()
@@ -349,8 +342,7 @@ func (a *receivePage) heard() {
 		a.r = nil
 		return
 	}
-	m.emit([]byte{dle, etx})
-	m.finish(resNoCarrier)
+	m.finishData(resNoCarrier)
 }
 
 // pick looks for the carrier; a V.21 signal ends the command. false: there is nothing to deliver.
@@ -394,22 +386,14 @@ func (a *receivePage) input(b []byte) int {
 	if b[0] == xon || b[0] == xof {
 		return 1
 	}
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
 	if a.r != nil {
 		a.r.missed, a.r.octets = true, nil
 	}
-	a.m.finish(resOK)
+	a.m.end(a.told, resOK)
 	return 1
 }
 
-func (a *receivePage) dropped() {
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
-	a.m.finish(resNoCarrier)
-}
+func (a *receivePage) dropped() { a.m.end(a.told, resNoCarrier) }
 
 func (a *receivePage) stop() {}
 
