@@ -13,6 +13,7 @@ type reception struct {
 	trained bool
 	ended   bool
 	locked  bool // a receiver is or was in step with it
+	over    bool // it began while the modem transmitted
 	missed  bool // its training passed unheard
 	octets  []byte
 	items   []item // of V.21
@@ -60,7 +61,7 @@ func (e *ear) deafen() {
 	keep := e.list[:0]
 	for _, r := range e.list {
 		if !r.ended {
-			r.missed, r.locked = r.sig.mod != v21, false
+			r.missed, r.over, r.locked = r.sig.mod != v21, false, false
 			r.octets, r.items, r.skip = nil, nil, false
 			r.def.reset()
 			keep = append(keep, r)
@@ -116,7 +117,7 @@ func (e *ear) begin(s *signal) {
 	now := e.m.ex.now()
 	keep := e.list[:0]
 	for _, r := range e.list {
-		if !r.ended || r.locked && len(r.items) > 0 || now-r.start <= e.m.ex.catchUp() {
+		if !r.ended || r.locked && len(r.items) > 0 || e.fresh(r) {
 			keep = append(keep, r)
 		}
 	}
@@ -124,7 +125,8 @@ func (e *ear) begin(s *signal) {
 	if len(e.list) >= maxReceptions {
 		e.list = e.list[1:]
 	}
-	r := &reception{sig: s, start: now, missed: e.m.tx != nil && s.mod != v21}
+	over := e.m.tx != nil && s.mod != v21
+	r := &reception{sig: s, start: now, over: over, missed: over}
 	if e.m.tx == nil && !slices.ContainsFunc(e.list, func(r *reception) bool { return !r.ended }) {
 		r.before = now - e.quiet
 	}
@@ -168,8 +170,19 @@ func (e *ear) data(r *reception, b []byte) {
 	}
 }
 
+// undeafen is called when the modem has ceased to transmit. A carrier that began over the tail of its own signal is still
+// good for a receiver that can start so late: software that answers a frame at once, without T.30's 75 ms, does that.
+func (e *ear) undeafen() {
+	e.quiet = e.m.ex.now()
+	for _, r := range e.list {
+		if r.over && !r.trained && !r.ended && e.fresh(r) {
+			r.missed, r.over = false, false
+		}
+	}
+}
+
 // fresh tells whether a receiver that starts now can still get into step with r's beginning.
-func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp() }
+func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp(r.sig.mod) }
 
 // remove forgets r.
 func (e *ear) remove(r *reception) {

@@ -100,7 +100,7 @@ func (t *transmitter) stop() {
 		return
 	}
 	t.m.tx = nil
-	t.m.ear.quiet = t.m.ex.now()
+	t.m.ear.undeafen()
 	if t.sig != nil {
 		t.wire.end(t.sig)
 	}
