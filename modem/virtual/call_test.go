@@ -248,3 +248,66 @@ func TestCall_BusyLineAndGlare(t *testing.T) {
 		a.result("NO CARRIER")
 	})
 }
+
+// TestPage_BeginsWithLineFeed: a line feed right after the command line is part of it, one after CONNECT is data.
+func TestPage_BeginsWithLineFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b, done := pair(t, Options{})
+		defer done()
+		connectPair(a, b)
+		for _, end := range []string{"\r", "\r\n"} {
+			b.send("AT+FRM=96\r")
+			a.send("AT+FTM=96" + end)
+			a.result("CONNECT")
+			want := []byte("\n\r\n then the page")
+			a.send(shielded(want))
+			a.result("OK")
+			b.result("CONNECT")
+			if got := b.data(); !bytes.Equal(got, want) {
+				t.Errorf("after %q: got %q, want %q", end, got, want)
+			}
+			b.result("NO CARRIER")
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
+// TestData_EndAndResultCodeInOneRead: DLE ETX and its result code are never parted, whatever the length of the data.
+func TestData_EndAndResultCodeInOneRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b, done := pair(t, Options{})
+		defer done()
+		connectPair(a, b)
+		for n := 1; n <= 140; n++ {
+			onePage(a, b, 96, make([]byte, n))
+		}
+		for n := 1; n < 70; n += 3 {
+			b.send("AT+FRH=3\r")
+			a.cmd("AT+FTH=3", "CONNECT")
+			a.sendFrames("\xff\x13" + strings.Repeat("\x20", n))
+			b.result("CONNECT")
+			b.recvFrame()
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.send("AT+FRM=96\r")
+		a.cmd("AT+FTM=96", "CONNECT")
+		b.result("CONNECT")
+		b.send("x") // aborts
+		b.data()
+		b.result("OK")
+		a.send(shielded(nil))
+		a.result("OK")
+		ends := 0
+		for _, r := range b.reads {
+			if i := strings.LastIndex(r, "\x10\x03"); i >= 0 {
+				ends++
+				if rest := r[i+2:]; rest != "\r\nNO CARRIER\r\n" && rest != "\r\nOK\r\n" {
+					t.Errorf("a read ends in %q", r[i:])
+				}
+			}
+		}
+		if want := 140 + 23 + 1; ends != want {
+			t.Errorf("%d ends of data in one read, want %d", ends, want)
+		}
+	})
+}

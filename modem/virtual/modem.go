@@ -225,6 +225,10 @@ func (m *Modem) ringStopped() {
 // input takes octets of the DTE and tells how many.
 func (m *Modem) input(p []byte) int {
 	m.dump.begin(p)
+	switch m.act.(type) {
+	case *sendPage, *sendFrames: // a line feed is the DTE's data now, unless it came with the command line
+		m.reader.wasCR = false
+	}
 	taken := 0
 	for taken < len(p) {
 		b := p[taken]
