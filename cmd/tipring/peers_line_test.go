@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,12 +71,62 @@ func (l *lineProc) stop() {
 	}
 }
 
+// hostStall runs f and returns the longest time in which the whole machine gave nobody a turn, as far as seen from here.
+// efax gives up after 5 s on what it waits for, so no modem can carry its call over such a time.
+func hostStall(f func()) time.Duration {
+	done, longest := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		var worst time.Duration
+		for last := time.Now(); ; {
+			select {
+			case <-done:
+				longest <- worst
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			now := time.Now()
+			worst, last = max(worst, now.Sub(last)), now
+		}
+	}()
+	func() {
+		defer close(done) // also when f ends the test
+		f()
+	}()
+	return <-longest
+}
+
 // TestLine_EfaxToEfax: two programs that nobody here wrote, over our modems, in real time.
 func TestLine_EfaxToEfax(t *testing.T) {
 	need(t, "efax", "pbmtog3", "tiffsplit", "tifftopnm")
 	t.Parallel()
-	l := startLine(t)
 	page := g3Pages(t, repoFile(t, letter))[2]
+	want := libtiffPages(t, repoFile(t, letter))[2]
+	for try := 1; ; try++ {
+		var got string
+		var err error
+		stall := hostStall(func() { got, err = efaxToEfax(t, page) })
+		if err != nil && stall > time.Second && try < 3 {
+			t.Logf("try %d: the machine stood still for %v; once more: %v", try, stall, err)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%v (longest stall %v)", err, stall)
+		}
+		pages := libtiffPages(t, got)
+		if len(pages) != 1 {
+			t.Fatalf("%d pages", len(pages))
+		}
+		if err := samePage(want, pages[0], 40); err != nil { // efax puts a header band on top
+			t.Error(err)
+		}
+		return
+	}
+}
+
+// efaxToEfax sends one page in one call and returns the file of the receiving efax.
+func efaxToEfax(t *testing.T, page string) (got string, err error) {
+	t.Helper()
+	l := startLine(t)
 	cmd := exec.Command("efax", "-d", l.tty(1), "-vewin", "-c", efaxCaps("v17"), "-l", "5550101", "-r", "got", "-iS0=1", "-w")
 	cmd.Dir = t.TempDir()
 	rx := &proc{t: t, name: "receiving efax", cmd: cmd, out: &lockedBuffer{}, done: make(chan struct{})}
@@ -88,29 +139,64 @@ func TestLine_EfaxToEfax(t *testing.T) {
 	time.Sleep(time.Second)
 	tx := start(t, "efax", "-d", l.tty(0), "-vewin", "-c", efaxCaps("v17"), "-h", "", "-l", "5550100", "-t", "T5550101", page)
 	if rc := tx.wait(3 * time.Minute); rc != 0 {
-		t.Errorf("sending efax ended with %d", rc)
+		return "", fmt.Errorf("sending efax ended with %d", rc)
 	}
 	if rc := rx.wait(30 * time.Second); rc != 0 {
-		t.Errorf("receiving efax ended with %d", rc)
+		return "", fmt.Errorf("receiving efax ended with %d", rc)
 	}
 	l.stop()
-	if t.Failed() {
-		return
-	}
-	want, got := libtiffPages(t, repoFile(t, letter))[2], libtiffPages(t, filepath.Join(cmd.Dir, "got.001"))
-	if len(got) != 1 {
-		t.Fatalf("%d pages", len(got))
-	}
-	if err := samePage(want, got[0], 40); err != nil { // efax puts a header band on top
-		t.Error(err)
-	}
-	var images []virtual.Event
+	images := 0
 	for _, e := range l.events(virtual.EventSignal, "5550100") {
 		if e.Page > 0 {
-			images = append(images, e)
+			images++
+			if !strings.HasPrefix(e.Text, "v17/14400") {
+				err = fmt.Errorf("the page went by %s", e.Text)
+			}
 		}
 	}
-	if len(images) != 1 || !strings.HasPrefix(images[0].Text, "v17/14400") {
-		t.Errorf("carriers with a page: %+v", images)
+	if images != 1 {
+		err = fmt.Errorf("%d carriers with a page, want 1", images)
+	}
+	return filepath.Join(cmd.Dir, "got.001"), err
+}
+
+// TestLine_OurselvesToOurselves: `tipring receive` and `tipring send` over `tipring line` at eight times the speed.
+func TestLine_OurselvesToOurselves(t *testing.T) {
+	need(t, "tiffsplit", "tifftopnm")
+	for _, flags := range [][]string{nil, {"--no-ecm", "--modulation", "v29", "--coding", "mh"}} {
+		t.Run(strings.Join(append([]string{"flags"}, flags...), " "), func(t *testing.T) {
+			t.Parallel()
+			l := startLine(t, "--speed", "8", "--delay", "10ms")
+			out := t.TempDir()
+			rx := start(t, tipringBin, "receive", "--modem", l.tty(1), "--out", out, "--id", "5550101", "--count", "1", "--json")
+			waitFor(t, 15*time.Second, "modem set-up", func() bool { return len(l.events(virtual.EventCommand, "5550101")) > 6 })
+			time.Sleep(time.Second)
+			args := append([]string{"send", "--modem", l.tty(0), "--to", "5550101", "--id", "5550100", "--header", "none"}, flags...)
+			r, status := callJSON(t, 2*time.Minute, append(args, repoFile(t, letter))...)
+			if status != exitOK || r.Outcome != "sent" || r.Pages != 3 || r.RemoteID != "5550101" || r.ECM == (flags != nil) {
+				t.Errorf("status %d, %+v", status, r)
+			}
+			if rc := rx.wait(20 * time.Second); rc != exitOK {
+				t.Errorf("receive ended with %d", rc)
+			}
+			files, _ := filepath.Glob(filepath.Join(out, "*.tif"))
+			if len(files) != 1 {
+				t.Fatalf("files %v", files)
+			}
+			samePages(t, repoFile(t, letter), files[0], 0)
+			l.stop()
+			var of [3]int
+			for _, e := range l.events(virtual.EventSignal, "5550100") {
+				if e.Page > 0 && e.Page <= 3 {
+					of[e.Page-1]++
+				}
+			}
+			if of != [3]int{1, 1, 1} {
+				t.Errorf("carriers of images 1 to 3: %v", of)
+			}
+			if len(l.events(virtual.EventClose, "5550100")) != 1 || len(l.events(virtual.EventUnder, "5550100")) > 0 {
+				t.Error("port closed not once, or a page ran dry")
+			}
+		})
 	}
 }

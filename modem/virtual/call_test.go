@@ -311,3 +311,16 @@ func TestData_EndAndResultCodeInOneRead(t *testing.T) {
 		}
 	})
 }
+
+// TestDial_CutLineLeavesTheScript: a call that never left the modem uses up no scripted outcome.
+func TestDial_CutLineLeavesTheScript(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex, a, _, done := pair(t, Options{})
+		defer done()
+		ex.Script("5550199", Busy, NoAnswer)
+		ex.modems[0].CutLine(true)
+		a.cmd("ATDT5550199", "NO DIALTONE")
+		ex.modems[0].CutLine(false)
+		a.cmd("ATDT5550199", "BUSY")
+	})
+}
