@@ -279,7 +279,7 @@ func (p *pty) open() bool { return p.poll(0, 0)&unix.POLLHUP == 0 }
 func (p *pty) serve(ctx context.Context, m *virtual.Modem) {
 	tick := time.NewTicker(ptyPoll)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		if p.open() {
 			if port, err := m.Open(); err == nil {
 				p.session(ctx, port, tick.C)
@@ -287,7 +287,6 @@ func (p *pty) serve(ctx context.Context, m *virtual.Modem) {
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
 		}
 	}
