@@ -272,14 +272,23 @@ func TestPage_BeginsWithLineFeed(t *testing.T) {
 	})
 }
 
-// TestData_EndAndResultCodeInOneRead: DLE ETX and its result code are never parted, whatever the length of the data.
+// TestData_EndAndResultCodeInOneRead: DLE ETX and its result code are never parted, whatever the length of the data, even
+// when the serial line is slower than the page.
 func TestData_EndAndResultCodeInOneRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, a, b, done := pair(t, Options{})
-		defer done()
+		ex := NewExchange(Options{})
+		a := openDTE(t, ex.NewModem("5550100", ModemOptions{}))
+		b := openDTE(t, ex.NewModem("5550101", ModemOptions{Baud: 9600}))
+		defer ex.Close()
+		defer a.close()
+		defer b.close()
+		for _, d := range []*dte{a, b} {
+			d.cmd("ATE0", "OK")
+			d.cmd("AT+FCLASS=1", "OK")
+		}
 		connectPair(a, b)
 		for n := 1; n <= 140; n++ {
-			onePage(a, b, 96, make([]byte, n))
+			onePage(a, b, 145, make([]byte, 600+n))
 		}
 		for n := 1; n < 70; n += 3 {
 			b.send("AT+FRH=3\r")
@@ -323,4 +332,35 @@ func TestDial_CutLineLeavesTheScript(t *testing.T) {
 		ex.modems[0].CutLine(false)
 		a.cmd("ATDT5550199", "BUSY")
 	})
+}
+
+// TestPage_AtOnceAfterAFrame: a DTE that sends its page as soon as it has the far end's frame, as efax does, begins while the
+// far modem still sends closing flags.
+func TestPage_AtOnceAfterAFrame(t *testing.T) {
+	for _, code := range []int{146, 145, 96, 48} {
+		synctest.Test(t, func(t *testing.T) {
+			_, a, b, done := pair(t, Options{})
+			defer done()
+			connectPair(a, b)
+			onePage(a, b, 145, make([]byte, 300)) // so that short training can be
+			want := pageData(3000)
+			go func() {
+				a.cmd("AT+FRH=3", "CONNECT")
+				if f := a.recvFrame(); f != frameCFR {
+					t.Errorf("% x", f)
+				}
+				a.cmd(fmt.Sprint("AT+FTM=", code), "CONNECT")
+				a.send(shielded(want))
+				a.result("OK")
+			}()
+			b.cmd("AT+FTH=3", "CONNECT")
+			b.sendFrames(frameCFR)
+			b.cmd(fmt.Sprint("AT+FRM=", code), "CONNECT")
+			if got := b.data(); !bytes.Equal(got, want) {
+				t.Errorf("+FRM=%d: page data differ", code)
+			}
+			b.result("NO CARRIER")
+			time.Sleep(time.Second)
+		})
+	}
 }
