@@ -21,6 +21,10 @@ var (
 // maxUnread is how many octets for the DTE the modem keeps; more are lost and counted.
 const maxUnread = 64 << 10
 
+// serialSlack is what a serial line makes good that this program came too late for, wall time: on a busy machine the pauses
+// between pieces get longer, but a UART would not have waited.
+const serialSlack = 100 * time.Millisecond
+
 // Port is a [DTE]: paced like the serial line it stands for. Read and Write may be called from different goroutines;
 // Close ends both.
 type Port struct {
@@ -110,7 +114,10 @@ func (p *Port) Purge() error {
 func (p *Port) writePiece(b []byte, purged int) (int, error) {
 	mu := &p.m.ex.mu
 	mu.Lock()
-	p.inEnd = later(p.inEnd, time.Now()).Add(p.octetTime(len(b)))
+	if now := time.Now(); now.Sub(p.inEnd) > serialSlack {
+		p.inEnd = now
+	}
+	p.inEnd = p.inEnd.Add(p.octetTime(len(b)))
 	wait := time.Until(p.inEnd)
 	mu.Unlock()
 	if !p.sleep(max(wait, 0), nil) { // a time that has passed meanwhile is no "for ever"
