@@ -135,7 +135,8 @@ func runKills(t *testing.T, kills int) {
 		if k.accepted < 2 || len(activeJobs(k.tx.jobs())) == 0 {
 			k.submit()
 		}
-		time.Sleep(time.Duration(rnd.IntN(2500)) * time.Millisecond)
+		// A fax takes some 4 s at this speed: half of the kills hit its way, the others leave it time to come to an end.
+		time.Sleep(time.Duration(rnd.IntN([]int{2500, 9000}[rnd.IntN(2)])) * time.Millisecond)
 		victim := k.tx
 		if rnd.IntN(3) == 0 {
 			victim = k.rx
