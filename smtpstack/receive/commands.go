@@ -2,8 +2,6 @@ package receive
 
 import (
 	"errors"
-	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,11 +12,7 @@ import (
 // command returns the line as go-smtp shall see it, or "" when it is answered here. What go-smtp does not know never
 // reaches it: it answers such with codes of its own and hangs up at the fourth.
 func (w *wire) command(line string) (string, error) {
-	verb, arg, _ := strings.Cut(line, " ")
-	if isPrintable(verb) { // letters beyond ASCII have upper cases in it
-		verb = strings.ToUpper(verb)
-	}
-	arg = strings.TrimSpace(arg)
+	verb, arg := splitCommand(line)
 	var refusal *smtpstack.Reply
 	switch verb {
 	case "EHLO", "HELO":
@@ -28,7 +22,9 @@ func (w *wire) command(line string) (string, error) {
 	case "RCPT":
 		arg, refusal = w.rcpt(arg)
 	case "DATA":
-		refusal = w.session.open(arg)
+		if arg == "" && w.session.hasRecipients() {
+			refusal = w.session.open()
+		}
 	case "BDAT":
 		return w.bdat(arg)
 	case "STARTTLS":
@@ -48,6 +44,14 @@ func (w *wire) command(line string) (string, error) {
 	return strings.TrimSpace(verb + " " + arg), nil
 }
 
+func splitCommand(line string) (verb, arg string) {
+	verb, arg, _ = strings.Cut(line, " ")
+	if isPrintable(verb) { // letters beyond ASCII have upper cases in it
+		verb = strings.ToUpper(verb)
+	}
+	return verb, strings.TrimSpace(arg)
+}
+
 // hello notes what go-smtp does not tell: whether it was EHLO. It also takes anything for a name.
 func (w *wire) hello(verb, arg string) (string, *smtpstack.Reply) {
 	name, _, _ := strings.Cut(arg, " ")
@@ -58,8 +62,8 @@ func (w *wire) hello(verb, arg string) (string, *smtpstack.Reply) {
 	return name, nil
 }
 
-// mail checks what go-smtp answers wrongly: parameters not offered get 555 (RFC 5321 4.1.1.11), and SIZE beyond 32 bits
-// is too large, not malformed.
+// mail checks what go-smtp answers wrongly: parameters not offered get 555 (RFC 5321 4.1.1.11). The size is compared
+// here: go-smtp, told the limit, would refuse a message just as large.
 func (w *wire) mail(arg string) (string, *smtpstack.Reply) {
 	path, params, ok := cutPath(arg, "FROM:")
 	if !ok {
@@ -70,7 +74,7 @@ func (w *wire) mail(arg string) (string, *smtpstack.Reply) {
 		switch strings.ToUpper(key) {
 		case "SIZE": // RFC 1870
 			n, err := strconv.ParseInt(value, 10, 64)
-			if errors.Is(err, strconv.ErrRange) && value[0] != '-' || n > math.MaxUint32 {
+			if errors.Is(err, strconv.ErrRange) && value[0] != '-' || n > w.cfg.MaxSize {
 				return "", w.cfg.tooLarge()
 			}
 		case "BODY": // RFC 6152
@@ -90,38 +94,6 @@ func (w *wire) rcpt(arg string) (string, *smtpstack.Reply) {
 		return "", smtpstack.Refuse(555, "5.5.4", "parameter %.30s is not known here", params[0])
 	}
 	return "TO:" + wrapPath(path), nil
-}
-
-// bdat looks at a chunk's announcement (RFC 3030 2). When its length is not known, what follows cannot be told from
-// commands: go-smtp would take it for such.
-func (w *wire) bdat(arg string) (string, error) {
-	f := strings.Fields(arg)
-	last := len(f) == 2 && strings.EqualFold(f[1], "LAST")
-	size, err := strconv.ParseUint(strings.Join(f[:min(1, len(f))], ""), 10, 63)
-	switch {
-	case err != nil || len(f) > 2 || len(f) == 2 && !last:
-		w.say(smtpstack.Refuse(501, "5.5.4", "the form is BDAT size [LAST]"))
-		return "", errHangUp
-	case size > math.MaxUint32 || int64(size) > w.floodLimit():
-		w.say(w.cfg.tooLarge())
-		return "", errHangUp
-	case size == 0 && !last: // go-smtp would begin a message nobody waits for
-		if !w.session.hasRecipients() {
-			w.say(smtpstack.Refuse(503, "5.5.1", "no recipient was taken"))
-		} else {
-			w.say(smtpstack.Refuse(250, "2.0.0", "0 octets taken"))
-		}
-		return "", nil
-	}
-	w.verb, w.last, w.left, w.whole = "BDAT", last, int64(size), last && size == 0
-	if size > 0 {
-		w.phase = chunk
-		w.conn.beginData(w.cfg.ReadTimeout, w.cfg.DataTimeout)
-	}
-	if last {
-		return fmt.Sprintf("BDAT %d LAST", size), nil
-	}
-	return fmt.Sprintf("BDAT %d", size), nil
 }
 
 // passes tells whether a command goes to go-smtp as it is; the last ones it calls not implemented.

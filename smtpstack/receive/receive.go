@@ -116,7 +116,7 @@ func (c *Config) setDefaults() error {
 		return fmt.Errorf("receive: connector %q: a limit is negative", c.Name)
 	}
 	if c.MaxSize > math.MaxUint32 {
-		return fmt.Errorf("receive: connector %q: messages of %d octets: SIZE and BDAT count 32 bits here", c.Name, c.MaxSize)
+		return fmt.Errorf("receive: connector %q: messages of %d octets: go-smtp counts 32 bits", c.Name, c.MaxSize)
 	}
 	lower := func(list []string) []string {
 		out := make([]string, len(list))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -35,11 +36,15 @@ func (w *wire) forward(line string) {
 		return // the greeting of the second conversation: the client waits for none after STARTTLS
 	case first && (w.verb == "EHLO" || w.verb == "HELO") && len(line) > 3:
 		line = line[:4] + w.cfg.Hostname // our name, where go-smtp says hello
+	case w.verb == "EHLO" && strings.HasSuffix(line, "SIZE"):
+		line += " " + strconv.FormatInt(w.cfg.MaxSize, 10)
+	case w.verb == "BDAT" && (code == "354" || w.held != ""):
+		return // it was not DATA that came, or not to its end
 	case w.verb == "MAIL" && code == "250":
 		line = "250 2.1.0 sender noted"
 	case w.verb == "RCPT" && code == "250":
 		line = "250 2.1.5 recipient taken"
-	case strings.HasPrefix(line, "502 5.5.1") && (w.verb == "MAIL" || w.verb == "RCPT" || w.verb == "DATA" || w.verb == "BDAT"):
+	case strings.HasPrefix(line, "502 5.5.1") && (w.verb == "MAIL" || w.verb == "RCPT" || w.verb == "DATA"):
 		line = "503" + line[3:] // a command out of order is not an unknown one (RFC 5321 4.2.2)
 	}
 	w.put(line)

@@ -33,12 +33,11 @@ type wire struct {
 	errors  int
 	over    bool // nothing is read or said any more
 
-	// What of a message is still to come.
-	lineStart bool  // DATA: a line begins
-	budget    int64 // DATA: octets until we hang up
-	left      int64 // BDAT: octets of the chunk
-	last      bool  // BDAT: the chunk is the last one
-	whole     bool  // go-smtp got the message to its end
+	lineStart bool    // DATA: a line begins
+	budget    int64   // DATA: octets until we hang up
+	chunks    *chunks // BDAT: the message under way
+	held      string  // BDAT: command that ended the message before its last chunk
+	whole     bool    // the message has come to its end
 }
 
 // phase is what the client's octets are.
@@ -47,7 +46,7 @@ type phase int
 const (
 	commands phase = iota
 	data           // after 354, to the dot
-	chunk          // after BDAT, a number of octets
+	chunk          // after BDAT, as many as it said
 )
 
 var (
@@ -76,17 +75,14 @@ func (w *wire) Read(b []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 	if len(w.pending) == 0 {
-		switch w.phase {
-		case commands:
-			w.pending, err = w.nextCommand()
-		case data:
+		switch {
+		case w.chunks != nil: // Data is through with it
+			err = w.chunks.drop()
+			w.pending, w.chunks = []byte(".\r\n"), nil
+		case w.phase == data:
 			w.pending, err = w.nextData()
-		case chunk:
-			n, err = w.readChunk(b)
-			if err != nil {
-				err = w.hangUp(err)
-			}
-			return n, err
+		default:
+			w.pending, err = w.nextCommand()
 		}
 	}
 	if err != nil {
@@ -98,7 +94,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 }
 
 // hangUp says why the connection ends, and ends it for go-smtp: quietly where it waits for a command, as go-smtp would
-// say something of its own, but with an error inside a message. In a chunk go-smtp takes EOF for the chunk's end.
+// say something of its own, but with an error inside a message.
 func (w *wire) hangUp(err error) error {
 	if errors.Is(err, errStartTLS) {
 		return io.EOF
@@ -139,17 +135,16 @@ func (w *wire) goodbye(err error, inMessage bool) {
 // nextCommand reads command lines until one is for go-smtp.
 func (w *wire) nextCommand() ([]byte, error) {
 	for {
-		if w.errors > maxErrors {
-			w.say(smtpstack.Refuse(421, "4.7.0", "too many errors"))
-			return nil, errHangUp
+		line := w.held
+		if w.held = ""; line == "" {
+			var err error
+			if line, err = w.readCommand(); err != nil {
+				return nil, err
+			}
 		}
-		line, err := w.readLine()
-		if err != nil {
-			return nil, err
-		}
-		w.session.trace("<", redact(line))
 		w.whole, w.replied = false, false
-		if line, err = w.command(line); err != nil {
+		line, err := w.command(line)
+		if err != nil {
 			return nil, err
 		}
 		if line != "" {
@@ -158,7 +153,20 @@ func (w *wire) nextCommand() ([]byte, error) {
 	}
 }
 
-// readLine reads a command line. Replies are sent first unless the client has more commands under way (PIPELINING).
+// readCommand reads a command line, unless there were too many errors.
+func (w *wire) readCommand() (string, error) {
+	if w.errors > maxErrors {
+		w.say(smtpstack.Refuse(421, "4.7.0", "too many errors"))
+		return "", errHangUp
+	}
+	line, err := w.readLine()
+	if err == nil {
+		w.session.trace("<", redact(line))
+	}
+	return line, err
+}
+
+// readLine reads a line. Replies are sent first unless the client has more commands under way (PIPELINING).
 func (w *wire) readLine() (string, error) {
 	if err := w.flushBeforeWait(); err != nil {
 		return "", err
@@ -227,20 +235,6 @@ func (w *wire) nextData() ([]byte, error) {
 		text[i] = ' '
 	}
 	return line, nil
-}
-
-// readChunk reads from a chunk. The phase ends with its last octet.
-func (w *wire) readChunk(b []byte) (int, error) {
-	if err := w.flushBeforeWait(); err != nil {
-		return 0, err
-	}
-	n, err := w.r.Read(b[:min(int64(len(b)), w.left)])
-	w.left -= int64(n)
-	if w.left == 0 {
-		w.phase, w.whole = commands, w.last
-		return n, nil
-	}
-	return n, err
 }
 
 // close ends the connection politely.
