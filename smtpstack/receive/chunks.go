@@ -100,7 +100,14 @@ func (c *chunks) next() error {
 			return nil
 		case "NOOP":
 			c.w.say(smtpstack.Refuse(250, "2.0.0", "ok"))
-		case "RSET", "QUIT", "EHLO", "HELO":
+		case "EHLO", "HELO":
+			if _, refusal := helloName(arg); refusal != nil { // and the message goes on (RFC 5321 4.1.4)
+				c.w.say(refusal)
+				continue
+			}
+			c.w.held = line
+			return smtp.ErrDataReset
+		case "RSET", "QUIT":
 			c.w.held = line
 			return smtp.ErrDataReset
 		default:

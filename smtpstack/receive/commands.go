@@ -52,13 +52,21 @@ func splitCommand(line string) (verb, arg string) {
 	return verb, strings.TrimSpace(arg)
 }
 
-// hello notes what go-smtp does not tell: whether it was EHLO. It also takes anything for a name.
+// hello notes what go-smtp does not tell: whether it was EHLO.
 func (w *wire) hello(verb, arg string) (string, *smtpstack.Reply) {
+	name, refusal := helloName(arg)
+	if refusal == nil {
+		w.helo, w.esmtp = name, verb == "EHLO"
+	}
+	return name, refusal
+}
+
+// helloName checks the client's name, for which go-smtp takes anything.
+func helloName(arg string) (string, *smtpstack.Reply) {
 	name, _, _ := strings.Cut(arg, " ")
 	if name == "" || len(name) > 255 || !isPrintable(name) || strings.ContainsAny(name, "()<>\"\\;,") {
 		return "", smtpstack.Refuse(501, "5.5.4", "say your host name")
 	}
-	w.helo, w.esmtp = name, verb == "EHLO"
 	return name, nil
 }
 

@@ -10,7 +10,7 @@
 //   - Parameters not offered get 555, commands out of order 503, the sender 2.1.0, a recipient 2.1.5.
 //   - A command line ends in CR LF and has a limit; in a message only CR LF . CR LF is the end, and what is stored has
 //     no bare CR or LF.
-//   - A message cut off in BDAT's last chunk is not taken for a whole one.
+//   - BDAT is read on the wire: go-smtp's own takes a message cut off in its last chunk for a whole one.
 //   - Deadlines move with the data and have a total; connections are counted; a client with too many errors is sent away.
 package receive
 

@@ -163,7 +163,6 @@ func (s *session) hasRecipients() bool { return s.tx != nil && len(s.tx.env.To) 
 func (s *session) open() *smtpstack.Reply {
 	var err error
 	if s.tx.in, err = s.begin(s.tx.env); err != nil {
-		s.tx.in = nil
 		return s.failure("begin", err)
 	}
 	return nil

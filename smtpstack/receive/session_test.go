@@ -131,7 +131,7 @@ func TestBdat_ResetAborts(t *testing.T) {
 	c.closed()
 }
 
-// TestBdat_CutOffIsNotTaken: go-smtp takes the end of the connection for the end of the last chunk.
+// TestBdat_CutOffIsNotTaken: a library's BDAT once took the end of the connection for the end of the last chunk.
 func TestBdat_CutOffIsNotTaken(t *testing.T) {
 	for _, sent := range []string{"BDAT 10 LAST\r\n", "BDAT 10 LAST\r\nhalf", "BDAT 4\r\nhalf", "BDAT 4\r\nhalfBDAT 1 LAST\r\n"} {
 		b := &memory{}
@@ -173,8 +173,16 @@ func TestBdat_Sizes(t *testing.T) {
 	c.expect("250")
 	c.cmd("RSET", "250")
 	begin()
+	c.send("BDAT 4\r\nlost")
+	c.expect("250")
+	c.cmd("STARTTLS", "503")
+	c.cmd("NOOP", "250")
+	c.cmd("EHLO x", "250 ") // like RSET
+	c.cmd("DATA", "503")
+	begin()
 	c.send("BDAT 600\r\n" + strings.Repeat("x", 600))
 	c.expect("250")
+	c.cmd("EHLO", "501") // changes nothing
 	c.send("BDAT 400 LAST\r\n" + strings.Repeat("y", 400))
 	c.expect("250 2.0.0 taken")
 	begin()
@@ -241,6 +249,17 @@ func TestStartTLS_Injection(t *testing.T) {
 	c.send("STARTTLS\r\nMAIL FROM:<a@example.com>\r\n")
 	c.expect("501 5.5.1")
 	c.closed()
+}
+
+// TestData_BeforeThe354: a client that does not wait for it hears it all the same.
+func TestData_BeforeThe354(t *testing.T) {
+	_, addr := start(t, testConfig(), &memory{})
+	c := dial(t, addr)
+	c.begin()
+	c.send("DATA\r\nA: ")
+	c.expect("354")
+	c.send("b\r\n\r\n.\r\n")
+	c.expect("250 2.0.0")
 }
 
 // TestStartTLS_OnlyOnTheWire: go-smtp takes these for STARTTLS and would answer it itself.

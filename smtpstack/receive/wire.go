@@ -199,6 +199,7 @@ func (w *wire) beginData() {
 	w.phase, w.lineStart = data, true
 	w.budget = w.floodLimit()
 	w.conn.beginData(w.cfg.ReadTimeout, w.cfg.DataTimeout)
+	_ = w.w.Flush() // whatever has come already; an error stays in the writer
 }
 
 // floodLimit is how much of a message is read: beyond the limit for its size the client may go on for as much again,
