@@ -131,7 +131,7 @@ func TestBdat_ResetAborts(t *testing.T) {
 	c.closed()
 }
 
-// TestBdat_CutOffIsNotTaken: a library's BDAT once took the end of the connection for the end of the last chunk.
+// TestBdat_CutOffIsNotTaken: go-smtp's own BDAT takes the end of the connection for that of the last chunk.
 func TestBdat_CutOffIsNotTaken(t *testing.T) {
 	for _, sent := range []string{"BDAT 10 LAST\r\n", "BDAT 10 LAST\r\nhalf", "BDAT 4\r\nhalf", "BDAT 4\r\nhalfBDAT 1 LAST\r\n"} {
 		b := &memory{}
