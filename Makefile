@@ -52,14 +52,14 @@ bench-codec:
 	$(GO) test -run '^$$' -bench . -benchmem ./imaging/...
 
 bench-line: peers build
-	$(GO) test -tags peers -run 'TestLineTime' -v -timeout 30m ./cmd/tipring
+	$(GO) test -count=1 -tags 'peers bench' -run 'TestLineTime' -v -timeout 30m ./cmd/tipring
 
 lint:
 	@f=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$f" ] || { echo "not gofmt-ed:"; echo "$$f"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags 'peers soak' ./cmd/tipring
+	$(GO) vet -tags 'peers soak bench' ./cmd/tipring
 	$(GO) tool staticcheck ./...
-	$(GO) tool staticcheck -tags 'peers soak' ./cmd/tipring
+	$(GO) tool staticcheck -tags 'peers soak bench' ./cmd/tipring
 
 static:
 	@for a in amd64 arm64 arm; do \

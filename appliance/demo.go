@@ -25,7 +25,7 @@ type DemoOptions struct {
 	Data     string  // data folder; "": a temporary one, removed at the end
 	SMTPAddr string  // default 127.0.0.1:2525
 	WebAddr  string  // default 127.0.0.1:8080
-	Speed    float64 // how much faster than time the telephone line runs; default 4
+	Speed    float64 // how much faster than time the telephone line runs; default 2
 	Out      io.Writer
 	Log      *slog.Logger // nil: nothing is logged
 	Version  string
@@ -43,7 +43,7 @@ const (
 	demoHost     = "demo.tipring.invalid"
 	demoFax      = "fax.example.org"
 	demoMailbox  = "you@example.org"
-	demoSpeed    = 4
+	demoSpeed    = 2
 )
 
 func (o DemoOptions) withDefaults() DemoOptions {

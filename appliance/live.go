@@ -98,7 +98,7 @@ func phase(e t30.Event) string {
 	case "DCS", "FTT":
 		return "training"
 	case "CFR":
-		return "sending the page"
+		return "training went well, the page follows"
 	case "EOP", "MPS", "EOM", "PPS", "PPS-EOP", "PPS-MPS", "PPS-EOM", "PPS-NULL":
 		return "confirming the page"
 	case "PPR", "RTN":

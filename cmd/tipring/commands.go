@@ -16,8 +16,6 @@ func commands() []command {
 		{name: "inspect", usage: inspectUsage, run: inspectMain},
 		{name: "modem", usage: modemUsage, run: modemMain},
 		{name: "line", usage: lineUsage, run: lineMain},
-		{name: "modem", usage: modemUsage, run: modemMain},
-		{name: "line", usage: lineUsage, run: lineMain},
 		{name: "render", hidden: true, run: renderMain},
 		{name: "version", usage: "version", run: versionMain},
 	}

@@ -67,6 +67,8 @@ func lineMain(ctx context.Context, args []string, s streams) int {
 		return usageError(s, fs, "--ber must be 0 to 0.5")
 	case o.delay < 0 || o.delay > time.Second:
 		return usageError(s, fs, "--delay must be 0 to 1s")
+	case o.faults.TrainRate < 0 || o.faults.DropPage < 0:
+		return usageError(s, fs, "--train-rate and --drop-page cannot be negative")
 	}
 	if err := runLine(ctx, o, s.out); err != nil {
 		fmt.Fprintf(s.err, "tipring: line: %v\n", err)
@@ -78,7 +80,7 @@ func lineMain(ctx context.Context, args []string, s streams) int {
 // addScript takes one --script.
 func (o *lineOptions) addScript(v string) error {
 	number, list, ok := strings.Cut(v, "=")
-	if !ok || number == "" {
+	if !ok || !strings.ContainsAny(number, "0123456789") {
 		return errors.New("want NUMBER=OUTCOME, or several outcomes separated by commas")
 	}
 	for _, name := range strings.Split(list, ",") {
@@ -124,7 +126,7 @@ func runLine(ctx context.Context, o lineOptions, out io.Writer) (err error) {
 				p.close()
 				return err
 			}
-			defer os.Remove(device)
+			defer unlinkPty(p.name, device)
 		}
 		m := ex.NewModem(number, virtual.ModemOptions{CallerID: true})
 		wg.Add(1)
@@ -154,6 +156,13 @@ func linkPty(pty, link string) error {
 		}
 	}
 	return os.Symlink(pty, link)
+}
+
+// unlinkPty removes the link unless another run has put its own there.
+func unlinkPty(pty, link string) {
+	if to, err := os.Readlink(link); err == nil && to == pty {
+		_ = os.Remove(link) // a link left behind does no harm: the next run replaces it
+	}
 }
 
 // eventLog writes events beside the exchange, which must not wait for a disk.
@@ -270,7 +279,7 @@ func (p *pty) open() bool { return p.poll(0, 0)&unix.POLLHUP == 0 }
 func (p *pty) serve(ctx context.Context, m *virtual.Modem) {
 	tick := time.NewTicker(ptyPoll)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		if p.open() {
 			if port, err := m.Open(); err == nil {
 				p.session(ctx, port, tick.C)
@@ -278,7 +287,6 @@ func (p *pty) serve(ctx context.Context, m *virtual.Modem) {
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
 		}
 	}

@@ -84,14 +84,15 @@ func (p *Phone) ringingNow() (bool, error) {
 }
 
 // awaitAnswer waits for what becomes of a dialed call: CONNECT or another final result. From a NO CARRIER, and when
-// the modem says nothing at all, the far telephone's ringing tells no answer from an answer that was no fax.
+// the modem says nothing at all, the far telephone's ringing tells no answer from an answer that was no fax; without
+// RINGING it stays CodeNoCarrier.
 func (p *Phone) awaitAnswer(ctx context.Context) (at.Line, error) {
 	until := time.Now().Add(answerWait)
 	var rang time.Time // the last RINGING, of modems that tell
 	for {
 		l, err := p.ch.NextLine(ctx, max(time.Until(until), time.Millisecond))
 		if errors.Is(err, at.ErrNoReply) {
-			return l, callError(judgeSilence(at.Line{At: time.Now(), Code: at.NoAnswer, Text: "no carrier heard in time"}, rang))
+			return l, callError(judgeSilence(at.Line{At: time.Now(), Code: at.NoCarrier, Text: "no carrier heard in time"}, rang))
 		}
 		if err != nil {
 			return l, fmt.Errorf("class1: dial: %w", err)

@@ -28,7 +28,7 @@ func TestDial_Results(t *testing.T) {
 		{"< DELAYED 00:12:00\n", t30.CodeBlacklisted},
 		{"9s\n< VCON\n", t30.CodeVoice},
 		{"9s\n< +FCERROR\n", t30.CodeNoFax},
-		{"> CAN\n< NO CARRIER\n> AT\n< OK\n> ATH0\n< OK\n", t30.CodeNoAnswer}, // the modem never says anything
+		{"> CAN\n< NO CARRIER\n> AT\n< OK\n> ATH0\n< OK\n", t30.CodeNoCarrier}, // the modem never says anything: nobody, or no fax
 	}
 	for _, tt := range tests {
 		t.Run(tt.code.String(), func(t *testing.T) {

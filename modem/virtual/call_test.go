@@ -248,3 +248,119 @@ func TestCall_BusyLineAndGlare(t *testing.T) {
 		a.result("NO CARRIER")
 	})
 }
+
+// TestPage_BeginsWithLineFeed: a line feed right after the command line is part of it, one after CONNECT is data.
+func TestPage_BeginsWithLineFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b, done := pair(t, Options{})
+		defer done()
+		connectPair(a, b)
+		for _, end := range []string{"\r", "\r\n"} {
+			b.send("AT+FRM=96\r")
+			a.send("AT+FTM=96" + end)
+			a.result("CONNECT")
+			want := []byte("\n\r\n then the page")
+			a.send(shielded(want))
+			a.result("OK")
+			b.result("CONNECT")
+			if got := b.data(); !bytes.Equal(got, want) {
+				t.Errorf("after %q: got %q, want %q", end, got, want)
+			}
+			b.result("NO CARRIER")
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+}
+
+// TestData_EndAndResultCodeInOneRead: DLE ETX and its result code are never parted, whatever the length of the data, even
+// when the serial line is slower than the page.
+func TestData_EndAndResultCodeInOneRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := NewExchange(Options{})
+		a := openDTE(t, ex.NewModem("5550100", ModemOptions{}))
+		b := openDTE(t, ex.NewModem("5550101", ModemOptions{Baud: 9600}))
+		defer ex.Close()
+		defer a.close()
+		defer b.close()
+		for _, d := range []*dte{a, b} {
+			d.cmd("ATE0", "OK")
+			d.cmd("AT+FCLASS=1", "OK")
+		}
+		connectPair(a, b)
+		for n := 1; n <= 140; n++ {
+			onePage(a, b, 145, make([]byte, 600+n))
+		}
+		for n := 1; n < 70; n += 3 {
+			b.send("AT+FRH=3\r")
+			a.cmd("AT+FTH=3", "CONNECT")
+			a.sendFrames("\xff\x13" + strings.Repeat("\x20", n))
+			b.result("CONNECT")
+			b.recvFrame()
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.send("AT+FRM=96\r")
+		a.cmd("AT+FTM=96", "CONNECT")
+		b.result("CONNECT")
+		b.send("x") // aborts
+		b.data()
+		b.result("OK")
+		a.send(shielded(nil))
+		a.result("OK")
+		ends := 0
+		for _, r := range b.reads {
+			if i := strings.LastIndex(r, "\x10\x03"); i >= 0 {
+				ends++
+				if rest := r[i+2:]; rest != "\r\nNO CARRIER\r\n" && rest != "\r\nOK\r\n" {
+					t.Errorf("a read ends in %q", r[i:])
+				}
+			}
+		}
+		if want := 140 + 23 + 1; ends != want {
+			t.Errorf("%d ends of data in one read, want %d", ends, want)
+		}
+	})
+}
+
+// TestDial_CutLineLeavesTheScript: a call that never left the modem uses up no scripted outcome.
+func TestDial_CutLineLeavesTheScript(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex, a, _, done := pair(t, Options{})
+		defer done()
+		ex.Script("5550199", Busy, NoAnswer)
+		ex.modems[0].CutLine(true)
+		a.cmd("ATDT5550199", "NO DIALTONE")
+		ex.modems[0].CutLine(false)
+		a.cmd("ATDT5550199", "BUSY")
+	})
+}
+
+// TestPage_AtOnceAfterAFrame: a DTE that sends its page as soon as it has the far end's frame, as efax does, begins while the
+// far modem still sends closing flags.
+func TestPage_AtOnceAfterAFrame(t *testing.T) {
+	for _, code := range []int{146, 145, 96, 48} {
+		synctest.Test(t, func(t *testing.T) {
+			_, a, b, done := pair(t, Options{})
+			defer done()
+			connectPair(a, b)
+			onePage(a, b, 145, make([]byte, 300)) // so that short training can be
+			want := pageData(3000)
+			go func() {
+				a.cmd("AT+FRH=3", "CONNECT")
+				if f := a.recvFrame(); f != frameCFR {
+					t.Errorf("% x", f)
+				}
+				a.cmd(fmt.Sprint("AT+FTM=", code), "CONNECT")
+				a.send(shielded(want))
+				a.result("OK")
+			}()
+			b.cmd("AT+FTH=3", "CONNECT")
+			b.sendFrames(frameCFR)
+			b.cmd(fmt.Sprint("AT+FRM=", code), "CONNECT")
+			if got := b.data(); !bytes.Equal(got, want) {
+				t.Errorf("+FRM=%d: page data differ", code)
+			}
+			b.result("NO CARRIER")
+			time.Sleep(time.Second)
+		})
+	}
+}

@@ -40,7 +40,10 @@ func (m *Modem) dial(arg string) status {
 	dead := m.lineCut || m.ex.outcome(number, true) == NoDialTone
 	switch {
 	case dead && m.incoming == nil:
-		m.ex.outcome(number, false)
+		if !m.lineCut {
+			m.ex.outcome(number, false) // this one is used up
+		}
+		m.trace(Event{Kind: EventOutcome, Text: NoDialTone.String()})
 		if m.set.x == 2 || m.set.x == 4 || m.lineCut {
 			d.timer = m.ex.after(time.Duration(max(2, m.set.s[6]))*time.Second, func() { d.fail(resNoDialTone) })
 			return pending

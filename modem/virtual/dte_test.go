@@ -10,12 +10,13 @@ import (
 
 // dte is a tiny hand-written driver: the other side of the serial port.
 type dte struct {
-	t    testing.TB
-	port DTE
-	mu   sync.Mutex
-	buf  []byte
-	more chan struct{}
-	gone chan struct{}
+	t     testing.TB
+	port  DTE
+	mu    sync.Mutex
+	buf   []byte
+	reads []string // of the port, one by one
+	more  chan struct{}
+	gone  chan struct{}
 }
 
 func openDTE(t testing.TB, m *Modem) *dte {
@@ -32,6 +33,7 @@ func openDTE(t testing.TB, m *Modem) *dte {
 			n, err := p.Read(b)
 			d.mu.Lock()
 			d.buf = append(d.buf, b[:n]...)
+			d.reads = append(d.reads, string(b[:n]))
 			d.mu.Unlock()
 			select {
 			case d.more <- struct{}{}:

@@ -44,6 +44,7 @@ const (
 	defaultHangupTime = 600 * time.Millisecond
 	catchUpWall       = 300 * time.Millisecond // how late a DTE may be for a signal when sped up, wall time
 	catchUpLine       = 50 * time.Millisecond  // the same in real time
+	catchUpV17        = 100 * time.Millisecond // the same for V.17, whose segment 1 (alternations, 107 ms) opens short training too
 )
 
 // Exchange is one telephone exchange. Its methods may be called from any goroutine.
@@ -133,8 +134,11 @@ func (ex *Exchange) wall(d time.Duration) time.Duration {
 }
 
 // catchUp is how long after its beginning a signal can still be received, line time.
-func (ex *Exchange) catchUp() time.Duration {
-	if ex.opts.Speed <= 1 {
+func (ex *Exchange) catchUp(mod *modulation) time.Duration {
+	switch {
+	case ex.opts.Speed <= 1 && mod.v17:
+		return catchUpV17
+	case ex.opts.Speed <= 1:
 		return catchUpLine
 	}
 	return time.Duration(float64(catchUpWall) * ex.opts.Speed)

@@ -65,6 +65,7 @@ type Modem struct {
 	ear       ear
 	dump      dump
 	stats     Stats
+	held      []byte // for the DTE, to go with what is emitted next
 }
 
 // activity is a command that takes time: while one runs the modem is not in command state. It ends with Modem.finish.
@@ -224,6 +225,10 @@ func (m *Modem) ringStopped() {
 // input takes octets of the DTE and tells how many.
 func (m *Modem) input(p []byte) int {
 	m.dump.begin(p)
+	switch m.act.(type) {
+	case *sendPage, *sendFrames: // a line feed is the DTE's data now, unless it came with the command line
+		m.reader.wasCR = false
+	}
 	taken := 0
 	for taken < len(p) {
 		b := p[taken]
@@ -264,6 +269,23 @@ func (m *Modem) finish(r result) {
 		m.result(r)
 	}
 	m.wake()
+}
+
+// finishData is finish with DLE ETX before the result code, both in one piece: efax takes a result code that comes in a
+// later read than DLE ETX for the answer to its next command.
+func (m *Modem) finishData(r result) {
+	m.held = []byte{dle, etx}
+	m.finish(r)
+	m.emit(nil) // no result code came (Q1)
+}
+
+// end finishes a reception; told: CONNECT has been given, so that the DTE waits for DLE ETX.
+func (m *Modem) end(told bool, r result) {
+	if told {
+		m.finishData(r)
+	} else {
+		m.finish(r)
+	}
 }
 
 // wake lets a waiting write of the DTE go on.
@@ -326,6 +348,8 @@ func (m *Modem) crlf() string { return string([]byte{m.set.s[3], m.set.s[4]}) }
 
 // emit sends octets to the DTE.
 func (m *Modem) emit(b []byte) {
+	b = append(m.held, b...)
+	m.held = nil
 	if m.port != nil {
 		m.port.emit(b)
 	}

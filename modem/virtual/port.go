@@ -21,6 +21,10 @@ var (
 // maxUnread is how many octets for the DTE the modem keeps; more are lost and counted.
 const maxUnread = 64 << 10
 
+// serialSlack is what a serial line makes good that this program came too late for, wall time: on a busy machine the pauses
+// between pieces get longer, but a UART would not have waited.
+const serialSlack = 100 * time.Millisecond
+
 // Port is a [DTE]: paced like the serial line it stands for. Read and Write may be called from different goroutines;
 // Close ends both.
 type Port struct {
@@ -110,7 +114,10 @@ func (p *Port) Purge() error {
 func (p *Port) writePiece(b []byte, purged int) (int, error) {
 	mu := &p.m.ex.mu
 	mu.Lock()
-	p.inEnd = later(p.inEnd, time.Now()).Add(p.octetTime(len(b)))
+	if now := time.Now(); now.Sub(p.inEnd) > serialSlack {
+		p.inEnd = now
+	}
+	p.inEnd = p.inEnd.Add(p.octetTime(len(b)))
 	wait := time.Until(p.inEnd)
 	mu.Unlock()
 	if !p.sleep(max(wait, 0), nil) { // a time that has passed meanwhile is no "for ever"
@@ -156,13 +163,17 @@ func (p *Port) Read(b []byte) (int, error) {
 	}
 }
 
-// take copies what has arrived, or tells how long the next octets take; -1: none are on their way.
+// take copies what has arrived, or tells how long the next octets take; -1: none are on their way. A chunk is parted only
+// when b is too small for all of it.
 func (p *Port) take(b []byte) (n int, wait time.Duration) {
 	now := time.Now()
 	for len(p.out) > 0 && n < len(b) {
 		c := &p.out[0]
 		if d := c.due.Sub(now); d > 0 {
 			return p.taken(n), d
+		}
+		if n > 0 && len(c.data) > len(b)-n {
+			break
 		}
 		k := copy(b[n:], c.data)
 		n += k
@@ -239,7 +250,7 @@ func (p *Port) shut(err error) {
 	}
 }
 
-// emit queues octets for the DTE.
+// emit queues octets for the DTE. Up to 64 stay together, as in a UART's FIFO or a USB packet.
 func (p *Port) emit(b []byte) {
 	if !p.dtr || len(b) == 0 {
 		return
@@ -254,7 +265,6 @@ func (p *Port) emit(b []byte) {
 		now := time.Now()
 		p.outEnd = later(p.outEnd, now).Add(p.octetTime(k))
 		if n := len(p.out); n > 0 && p.out[n-1].due.After(now) && len(p.out[n-1].data)+k <= p.piece() {
-			// Arrives together, as in a UART's FIFO or a USB packet. efax needs DLE ETX and NO CARRIER in one read.
 			p.out[n-1].data = append(p.out[n-1].data, b[:k]...)
 			p.out[n-1].due = p.outEnd
 		} else {

@@ -13,6 +13,7 @@ type reception struct {
 	trained bool
 	ended   bool
 	locked  bool // a receiver is or was in step with it
+	over    bool // it began while the modem transmitted
 	missed  bool // its training passed unheard
 	octets  []byte
 	items   []item // of V.21
@@ -60,7 +61,7 @@ func (e *ear) deafen() {
 	keep := e.list[:0]
 	for _, r := range e.list {
 		if !r.ended {
-			r.missed, r.locked = r.sig.mod != v21, false
+			r.missed, r.over, r.locked = r.sig.mod != v21, false, false
 			r.octets, r.items, r.skip = nil, nil, false
 			r.def.reset()
 			keep = append(keep, r)
@@ -116,7 +117,7 @@ func (e *ear) begin(s *signal) {
 	now := e.m.ex.now()
 	keep := e.list[:0]
 	for _, r := range e.list {
-		if !r.ended || r.locked && len(r.items) > 0 || now-r.start <= e.m.ex.catchUp() {
+		if !r.ended || r.locked && len(r.items) > 0 || e.fresh(r) {
 			keep = append(keep, r)
 		}
 	}
@@ -124,7 +125,8 @@ func (e *ear) begin(s *signal) {
 	if len(e.list) >= maxReceptions {
 		e.list = e.list[1:]
 	}
-	r := &reception{sig: s, start: now, missed: e.m.tx != nil && s.mod != v21}
+	over := e.m.tx != nil && s.mod != v21
+	r := &reception{sig: s, start: now, over: over, missed: over}
 	if e.m.tx == nil && !slices.ContainsFunc(e.list, func(r *reception) bool { return !r.ended }) {
 		r.before = now - e.quiet
 	}
@@ -168,8 +170,19 @@ func (e *ear) data(r *reception, b []byte) {
 	}
 }
 
+// undeafen is called when the modem has ceased to transmit. A carrier that began over the tail of its own signal is still
+// good for a receiver that can start so late: software that answers a frame at once, without T.30's 75 ms, does that.
+func (e *ear) undeafen() {
+	e.quiet = e.m.ex.now()
+	for _, r := range e.list {
+		if r.over && !r.trained && !r.ended && e.fresh(r) {
+			r.missed, r.over = false, false
+		}
+	}
+}
+
 // fresh tells whether a receiver that starts now can still get into step with r's beginning.
-func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp() }
+func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp(r.sig.mod) }
 
 // remove forgets r.
 func (e *ear) remove(r *reception) {
@@ -217,8 +230,7 @@ func (a *receiveFrame) heard() {
 	m.ear.remove(r)
 	switch {
 	case a.told:
-		m.emit([]byte{dle, etx})
-		m.finish(resNoCarrier)
+		m.finishData(resNoCarrier)
 	case a.resumed && !r.final:
 		m.finish(resNoCarrier)
 	default:
@@ -270,11 +282,11 @@ func (a *receiveFrame) frame() bool {
 			continue
 		}
 		r.items = r.items[i+1:]
-		a.m.emit(append(shield(nil, out, a.m.set.class == "1.0"), dle, etx))
+		a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
 		if it == endGood {
-			a.m.finish(resOK)
+			a.m.finishData(resOK)
 		} else {
-			a.m.finish(resError)
+			a.m.finishData(resError)
 		}
 		return true
 	}
@@ -291,8 +303,7 @@ func (a *receiveFrame) input(b []byte) int {
 	switch {
 	case a.told:
 		a.r.skip = a.r.def.count > 0 // the rest of this frame
-		a.m.emit([]byte{dle, etx})
-		a.m.finish(resOK)
+		a.m.finishData(resOK)
 	case a.dial:
 		a.m.hangup()
 		a.m.finish(resNoCarrier)
@@ -302,12 +313,7 @@ func (a *receiveFrame) input(b []byte) int {
 	return 1
 }
 
-func (a *receiveFrame) dropped() {
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
-	a.m.finish(resNoCarrier)
-}
+func (a *receiveFrame) dropped() { a.m.end(a.told, resNoCarrier) }
 
 func (a *receiveFrame) stop() {
 	a.timer.stop()
@@ -349,8 +355,7 @@ func (a *receivePage) heard() {
 		a.r = nil
 		return
 	}
-	m.emit([]byte{dle, etx})
-	m.finish(resNoCarrier)
+	m.finishData(resNoCarrier)
 }
 
 // pick looks for the carrier; a V.21 signal ends the command. false: there is nothing to deliver.
@@ -394,22 +399,14 @@ func (a *receivePage) input(b []byte) int {
 	if b[0] == xon || b[0] == xof {
 		return 1
 	}
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
 	if a.r != nil {
 		a.r.missed, a.r.octets = true, nil
 	}
-	a.m.finish(resOK)
+	a.m.end(a.told, resOK)
 	return 1
 }
 
-func (a *receivePage) dropped() {
-	if a.told {
-		a.m.emit([]byte{dle, etx})
-	}
-	a.m.finish(resNoCarrier)
-}
+func (a *receivePage) dropped() { a.m.end(a.told, resNoCarrier) }
 
 func (a *receivePage) stop() {}
 

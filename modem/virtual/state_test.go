@@ -471,3 +471,23 @@ func TestPort_CloseLetsGo(t *testing.T) {
 		}
 	})
 }
+
+// TestWrite_PacedWithSlack: octets take their time on the serial line, but what this program came too late for is made good.
+func TestWrite_PacedWithSlack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, _, done := pair(t, Options{})
+		defer done()
+		for _, c := range []struct{ idle, want time.Duration }{
+			{0, 100 * time.Millisecond}, {60 * time.Millisecond, 40 * time.Millisecond}, {time.Second, 100 * time.Millisecond},
+		} {
+			a.send(strings.Repeat("x", 64))
+			time.Sleep(c.idle)
+			start := time.Now()
+			a.send(strings.Repeat("x", 1152)) // 100 ms at 115200 bit/s
+			if took := time.Since(start).Round(time.Millisecond); took != c.want {
+				t.Errorf("after %v idle 1152 octets took %v, want %v", c.idle, took, c.want)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}

@@ -100,17 +100,17 @@ func (t *transmitter) stop() {
 		return
 	}
 	t.m.tx = nil
-	t.m.ear.quiet = t.m.ex.now()
+	t.m.ear.undeafen()
 	if t.sig != nil {
 		t.wire.end(t.sig)
 	}
 }
 
 // A page begins once prefetch octets are there, or prefetchTime (wall time) after the first: a DTE that begins with a few
-// octets at a time does not run dry at once.
+// octets at a time, or does not get its turn on a busy machine, does not run dry at once.
 const (
-	prefetch     = 256
-	prefetchTime = 100 * time.Millisecond
+	prefetch     = 1024
+	prefetchTime = 200 * time.Millisecond
 )
 
 // sendPage is +FTM.

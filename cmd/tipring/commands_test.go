@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/t30"
+)
+
+// TestCommands_AreNamedOnce: help lists each command once, and each is found by its name.
+func TestCommands_AreNamedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range commands() {
+		if seen[c.name] || !c.hidden && !strings.HasPrefix(c.usage, c.name) || c.run == nil {
+			t.Errorf("command %q stands twice, or its usage begins with something else: %q", c.name, c.usage)
+		}
+		seen[c.name] = true
+	}
+}
+
+// TestCommands_ExitStatus holds the contract: 2 for wrong usage or input, 3 for a local fault.
+func TestCommands_ExitStatus(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"", exitUsage, ""},
+		{"help", exitOK, ""},
+		{"nonsense", exitUsage, "no command"},
+		{"send --to 5551234 x", exitUsage, "--modem is missing"},
+		{"send --modem /dev/none --to 5551234", exitUsage, "no file"},
+		{"send --modem /dev/none --to 5551234 --resolution odd main.go", exitUsage, "none of"},
+		{"send --modem /dev/none --to 5551234 " + dir + "/none", exitUsage, "no such file"},
+		{"send --modem /dev/none --to 112 main.go", exitUsage, "emergency"},
+		{"send --modem " + dir + "/none --to 5551234 main.go", exitLocal, "no such file"},
+		{"receive --modem /dev/none", exitUsage, "--out is missing"},
+		{"receive --modem " + dir + "/none --out " + dir, exitLocal, "no such file"},
+		{"convert -o x.xyz main.go", exitUsage, ".tif, .pdf or .png"},
+		{"inspect main.go", exitUsage, "not a TIFF"},
+		{"queue --data " + dir, exitLocal, "no appliance runs"},
+		{"queue fly", exitUsage, "cannot do"},
+		{"submit --to 5551234", exitUsage, "at least one file"},
+		{"serve --config " + dir + "/none", exitUsage, "configuration"},
+	} {
+		var out, errs bytes.Buffer
+		got := run(context.Background(), strings.Fields(c.args), streams{nil, &out, &errs})
+		if got != c.status || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("tipring %s: status %d, want %d, said %q", c.args, got, c.status, errs.String())
+		}
+	}
+}
+
+// TestSend_LedgerOfItsFolder: with --data the redial law is kept over one-off calls.
+func TestSend_LedgerOfItsFolder(t *testing.T) {
+	f := &sendFlags{data: t.TempDir()}
+	for n := 1; n <= 3; n++ {
+		end, err := f.permit("5551234")
+		if allowed := n <= 2; allowed != (err == nil) {
+			t.Fatalf("call %d: %v", n, err)
+		}
+		if err == nil {
+			end(noFax)
+		}
+	}
+}
+
+var noFax = queue.Outcome{Report: t30.Report{Code: t30.CodeNoFax, Connected: true}}
