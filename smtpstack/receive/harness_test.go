@@ -50,6 +50,9 @@ func (b *memory) Recipient(_ context.Context, env smtpstack.Envelope, rcpt smtps
 }
 
 func (b *memory) Begin(_ context.Context, env smtpstack.Envelope) (Spool, error) {
+	if env.To[len(env.To)-1].Fax.Number == "667" {
+		panic("a number that panics when the message begins")
+	}
 	return &memorySpool{b: b, env: env}, b.beginErr
 }
 
@@ -73,6 +76,9 @@ func (s *memorySpool) Write(p []byte) (int, error) {
 func (s *memorySpool) Commit(context.Context) (string, error) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
+	if s.env.To[len(s.env.To)-1].Fax.Number == "668" {
+		panic("a number that panics when the message ends")
+	}
 	if s.b.commitErr != nil {
 		return "", s.b.commitErr
 	}

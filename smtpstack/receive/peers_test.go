@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"crypto/tls"
 
@@ -115,6 +116,7 @@ func TestLarge_SmallMemory(t *testing.T) {
 			cfg.MaxSize = size + 1000
 			_, addr := start(t, cfg, b)
 			c := dial(t, addr)
+			c.nc.SetDeadline(time.Now().Add(2 * time.Minute)) // the race detector is slow
 			c.begin()
 			line := strings.Repeat("QUJD", 19) + "\r\n"
 			block := []byte(strings.Repeat(line, 512))

@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -10,7 +9,7 @@ import (
 
 // policy says whom this connector takes mail for, and from whom. The order matters: nobody learns of addresses before
 // the network is allowed.
-func (s *session) policy(path string) (smtpstack.Recipient, *smtpstack.Reply) {
+func (s *session) policy(env smtpstack.Envelope, path string) (smtpstack.Recipient, *smtpstack.Reply) {
 	none := smtpstack.Recipient{}
 	if !s.allowed {
 		return none, smtpstack.Refuse(550, "5.7.1", "your address %s is not in the networks that may send here", s.ip)
@@ -28,11 +27,11 @@ func (s *session) policy(path string) (smtpstack.Recipient, *smtpstack.Reply) {
 	if !slices.Contains(s.cfg.FaxDomains, domain) {
 		return none, smtpstack.Refuse(550, "5.7.1", "relaying denied: %.100s is not a fax domain here", domain)
 	}
-	if s.env.NullSender() {
+	if env.NullSender() {
 		return none, smtpstack.Refuse(550, "5.7.1", "bounces and automatic replies are not faxed")
 	}
-	if !s.senderAllowed() {
-		return none, smtpstack.Refuse(550, "5.7.1", "sender %.100s may not send faxes here", s.env.From)
+	if !s.senderAllowed(env.From) {
+		return none, smtpstack.Refuse(550, "5.7.1", "sender %.100s may not send faxes here", env.From)
 	}
 	fax, err := smtpstack.ParseFaxAddress(local)
 	if err != nil {
@@ -51,8 +50,8 @@ func (s *session) isPostmaster(path string) bool {
 	return !found || strings.EqualFold(domain, s.cfg.Hostname) || slices.Contains(s.cfg.FaxDomains, domain)
 }
 
-func (s *session) senderAllowed() bool {
-	from := strings.ToLower(s.env.From)
+func (s *session) senderAllowed(from string) bool {
+	from = strings.ToLower(from)
 	_, domain, err := smtpstack.SplitAddress(from)
 	if err != nil {
 		return false
@@ -61,6 +60,3 @@ func (s *session) senderAllowed() bool {
 		return rule == "*" || rule == domain || rule == from
 	})
 }
-
-// errTooLarge is returned when a message's data passes the connector's limit.
-var errTooLarge = errors.New("message too large")

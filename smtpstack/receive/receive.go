@@ -1,9 +1,17 @@
 // Package receive is the receive connector: an SMTP server (RFC 5321) that takes mail for fax addresses and the
 // postmaster from allowed networks and senders, and refuses everything else at RCPT with a reason in words.
 //
-// The protocol is spoken here and not by a library: the answers RFC 5321 wants to <postmaster>, to unknown parameters
-// and to bare line feeds have to hold inside TLS too, deadlines have to move with the data, and a message's "250" has
-// to carry its identifier.
+// The protocol is spoken by github.com/emersion/go-smtp. Between it and the socket, inside TLS too, stands a wire that
+// cures what go-smtp does otherwise than RFC 5321 or than a server on the open net must:
+//
+//   - STARTTLS is done on the wire, and a new go-smtp conversation begins within, so that the wire keeps seeing text;
+//     what came along with STARTTLS in the clear is never heard.
+//   - <postmaster> is taken without a domain, and paths reach our policy with their quotes.
+//   - Parameters not offered get 555, commands out of order 503, the sender 2.1.0, a recipient 2.1.5.
+//   - A command line ends in CR LF and has a limit; in a message only CR LF . CR LF is the end, and what is stored has
+//     no bare CR or LF.
+//   - BDAT is read on the wire: go-smtp's own takes a message cut off in its last chunk for a whole one.
+//   - Deadlines move with the data and have a total; connections are counted; a client with too many errors is sent away.
 package receive
 
 import (
@@ -13,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -54,7 +63,7 @@ type Config struct {
 	TLS        *tls.Config    // offers STARTTLS; nil: not offered
 	RequireTLS bool           // no mail without it
 
-	MaxSize       int64 // octets of a message, default 36 MB as Exchange Online's default
+	MaxSize       int64 // octets of a message, less than 4 GB, default 36 MB as Exchange Online's default
 	MaxRecipients int   // per message, default 100 (RFC 5321 4.5.3.1.8)
 	MaxConns      int   // connections at once, default 50
 	MaxConnsPerIP int   // from one address (IPv6: /64), default 10
@@ -105,6 +114,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.MaxSize < 0 || c.MaxRecipients < 0 || c.MaxConns < 0 || c.MaxConnsPerIP < 0 {
 		return fmt.Errorf("receive: connector %q: a limit is negative", c.Name)
+	}
+	if c.MaxSize > math.MaxUint32 {
+		return fmt.Errorf("receive: connector %q: messages of %d octets: go-smtp counts 32 bits", c.Name, c.MaxSize)
 	}
 	lower := func(list []string) []string {
 		out := make([]string, len(list))

@@ -17,6 +17,9 @@ func TestMail_Taken(t *testing.T) {
 	c := dial(t, addr)
 	c.expect("220 fax.test ESMTP")
 	ehlo := c.cmd("EHLO client.test", "250 ")
+	if !strings.HasPrefix(ehlo, "250-fax.test\n") {
+		t.Errorf("EHLO answer does not begin with our name: %q", ehlo)
+	}
 	for _, want := range []string{"PIPELINING", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE 100000"} {
 		if !strings.Contains(ehlo, want) {
 			t.Errorf("EHLO lacks %s: %q", want, ehlo)
@@ -83,7 +86,9 @@ func TestRefused(t *testing.T) {
 		{"beyond ASCII", "<jane@example.com>", "250", "<1\xc3\xa9@fax.example.com>", "553 5.6.7"},
 		{"unknown RCPT parameter", "<jane@example.com>", "250", "<1@fax.example.com> NOTIFY=NEVER", "555 5.5.4"},
 		{"unknown MAIL parameter", "<jane@example.com> SMTPUTF8", "555 5.5.4", "", ""},
-		{"bad BODY", "<jane@example.com> BODY=BINARYMIME", "501 5.5.4", "", ""},
+		{"BODY not offered", "<jane@example.com> BODY=BINARYMIME", "504 5.5.4", "", ""},
+		{"AUTH parameter", "<jane@example.com> AUTH=<>", "555 5.5.4", "", ""},
+		{"bad BODY", "<jane@example.com> BODY=9BIT", "501 5.5.4", "", ""},
 		{"bad SIZE", "<jane@example.com> SIZE=x", "501 5.5.4", "", ""},
 		{"negative SIZE", "<jane@example.com> SIZE=-1", "501 5.5.4", "", ""},
 		{"large SIZE", "<jane@example.com> SIZE=100001", "552 5.3.4", "", ""},
@@ -176,12 +181,28 @@ func TestBackend_Errors(t *testing.T) {
 func TestBackend_PanicEndsOneSession(t *testing.T) {
 	b := &memory{}
 	_, addr := start(t, testConfig(), b)
+	for _, tt := range []struct {
+		rcpt  string
+		steps []string
+	}{
+		{"666", nil}, {"667", []string{"DATA"}}, {"667", []string{"BDAT 1 LAST\r\nx"}},
+		{"668", []string{"BDAT 1 LAST\r\nx"}},
+	} {
+		c := dial(t, addr)
+		c.begin()
+		c.send("RCPT TO:<" + tt.rcpt + "@fax.example.com>\r\n")
+		for _, step := range tt.steps {
+			c.expect("250")
+			c.send(step + "\r\n")
+		}
+		c.expect("421 4.")
+		c.closed()
+	}
 	c := dial(t, addr)
 	c.begin()
-	c.cmd("RCPT TO:<666@fax.example.com>", "421 4.3.0")
-	c.closed()
-	c = dial(t, addr)
-	c.begin()
+	if len(b.all()) != 0 {
+		t.Errorf("%d taken", len(b.all()))
+	}
 }
 
 func TestSize_DuringData(t *testing.T) {
@@ -231,7 +252,9 @@ func TestData_LineEnds(t *testing.T) {
 		{"CR dot CR", "a\r.\rb\r\n", "a . b\r\n"},
 		{"CRLF dot LF", "a\r\n.\nb\r\n", "a\r\n\r\nb\r\n"},
 		{"CRLF dot CR", "a\r\n.\rb\r\n", "a\r\n b\r\n"},
-		{"CR CR LF", "a\r\r\n.\r\n", ""}, // see below
+		{"CR CR LF", "a\r\r\nb\r\n", "a \r\nb\r\n"}, // the line does end, in a CR of its own
+		{"CR CR LF before the end", "a\r\r\n", "a \r\n"},
+		{"dot CR CR LF", "a\r\n.\r\r\nb\r\n", "a\r\n \r\nb\r\n"},
 		{"dot stuffing", "..\r\n...\r\n.a\r\n", ".\r\n..\r\na\r\n"},
 		{"CR at a buffer's end", strings.Repeat("x", 16<<10-1) + "\rb\r\n", strings.Repeat("x", 16<<10-1) + " b\r\n"},
 		{"CR LF over a buffer's end", strings.Repeat("x", 16<<10-1) + "\r\n.b\r\n", strings.Repeat("x", 16<<10-1) + "\r\nb\r\n"},
@@ -245,9 +268,6 @@ func TestData_LineEnds(t *testing.T) {
 			c := dial(t, addr)
 			c.begin()
 			c.cmd("DATA", "354 ")
-			if tt.name == "CR CR LF" { // the line does end, in a CR of its own
-				tt.in, tt.want = "a\r\r\nb\r\n", "a \r\nb\r\n"
-			}
 			c.send(tt.in + ".\r\n")
 			c.expect("250 2.0.0")
 			c.cmd("NOOP", "250 2.0.0")

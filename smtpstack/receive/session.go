@@ -1,49 +1,41 @@
 package receive
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/tipring/tipring/smtpstack"
 )
 
-// session is one connection.
+// session is one connection, and its smtp.Session: what go-smtp asks when MAIL, RCPT and a message come.
 type session struct {
-	srv  *Server
-	cfg  *Config
-	ip   netip.Addr
-	conn *deadlineConn // beneath TLS too
-	tls  *tls.Conn
-	r    *bufio.Reader
-	w    *bufio.Writer
+	srv     *Server
+	cfg     *Config
+	ip      netip.Addr
+	conn    *deadlineConn
+	wire    *wire
+	ctx     context.Context // of the connection; go-smtp's calls carry none
+	allowed bool            // by network
+	tx      *transaction    // from MAIL to its end, or nil
+}
 
-	helo     string
-	esmtp    bool
-	errors   int
-	mail     bool // MAIL was accepted
-	env      smtpstack.Envelope
-	chunks   *incoming // message begun by BDAT
-	chunksCR bool      // its last chunk ended in a CR
-	ended    bool
-	allowed  bool // by network
+// transaction is one message (RFC 5321 3.3).
+type transaction struct {
+	env smtpstack.Envelope
+	in  *incoming // while its data comes in
 }
 
 func newSession(s *Server, conn net.Conn, ip netip.Addr) *session {
 	dc := &deadlineConn{Conn: conn, write: s.cfg.WriteTimeout, end: time.Now().Add(s.cfg.SessionTimeout)}
-	sess := &session{srv: s, cfg: &s.cfg, ip: ip, conn: dc, r: bufio.NewReaderSize(dc, 16<<10), w: bufio.NewWriter(dc)}
+	sess := &session{srv: s, cfg: &s.cfg, ip: ip, conn: dc}
+	sess.wire = newWire(sess, dc)
 	for _, n := range s.cfg.Networks {
 		sess.allowed = sess.allowed || n.Contains(ip)
 	}
@@ -58,131 +50,122 @@ func (s *session) trace(dir, text string) {
 func (s *session) cut()      { s.conn.Close() }
 func (s *session) wakeIdle() { s.conn.interruptIdle() }
 
+// serve lets go-smtp converse with the client: once, and once more when STARTTLS has come, so that nothing said in the
+// clear is remembered (RFC 3207 4.2).
 func (s *session) serve(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+	var cancel context.CancelFunc
+	s.ctx, cancel = context.WithCancel(ctx)
 	defer cancel()
 	defer s.conn.Close()
-	defer s.resetMail()
-	defer func() {
-		if p := recover(); p != nil {
-			s.trace("!", fmt.Sprintf("panic: %v", p))
-			s.reply(421, "4.3.0", "internal error")
-			s.w.Flush()
-		}
-	}()
 	s.trace("!", "connected")
-	s.reply(220, "", "%s ESMTP Tipring", s.cfg.Hostname)
-	for !s.ended {
-		line, err := s.readCommand()
-		if err != nil {
-			s.sayGoodbye(err)
-			break
-		}
-		s.trace("<", redact(line))
-		s.command(ctx, line)
-		if s.errors > maxErrors {
-			s.reply(421, "4.7.0", "too many errors")
-			break
-		}
+	s.converse()
+	if s.wire.upgraded() {
+		s.converse()
 	}
-	s.w.Flush()
-	if s.tls != nil {
-		s.tls.CloseWrite()
-	}
+	s.wire.close()
 	s.trace("!", "disconnected")
 }
 
-var errBareLF = errors.New("command line ends without CR")
-var errLongLine = errors.New("command line too long")
-
-// readCommand reads a line. Replies are sent first unless the client has more commands under way (PIPELINING).
-func (s *session) readCommand() (string, error) {
-	if s.r.Buffered() == 0 {
-		if err := s.w.Flush(); err != nil {
-			return "", err
-		}
+// converse runs a go-smtp server of its own for this one conversation and waits for its end.
+func (s *session) converse() {
+	srv := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return s, nil }))
+	srv.Domain = s.cfg.Hostname
+	srv.MaxRecipients = s.cfg.MaxRecipients
+	// Lines and sizes are ours to limit: go-smtp's limit for lines holds for those of a message too, and its limit for
+	// messages refuses one that is just as large.
+	srv.MaxLineLength, srv.MaxMessageBytes = 0, 0
+	srv.ErrorLog = traceLog{s.trace}
+	if s.wire.tls == nil {
+		srv.TLSConfig = s.cfg.TLS // for the line in EHLO's answer; the wire does the rest
 	}
-	if !s.conn.beginIdle(s.cfg.CommandTimeout) || s.srv.isClosing() {
-		return "", ErrServerClosed
-	}
-	defer s.conn.endIdle()
-	line, err := s.r.ReadSlice('\n')
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull) || err == nil && len(line) > maxCommandLine:
-		return "", errLongLine
-	case err != nil:
-		return "", err
-	case len(line) < 2 || line[len(line)-2] != '\r':
-		return "", errBareLF
-	}
-	return string(line[:len(line)-2]), nil
+	l := &oneListener{conn: &conversation{Conn: s.conn, wire: s.wire, closed: make(chan struct{})}}
+	_ = srv.Serve(l)                               // ends with the conversation, in the listener's error
+	_ = srv.Shutdown(context.WithoutCancel(s.ctx)) // waits for its goroutine
+	s.Reset()
 }
 
-func (s *session) sayGoodbye(err error) {
-	switch {
-	case errors.Is(err, errLongLine):
-		s.reply(500, "5.5.2", "line too long")
-	case errors.Is(err, errBareLF):
-		s.reply(500, "5.5.2", "lines end in CR LF")
-	case s.srv.isClosing():
-		s.reply(421, "4.3.2", "shutting down")
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.reply(421, "4.4.2", "timeout")
-	case errors.Is(err, io.EOF):
-	default:
-		s.trace("!", err.Error())
+// Mail begins a transaction.
+func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+	if s.tx != nil {
+		return answer(smtpstack.Refuse(503, "5.5.1", "one MAIL at a time"))
 	}
+	if s.cfg.RequireTLS && s.wire.tls == nil {
+		return answer(smtpstack.Refuse(530, "5.7.0", "say STARTTLS first: this server takes mail over TLS only"))
+	}
+	from = unwrapPath(from)
+	if from != "" && !isPrintable(from) {
+		return answer(smtpstack.Refuse(553, "5.6.7", "addresses beyond ASCII are not supported here"))
+	}
+	if _, _, err := smtpstack.SplitAddress(from); from != "" && err != nil {
+		return answer(smtpstack.Refuse(501, "5.1.7", "%v", err))
+	}
+	s.tx = &transaction{env: smtpstack.Envelope{ID: newID(), Connector: s.cfg.Name, Client: s.ip, Helo: s.wire.helo,
+		ESMTP: s.wire.esmtp, From: from, Size: opts.Size, Received: time.Now()}}
+	if s.wire.tls != nil {
+		st := s.wire.tls.ConnectionState()
+		s.tx.env.TLS = &st
+	}
+	return nil
 }
 
-// reply queues one reply line.
-func (s *session) reply(code int, enhanced, format string, args ...any) {
-	r := smtpstack.Reply{Code: code, Enhanced: enhanced, Text: smtpstack.OneLine(fmt.Sprintf(format, args...))}
-	s.send(r)
+// Rcpt judges one recipient: our rules first, then the backend's.
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	tx := s.tx // go-smtp has seen MAIL
+	rcpt, refusal := s.policy(tx.env, unwrapPath(to))
+	if refusal != nil {
+		return answer(refusal)
+	}
+	if err := s.srv.backend.Recipient(s.ctx, tx.env, rcpt); err != nil {
+		return answer(s.failure("recipient", err))
+	}
+	tx.env.To = append(tx.env.To, rcpt)
+	return nil
 }
 
-func (s *session) send(r smtpstack.Reply) {
-	if r.Code >= 500 {
-		s.errors++
+// Data takes the message. go-smtp knows no way to say more than "OK: queued", so success with the message's identifier
+// is returned as an SMTPError too, with code 250.
+func (s *session) Data(r io.Reader) error {
+	if s.wire.chunks != nil {
+		r = s.wire.chunks
 	}
-	line := r.String()
-	if len(line) > 500 { // RFC 5321 4.5.3.1.5: 512 with CR LF
-		line = strings.ToValidUTF8(line[:500], "")
+	in := s.tx.in
+	defer in.abort()
+	err := in.fill(r)
+	if err == nil && !s.wire.whole {
+		err = io.ErrUnexpectedEOF // never take the connection's end for the message's
 	}
-	s.trace(">", line)
-	fmt.Fprintf(s.w, "%s\r\n", line)
+	if err != nil {
+		return answer(s.failure("message", err))
+	}
+	id, err := in.commit(s.ctx)
+	if err != nil {
+		return answer(s.failure("commit", err))
+	}
+	return answer(&smtpstack.Reply{Code: 250, Enhanced: "2.0.0", Text: "taken as " + id})
 }
 
-// fail answers an error of the backend.
-func (s *session) fail(what string, err error) {
-	var r *smtpstack.Reply
-	switch {
-	case errors.As(err, &r) && r.Code >= 400 && r.Code < 600:
-		s.send(smtpstack.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: smtpstack.OneLine(r.Text)})
-		return
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		s.reply(452, "4.3.1", "no room for more mail, try again later")
-	default:
-		s.reply(451, "4.3.0", "local trouble, try again later")
+// Reset ends the transaction.
+func (s *session) Reset() {
+	if s.tx != nil && s.tx.in != nil {
+		s.tx.in.abort()
 	}
-	s.trace("!", what+": "+err.Error())
+	s.tx = nil
 }
 
-func (s *session) resetMail() {
-	if s.chunks != nil {
-		s.chunks.abort()
-		s.chunks, s.chunksCR = nil, false
-	}
-	s.mail = false
-	s.env = smtpstack.Envelope{}
-}
+// Logout does nothing: converse cleans up.
+func (s *session) Logout() error { return nil }
 
-// redact keeps secrets out of the transcript.
-func redact(line string) string {
-	if len(line) >= 4 && strings.EqualFold(line[:4], "AUTH") {
-		f := strings.Fields(line)
-		return strings.Join(f[:min(2, len(f))], " ") + " ..."
+// hasRecipients tells whether a message may come now.
+func (s *session) hasRecipients() bool { return s.tx != nil && len(s.tx.env.To) > 0 }
+
+// open makes the message's place before go-smtp answers DATA, as that says 354 without asking: a full disk must be
+// told before the message is sent.
+func (s *session) open() *smtpstack.Reply {
+	var err error
+	if s.tx.in, err = s.begin(s.tx.env); err != nil {
+		return s.failure("begin", err)
 	}
-	return smtpstack.OneLine(line)
+	return nil
 }
 
 func newID() string {
@@ -190,73 +173,3 @@ func newID() string {
 	rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }
-
-// deadlineConn sets a deadline for each read and write, so that data may take long but silence may not. While idle
-// (waiting for a command) a shutdown may interrupt it.
-type deadlineConn struct {
-	net.Conn
-	write time.Duration
-	end   time.Time // of the whole connection
-
-	mu          sync.Mutex
-	read        time.Duration // for the next reads
-	phaseEnd    time.Time     // of all reads of this phase
-	idle        bool
-	interrupted bool
-}
-
-func (c *deadlineConn) beginIdle(d time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = true
-	c.read, c.phaseEnd = d, time.Now().Add(d) // a command dripped in slowly has no longer
-	return !c.interrupted
-}
-
-func (c *deadlineConn) endIdle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = false
-}
-
-// beginData allows d between two pieces and total for all.
-func (c *deadlineConn) beginData(d, total time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.read, c.phaseEnd = d, time.Now().Add(total)
-}
-
-func (c *deadlineConn) interruptIdle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.interrupted = true
-	if c.idle {
-		c.Conn.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-func (c *deadlineConn) Read(b []byte) (int, error) {
-	c.mu.Lock()
-	d := time.Now().Add(c.read)
-	for _, limit := range []time.Time{c.phaseEnd, c.end} {
-		if limit.Before(d) {
-			d = limit
-		}
-	}
-	if c.idle && c.interrupted {
-		d = time.Unix(1, 0)
-	}
-	c.Conn.SetReadDeadline(d)
-	c.mu.Unlock()
-	return c.Conn.Read(b)
-}
-
-func (c *deadlineConn) Write(b []byte) (int, error) {
-	c.Conn.SetWriteDeadline(time.Now().Add(c.write))
-	return c.Conn.Write(b)
-}
-
-// SetDeadline, SetReadDeadline and SetWriteDeadline do nothing: crypto/tls must not undo ours.
-func (c *deadlineConn) SetDeadline(time.Time) error      { return nil }
-func (c *deadlineConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *deadlineConn) SetWriteDeadline(time.Time) error { return nil }

@@ -131,6 +131,76 @@ func TestBdat_ResetAborts(t *testing.T) {
 	c.closed()
 }
 
+// TestBdat_CutOffIsNotTaken: go-smtp's own BDAT takes the end of the connection for that of the last chunk.
+func TestBdat_CutOffIsNotTaken(t *testing.T) {
+	for _, sent := range []string{"BDAT 10 LAST\r\n", "BDAT 10 LAST\r\nhalf", "BDAT 4\r\nhalf", "BDAT 4\r\nhalfBDAT 1 LAST\r\n"} {
+		b := &memory{}
+		srv, addr := start(t, testConfig(), b)
+		c := dial(t, addr)
+		c.begin()
+		c.send(sent)
+		c.nc.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.all()) != 0 {
+			t.Errorf("%q: taken %q", sent, b.all()[0].data)
+		}
+	}
+}
+
+func TestBdat_Sizes(t *testing.T) {
+	b := &memory{}
+	cfg := testConfig()
+	cfg.MaxSize = 1000
+	_, addr := start(t, cfg, b)
+	c := dial(t, addr)
+	c.expect("220 ")
+	c.cmd("EHLO x", "250 ")
+	begin := func() {
+		t.Helper()
+		c.cmd("MAIL FROM:<a@example.com>", "250")
+		c.cmd("RCPT TO:<1@fax.example.com>", "250")
+	}
+	c.cmd("BDAT 0", "503")
+	begin()
+	c.cmd("BDAT 0", "250")
+	c.cmd("BDAT 0 LAST", "250 2.0.0 taken")
+	begin()
+	c.send("BDAT 4\r\nlost")
+	c.expect("250")
+	c.cmd("RSET", "250")
+	begin()
+	c.send("BDAT 4\r\nlost")
+	c.expect("250")
+	c.cmd("STARTTLS", "503")
+	c.cmd("NOOP", "250")
+	c.cmd("EHLO x", "250 ") // like RSET
+	c.cmd("DATA", "503")
+	begin()
+	c.send("BDAT 600\r\n" + strings.Repeat("x", 600))
+	c.expect("250")
+	c.cmd("EHLO", "501") // changes nothing
+	c.send("BDAT 400 LAST\r\n" + strings.Repeat("y", 400))
+	c.expect("250 2.0.0 taken")
+	begin()
+	c.send("BDAT 600\r\n" + strings.Repeat("x", 600) + "BDAT 401 LAST\r\n" + strings.Repeat("y", 401))
+	c.expect("250")
+	c.expect("552 5.3.4")
+	begin()
+	c.send("BDAT 1000 LAST\r\n" + strings.Repeat("\n", 1000)) // grows when stored
+	c.expect("552 5.3.4")
+	begin()
+	c.cmd("DATA", "354") // the limit for DATA is the same after all that
+	c.send(strings.Repeat("x", 998) + "\r\n.\r\n")
+	c.expect("250 2.0.0 taken as job-3")
+	if got := b.all()[1].data; strings.Contains(got, "lost") || !strings.HasSuffix(got, strings.Repeat("y", 400)) {
+		t.Errorf("stored %q", got)
+	}
+}
+
 func TestStartTLS(t *testing.T) {
 	cert, pool := selfSigned(t, "fax.test")
 	cfg := testConfig()
@@ -179,6 +249,53 @@ func TestStartTLS_Injection(t *testing.T) {
 	c.send("STARTTLS\r\nMAIL FROM:<a@example.com>\r\n")
 	c.expect("501 5.5.1")
 	c.closed()
+}
+
+// TestData_BeforeThe354: a client that does not wait for it hears it all the same.
+func TestData_BeforeThe354(t *testing.T) {
+	_, addr := start(t, testConfig(), &memory{})
+	c := dial(t, addr)
+	c.begin()
+	c.send("DATA\r\nA: ")
+	c.expect("354")
+	c.send("b\r\n\r\n.\r\n")
+	c.expect("250 2.0.0")
+}
+
+// TestStartTLS_OnlyOnTheWire: go-smtp takes these for STARTTLS and would answer it itself.
+func TestStartTLS_OnlyOnTheWire(t *testing.T) {
+	cert, _ := selfSigned(t, "fax.test")
+	cfg := testConfig()
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	_, addr := start(t, cfg, &memory{})
+	c := dial(t, addr)
+	c.expect("220 ")
+	c.cmd("STARTTLSX", "500")
+	c.cmd("\u017ftarttls", "500")
+	c.cmd("\tSTARTTLS", "500")
+	c.cmd("STARTTLS now", "501 5.5.4")
+	c.cmd("EHLO x", "250 ")
+}
+
+func TestStartTLS_SilentHandshake(t *testing.T) {
+	cert, _ := selfSigned(t, "fax.test")
+	cfg := testConfig()
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	synctest.Test(t, func(t *testing.T) {
+		c, done := pipeServer(t, cfg, &memory{})
+		r := bufio.NewReader(c)
+		r.ReadString('\n')
+		fmt.Fprintf(c, "STARTTLS\r\n")
+		r.ReadString('\n')
+		began := time.Now()
+		if b, err := r.ReadByte(); err == nil {
+			t.Errorf("got %q in the handshake's place", b)
+		}
+		<-done
+		if d := time.Since(began); d != 5*time.Minute {
+			t.Errorf("cut off after %v", d)
+		}
+	})
 }
 
 func TestLimits_Connections(t *testing.T) {
