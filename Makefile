@@ -30,10 +30,10 @@ demo: build
 # The unit tests first; then the tests against real peers, which are bound by line time and so run side by side.
 test: peers build
 	$(GO) test ./...
-	$(GO) test -tags peers -parallel 16 -timeout 9m ./cmd/tipring
+	$(GO) test -tags peers -parallel 40 -timeout 9m ./cmd/tipring
 
 soak: peers build
-	$(GO) test -tags 'peers soak' -parallel 16 -timeout 85m ./cmd/tipring
+	$(GO) test -tags 'peers soak' -parallel 40 -timeout 85m ./cmd/tipring
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...
