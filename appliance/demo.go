@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type DemoOptions struct {
 	Out      io.Writer
 	Log      *slog.Logger // nil: nothing is logged
 	Version  string
+	Command  string             // how this program was called, for the lines to try; default tipring
 	Render   gateway.RenderFunc // nil: a child process of this binary
 	// Ready is told when the demo listens; may be nil.
 	Ready func(*Appliance)
@@ -55,6 +57,9 @@ func (o DemoOptions) withDefaults() DemoOptions {
 	}
 	if o.Speed <= 0 {
 		o.Speed = demoSpeed
+	}
+	if o.Command == "" {
+		o.Command = "tipring"
 	}
 	if o.Out == nil {
 		o.Out = io.Discard
@@ -88,7 +93,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	defer cancel()
 	deps := Deps{Version: o.Version, Log: o.Log, Open: ex.open, Render: o.Render, Policy: &policy, Cold: true, Dial: &queue.DialRule{Gap: time.Second},
 		Ready: func(a *Appliance) {
-			printDemo(o.Out, a, box.dir)
+			printDemo(o, a, box.dir)
 			if o.Ready != nil {
 				o.Ready(a)
 			}
@@ -159,10 +164,10 @@ func (d demoExchange) open(ctx context.Context, c LineConfig) (t30.Terminal, io.
 	return t, t, nil
 }
 
-func printDemo(w io.Writer, a *Appliance, outbox string) {
+func printDemo(o DemoOptions, a *Appliance, outbox string) {
 	smtp := a.SMTPAddrs()[0]
 	_, port, _ := net.SplitHostPort(smtp)
-	fmt.Fprintf(w, `Tipring demo: two virtual modems on one virtual telephone exchange.
+	fmt.Fprintf(o.Out, `Tipring demo: two virtual modems on one virtual telephone exchange.
 
   Mail in      smtp://%s        mail to NUMBER@%s becomes a fax
   Status page  http://%s/
@@ -171,12 +176,12 @@ func printDemo(w io.Writer, a *Appliance, outbox string) {
 A first fax is on its way from line one (%s) to line two (%s). Try next:
 
   swaks --server 127.0.0.1 --port %s --from %s --to %s@%s --header "Subject: Hello" --body "My first fax"
-  tipring submit --data %s --to %s README.md
+  %s submit --data %s --to %s README.md
 
 %s is always busy, %s never answers. Ctrl-C ends the demo.
 
 `, smtp, demoFax, a.WebAddr(), outbox, demoSender, demoReceiver, port, demoMailbox, demoReceiver, demoFax,
-		a.cfg.Data, demoReceiver, demoBusy, demoNoAnswer)
+		o.Command, a.cfg.Data, demoReceiver, demoBusy, demoNoAnswer)
 }
 
 const demoText = `This page was made of a mail, sent by line one and received by line two
@@ -202,7 +207,7 @@ func firstFax(ctx context.Context, a *Appliance, w io.Writer) {
 		j, err := a.q.Job(queue.JobID(job.ID))
 		if err == nil && j.State.Final() && !sent {
 			sent = true
-			fmt.Fprintf(w, "job %s: %s %s\n", job.ID, j.State, j.Text)
+			fmt.Fprintln(w, strings.TrimSpace(fmt.Sprintf("job %s: %s %s", job.ID, j.State, j.Text)))
 			if j.State != queue.Sent {
 				return
 			}

@@ -39,7 +39,7 @@ func serveMain(ctx context.Context, args []string, s streams) int {
 
 func demoMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, demoUsage)
-	o := appliance.DemoOptions{Out: s.out, Version: version}
+	o := appliance.DemoOptions{Out: s.out, Version: version, Command: os.Args[0]}
 	fs.StringVar(&o.Data, "data", "", "keep everything in this `folder`; without it a temporary one is removed at the end")
 	fs.Float64Var(&o.Speed, "speed", 0, "how much faster than a real line; 0: the demo's own choice")
 	fs.StringVar(&o.SMTPAddr, "smtp", "", "`address` that takes mail (default 127.0.0.1:2525)")
