@@ -11,6 +11,7 @@ import (
 // TestLineTime prints how long the line was in use for the same three page fax, sent by us and by efax to the same far
 // end on the same line: make bench-line.
 func TestLineTime(t *testing.T) {
+	t.Parallel()
 	need(t, "efax", "pbmtog3")
 	const options = "modems=v27+v29+v17"
 	for _, c := range []struct {

@@ -39,6 +39,7 @@ func checkCall(t *testing.T, r callResult, outcome, scheme string, rate int, ecm
 }
 
 func TestSend_ToSpandsp(t *testing.T) {
+	t.Parallel()
 	for _, c := range lineCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,6 +63,7 @@ func TestSend_ToSpandsp(t *testing.T) {
 }
 
 func TestReceive_FromSpandsp(t *testing.T) {
+	t.Parallel()
 	for _, c := range lineCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,6 +98,7 @@ func efaxCaps(scheme string) string {
 }
 
 func TestSend_ToEfax(t *testing.T) {
+	t.Parallel()
 	need(t, "efax")
 	for _, scheme := range []string{"v17", "v29"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -129,6 +132,7 @@ func TestSend_ToEfax(t *testing.T) {
 }
 
 func TestReceive_FromEfax(t *testing.T) {
+	t.Parallel()
 	need(t, "efax", "pbmtog3", "tiffsplit", "tifftopnm")
 	for _, scheme := range []string{"v17", "v29"} {
 		t.Run(scheme, func(t *testing.T) {

@@ -97,6 +97,7 @@ func hostStall(f func()) time.Duration {
 
 // TestLine_EfaxToEfax: two programs that nobody here wrote, over our modems, in real time.
 func TestLine_EfaxToEfax(t *testing.T) {
+	t.Parallel()
 	need(t, "efax", "pbmtog3", "tiffsplit", "tifftopnm")
 	t.Parallel()
 	page := g3Pages(t, repoFile(t, letter))[2]
@@ -154,6 +155,7 @@ func efaxToEfax(t *testing.T, page string, want pbm) error {
 
 // TestLine_OurselvesToOurselves: `tipring receive` and `tipring send` over `tipring line` at eight times the speed.
 func TestLine_OurselvesToOurselves(t *testing.T) {
+	t.Parallel()
 	need(t, "tiffsplit", "tifftopnm")
 	for _, flags := range [][]string{nil, {"--no-ecm", "--modulation", "v29", "--coding", "mh"}} {
 		t.Run(strings.Join(append([]string{"flags"}, flags...), " "), func(t *testing.T) {

@@ -20,6 +20,7 @@ func hits(direction string) []string {
 
 // With error correction a bad line costs time, never a pel.
 func TestNoise_ECMDeliversEveryPel(t *testing.T) {
+	t.Parallel()
 	t.Run("Send", func(t *testing.T) {
 		t.Parallel()
 		got := filepath.Join(t.TempDir(), "got.tif")
@@ -53,6 +54,7 @@ func wantHits(t *testing.T, line *softline) {
 // Without error correction a damaged page is sent again or told of: what is called good has at most a few bad rows, and
 // the far end's own count of bad rows agrees with the verdict.
 func TestNoise_WithoutECMNothingIsSilentlyAccepted(t *testing.T) {
+	t.Parallel()
 	t.Run("Send", func(t *testing.T) {
 		t.Parallel()
 		got := filepath.Join(t.TempDir(), "got.tif")

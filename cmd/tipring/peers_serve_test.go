@@ -97,6 +97,7 @@ func ink(p pbm, y0, y1 int) int {
 }
 
 func TestServe_FailuresAreToldOnce(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		far     string   // far station's options
