@@ -99,7 +99,6 @@ func hostStall(f func()) time.Duration {
 func TestLine_EfaxToEfax(t *testing.T) {
 	t.Parallel()
 	need(t, "efax", "pbmtog3", "tiffsplit", "tifftopnm")
-	t.Parallel()
 	page := g3Pages(t, repoFile(t, letter))[2]
 	want := libtiffPages(t, repoFile(t, letter))[2]
 	for try := 1; ; try++ {
