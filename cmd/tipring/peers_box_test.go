@@ -70,6 +70,9 @@ listen = %q
 	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.CopyFS(filepath.Join(b.data, "cache"), os.DirFS(pdfCache)); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
