@@ -51,11 +51,11 @@ var pdfCache string
 
 func warmPDF(dir string) error {
 	cmd := exec.Command(tipringBin, "convert", "-o", filepath.Join(dir, "warm.tif"), "../../testdata/pages/invoice.pdf")
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+dir)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("convert: %w: %s", err, out)
 	}
-	pdfCache = filepath.Join(dir, "tipring")
+	pdfCache = filepath.Join(dir, "cache", "tipring")
 	_, err := os.Stat(pdfCache)
 	return err
 }
