@@ -565,8 +565,8 @@ func TestMapping(t *testing.T) {
 			t.Errorf("%v is %v, want %v", dpi, got, want)
 		}
 	}
-	for _, c := range []t30.Coding{t30.MH, t30.MR, t30.MMR, t30.JBIG} {
-		if got := Coding(ImagingCoding(c)); got != c {
+	for c, want := range map[t30.Coding]imaging.Coding{t30.MH: imaging.MH, t30.MR: imaging.MR, t30.MMR: imaging.MMR, t30.JBIG: imaging.JBIG} {
+		if got := ImagingCoding(c); got != want {
 			t.Errorf("%v becomes %v", c, got)
 		}
 	}

@@ -68,19 +68,6 @@ func ImagingCoding(c t30.Coding) imaging.Coding {
 	return imaging.MH
 }
 
-// Coding returns imaging's coding as T.30 names it.
-func Coding(c imaging.Coding) t30.Coding {
-	switch c {
-	case imaging.MR:
-		return t30.MR
-	case imaging.MMR:
-		return t30.MMR
-	case imaging.JBIG:
-		return t30.JBIG
-	}
-	return t30.MH
-}
-
 // chooseResolution takes the page's own resolution if it is allowed, else the one beside it, else the next coarser,
 // else the next finer. Standard is always allowed (T.30 Table 2).
 func chooseResolution(own t30.Resolution, allowed t30.Resolutions) t30.Resolution {

@@ -30,7 +30,7 @@ func TestLineTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			line := startSoftline(t, "fax:answer,out="+filepath.Join(t.TempDir(), "got.tif")+","+options+c.far)
+			line := startSoftline(t, "fax:answer,out="+filepath.Join(t.TempDir(), "got.tif")+","+options+c.far, "--elastic", "0")
 			c.send(t, line.pty)
 			line.wait(20 * time.Second)
 			for _, e := range line.events("call_end") {

@@ -178,12 +178,13 @@ func startSoftlineAs(t *testing.T, modemOptions, far string, options ...string) 
 	if modemOptions != "" {
 		station += "," + modemOptions
 	}
-	args := append([]string{"--log", s.log}, options...)
+	args := []string{"--log", s.log}
 	if !strings.HasPrefix(far, "modem:") {
 		// The line waits for a busy machine. Not with a foreign program on it: efax makes its pauses by the wall clock,
 		// and they would vanish from the line.
 		args = append(args, "--elastic", "400")
 	}
+	args = append(args, options...)
 	s.proc = start(t, bin, append(args, station, far)...)
 	waitFor(t, 5*time.Second, "softline's port", func() bool { _, err := os.Lstat(s.pty); return err == nil })
 	t.Cleanup(func() {
