@@ -85,6 +85,9 @@ func resultOf(r t30.Report) callResult {
 	if r.Text != "" && r.Code != t30.CodeOK {
 		c.Text += ": " + r.Text
 	}
+	if r.SentPoor > 0 {
+		c.Text += fmt.Sprintf("; %d of %d pages were confirmed in poor quality only (RTP)", r.SentPoor, r.Sent)
+	}
 	if r.Modulation.Scheme != 0 {
 		c.Modulation = r.Modulation.Scheme.String()
 	}

@@ -70,3 +70,13 @@ func TestSend_LedgerOfItsFolder(t *testing.T) {
 }
 
 var noFax = queue.Outcome{Report: t30.Report{Code: t30.CodeNoFax, Connected: true}}
+
+// TestSend_TellsOfPoorPages: a page confirmed with RTP is not passed over in silence.
+func TestSend_TellsOfPoorPages(t *testing.T) {
+	if c := resultOf(t30.Report{Code: t30.CodeOK, Sent: 3, SentPoor: 2}); !strings.Contains(c.Text, "2 of 3 pages were confirmed in poor quality") {
+		t.Errorf("text %q", c.Text)
+	}
+	if c := resultOf(t30.Report{Code: t30.CodeOK, Sent: 3}); c.Text != "ok" {
+		t.Errorf("text %q", c.Text)
+	}
+}
