@@ -63,6 +63,9 @@ func (c *call) run(p place) (Report, error) {
 	c.rep.Remote = c.far
 	c.rx.close(c)
 	c.tx.close(c)
+	if c.rep.Code == CodeOK && c.rep.Refused > 0 {
+		c.rep.Code, c.rep.Text = CodePageRefused, fmt.Sprintf("RTN to %d pages", c.rep.Refused)
+	}
 	c.trace(LayerCall, Note, "ended: %v %s", c.rep.Code, c.rep.Text)
 	return c.rep, c.err
 }

@@ -37,7 +37,7 @@ const (
 	CodeHungUpC       Code = 40 // line dropped in or after a page
 	CodeNoReplyPage   Code = 41 // three times no answer to the post-message command
 	CodeDCNAfterPage  Code = 42 // the far end answered DCN to the post-message command
-	CodePageRefused   Code = 43 // RTN again and again
+	CodePageRefused   Code = 43 // RTN
 	CodeECMGivenUp    Code = 44 // PPR again and again, EOR
 	CodeReceiverBusy  Code = 45 // RNR for longer than T5
 	CodePageLost      Code = 46 // receiving: the page's carrier was lost or never came

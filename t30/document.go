@@ -2,6 +2,7 @@ package t30
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -11,6 +12,9 @@ type Documents interface {
 	// Next returns the next document for this far end; io.EOF: no more.
 	Next(ctx context.Context, far Remote) (PageSource, error)
 }
+
+// ErrStop is returned by PageSource.Refused when the document is not to go on without the refused page: the call ends with DCN.
+var ErrStop = errors.New("t30: no further page without this one")
 
 // PageSource is one document. It is repeatable: RTN, PPR and fall-back read a page again in the format now agreed;
 // page n+1 may be opened (and coded ahead) while n is on the line. Pages count from 1 within the call: a job that
@@ -26,6 +30,10 @@ type PageSource interface {
 	// Confirmed tells that the far end confirmed page n. It returns once that is durable; only then does the engine
 	// start the next page.
 	Confirmed(n int, r PageResult) error
+	// Refused tells that page n went out and was refused (RTN) as often as it is tried in one call: the far end has it not, or
+	// only a spoilt copy of it. It returns once that is durable. The call goes on with page n+1 if its post-message command was
+	// MPS or EOM; [ErrStop] ends it instead. The document then ends with CodePageRefused, whatever becomes of its other pages.
+	Refused(n int, r PageResult) error
 	// End tells how the document ended, once for every source that Next returned.
 	End(r Report) error
 }
@@ -44,9 +52,9 @@ type PageLimit struct {
 	Rate            int // bit/s
 }
 
-// PageResult tells how a page was confirmed.
+// PageResult tells how a page was confirmed or refused.
 type PageResult struct {
-	Poor    bool // RTP: received, poor quality
+	Poor    bool // confirmed with RTP: received, poor quality
 	Retries int  // transmissions beyond the first
 	Octets  int64
 	Seconds float64

@@ -167,40 +167,30 @@ var (
 )
 
 func TestPage_RTNIsSentAgain(t *testing.T) {
+	mixed := t30test.NewDocument(2, 2, 400)
+	mixed.Pages[1].Format.Resolution = t30.Standard
 	for _, c := range []struct {
 		name string
-		docs []*t30test.Document
+		doc  *t30test.Document
 	}{
-		{"MPS", []*t30test.Document{t30test.NewDocument(1, 2, 400)}},
-		{"EOP", []*t30test.Document{t30test.NewDocument(1, 1, 400)}},
-		{"EOM", []*t30test.Document{t30test.NewDocument(1, 1, 400), t30test.NewDocument(2, 1, 400)}},
+		{"MPS", t30test.NewDocument(1, 2, 400)},
+		{"EOM inside a document", mixed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sink := judged(badPage, badPage, goodPage)
-			k := sending(t30test.Config{Choose: nth(t30.FcfRTN, 1, 1, t30test.Drop)}, sink, c.docs...)
+			k := sending(t30test.Config{Choose: nth(t30.FcfRTN, 1, 1, t30test.Drop)}, sink, c.doc)
 			k.caller.NoECM = true
 			o := k.run(t)
 			wantOK(t, o)
-			wantPages(t, o, sink, c.docs...)
+			wantPages(t, o, sink, c.doc)
 			p := sink.Pages()
 			if p[0].Verdict != t30.BadKept || p[1].Verdict != t30.BadKept || p[2].Verdict != t30.Good {
 				t.Errorf("verdicts %v %v %v", p[0].Verdict, p[1].Verdict, p[2].Verdict)
 			}
-			if r := c.docs[0].Results()[0]; r.Retries != 2 {
+			if r := c.doc.Results()[0]; r.Retries != 2 {
 				t.Errorf("%d retries, want 2", r.Retries)
 			}
 		})
-	}
-}
-
-func TestPage_RTNAgainAndAgain(t *testing.T) {
-	doc, sink := t30test.NewDocument(1, 2, 400), judged(goodPage, badPage, badPage, badPage, badPage)
-	k := sending(t30test.Config{}, sink, doc)
-	k.caller.NoECM = true
-	o := k.run(t)
-	if o.sent.Code != t30.CodePageRefused || o.sent.Sent != 1 || !slices.Equal(doc.ConfirmedPages(), []int{1}) || o.sent.Unknown {
-		o.dump(t)
-		t.Errorf("%+v", o.sent)
 	}
 }
 
@@ -217,7 +207,7 @@ func TestPage_RTPRetrains(t *testing.T) {
 }
 
 func TestPage_DamagedIsNeverTakenForGood(t *testing.T) {
-	doc, sink := t30test.NewDocument(1, 1, 2000), &t30test.Sink{}
+	doc, sink := t30test.NewDocument(1, 2, 2000), &t30test.Sink{}
 	k := sending(t30test.Config{Choose: carrier("page", 1, 1, t30test.Corrupt)}, sink, doc)
 	k.caller.NoECM = true
 	o := k.run(t)

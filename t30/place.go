@@ -155,7 +155,7 @@ var edges = map[edge]string{
 	{placeConfirmed, placeBlock}:    "A.4.3: PPS-MPS confirmed: next page",
 	{placeConfirmed, placeDCS}:      "5.3.6.1.7: RTP after MPS: retrain",
 	{placeConfirmed, placeIdentify}: "5.3.6.1.6: EOM: phase B",
-	{placeRefused, placeDCS}:        "5.3.6.1.7: RTN: retrain, the page again",
+	{placeRefused, placeDCS}:        "5.3.6.1.7: RTN: retrain, the page again or the next one",
 	{placeRefused, placeIdentify}:   "5.3.6.1.6, 7: RTN in answer to EOM: phase B",
 
 	{placeReceive, placeCommand}:    "Figure 5-2e: page ended",

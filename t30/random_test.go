@@ -3,6 +3,7 @@ package t30_test
 import (
 	"bytes"
 	"flag"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,15 +49,21 @@ func TestCall_RandomFaults(t *testing.T) {
 
 func checkPromises(t *testing.T, seed uint64, ecm bool, o outcome, sink *t30test.Sink, docs []*t30test.Document) {
 	t.Helper()
-	var all [][]byte // pages in the order sent
-	confirmed := 0
+	var all [][]byte // pages in the order sent, without those refused: of these no copy counts
+	confirmed, refused := 0, 0
 	for _, d := range docs {
-		for _, p := range d.Pages {
-			all = append(all, bytes.TrimRight(p.Data, "\x00"))
+		for i, p := range d.Pages {
+			if !slices.Contains(d.RefusedPages(), i+1) {
+				all = append(all, bytes.TrimRight(p.Data, "\x00"))
+			}
 		}
 		confirmed += len(d.ConfirmedPages())
+		refused += len(d.RefusedPages())
 	}
-	if len(docs[0].ConfirmedPages()) < len(docs[0].Pages) && len(docs[1].ConfirmedPages()) > 0 {
+	if o.sent.Refused != refused || refused > 0 && o.sent.Code == t30.CodeOK {
+		t.Errorf("seed %d: %d pages refused, report says %d, %v", seed, refused, o.sent.Refused, o.sent.Code)
+	}
+	if through := len(docs[0].ConfirmedPages()) + len(docs[0].RefusedPages()); through < len(docs[0].Pages) && len(docs[1].ConfirmedPages()) > 0 {
 		t.Errorf("seed %d: second document before the first was confirmed", seed)
 	}
 	for i, d := range docs {

@@ -9,6 +9,7 @@ type Report struct {
 
 	Sent     int // pages confirmed by the far end (MCF or RTP)
 	SentPoor int // of these, confirmed with RTP
+	Refused  int // pages refused by the far end (RTN) as often as they were tried
 	Received int // pages received and confirmed by us
 
 	// Unknown is set when the last page's confirmation may have been lost: sent whole, post-message command sent, no

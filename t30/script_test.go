@@ -356,16 +356,16 @@ func TestSend_OddReceivers(t *testing.T) {
 			p.say(t30.FcfERR)
 			p.hear(t30.FcfDCN)
 		}},
-		{"RTN for PPS", "partial -> refused", disECM, t30.CodeOK, func(p peer) {
+		{"RTN for PPS-EOP", "partial -> refused", disECM, t30.CodePageRefused, func(p peer) {
 			p.hear(t30.FcfDCS)
 			p.take(v29)
 			p.say(t30.FcfCFR)
 			p.takeBlock(v29)
 			p.hear(t30.FcfPPS)
 			p.say(t30.FcfRTN)
-			p.again()
+			p.hear(t30.FcfDCN)
 		}},
-		{"RTN after RNR", "not-ready -> refused", disECM, t30.CodeOK, func(p peer) {
+		{"RTN after RNR", "not-ready -> refused", disECM, t30.CodePageRefused, func(p peer) {
 			p.hear(t30.FcfDCS)
 			p.take(v29)
 			p.say(t30.FcfCFR)
@@ -374,7 +374,7 @@ func TestSend_OddReceivers(t *testing.T) {
 			p.say(t30.FcfRNR)
 			p.hear(t30.FcfRR)
 			p.say(t30.FcfRTN)
-			p.again()
+			p.hear(t30.FcfDCN)
 		}},
 		{"PIN", "partial -> disconnect", disECM, t30.CodeInterrupted, func(p peer) {
 			p.hear(t30.FcfDCS)
@@ -429,17 +429,4 @@ func TestSend_OddReceivers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// again takes a page once more at V.29 7200.
-func (p peer) again() {
-	p.t.Helper()
-	m := t30.Modulation{Scheme: t30.V29, Rate: 7200}
-	p.hear(t30.FcfDCS)
-	p.take(m)
-	p.say(t30.FcfCFR)
-	p.takeBlock(m)
-	p.hear(t30.FcfPPS)
-	p.say(t30.FcfMCF)
-	p.hear(t30.FcfDCN)
 }

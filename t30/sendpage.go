@@ -156,11 +156,15 @@ func (c *call) postAnswer() place {
 	return c.bye(CodeProtocol, "page %d answered with the unknown %v", t.n, c.sig.fcf)
 }
 
+// result is how page n fared.
+func (t *sender) result() PageResult {
+	return PageResult{Poor: t.poor, Retries: t.resends, Octets: t.octets, Seconds: time.Since(t.began).Seconds()}
+}
+
 // confirmed records page n and goes on as the command that was answered said.
 func (c *call) confirmed() place {
 	t := &c.tx
-	res := PageResult{Poor: t.poor, Retries: t.resends, Octets: t.octets, Seconds: time.Since(t.began).Seconds()}
-	if err := t.src.Confirmed(t.n, res); err != nil {
+	if err := t.src.Confirmed(t.n, t.result()); err != nil {
 		c.fault(err)
 		return c.bye(CodeSource, "page %d was confirmed, which could not be recorded: %v", t.n, err)
 	}
@@ -171,16 +175,7 @@ func (c *call) confirmed() place {
 		t.part.SentPoor++
 	}
 	poor := t.poor
-	t.poor, t.resends = false, 0
-	t.n++
-	t.total++
-	c.closePage()
-	if t.last {
-		c.endDocument(CodeOK, "")
-		if t.next != nil {
-			c.startDocument(t.next)
-		}
-	}
+	c.pageOver()
 	switch {
 	case t.follow == FcfEOP:
 		return c.finished()
@@ -198,6 +193,31 @@ func (c *call) confirmed() place {
 	return placePage
 }
 
+// pageOver makes the next page, or the next document's first, page n.
+func (c *call) pageOver() {
+	t := &c.tx
+	t.poor, t.resends = false, 0
+	t.n++
+	t.total++
+	c.closePage()
+	if !t.last {
+		return
+	}
+	code, text := t.outcome()
+	c.endDocument(code, text)
+	if t.next != nil {
+		c.startDocument(t.next)
+	}
+}
+
+// outcome is how a document ends whose pages are all through.
+func (t *sender) outcome() (Code, string) {
+	if t.part.Refused > 0 {
+		return CodePageRefused, fmt.Sprintf("RTN to %d of its pages", t.part.Refused)
+	}
+	return CodeOK, ""
+}
+
 // finished ends the sending after EOP.
 func (c *call) finished() place {
 	if c.s.Poll != nil && c.caller && !c.rx.polled {
@@ -206,17 +226,43 @@ func (c *call) finished() place {
 	return c.bye(CodeOK, "")
 }
 
-// refused handles RTN: the page again at a lower rate, or the end (T.30 5.3.6.1.7; Field: two more tries).
+// refused handles RTN (T.30 5.3.6.1.7). After MPS, and EOM inside a document, the page goes out again at a lower rate
+// (Field: twice more at most). After EOP the call ends, after a document's last EOM phase B follows: T.24 has it so, and the
+// next call sends the page again.
 func (c *call) refused() place {
 	t := &c.tx
-	if t.resends++; t.resends > maxResends {
-		return c.bye(CodePageRefused, "RTN to page %d, %d times", t.n, t.resends)
+	follow := t.follow
+	if again := follow == FcfMPS || follow == FcfEOM && !t.last; again && t.resends < maxResends {
+		t.resends++
+		c.closePage()
+		t.lower()
+	} else if p, ok := c.refusedForGood(); !ok {
+		return p
 	}
-	c.closePage()
-	t.lower()
 	t.tries, t.trains = 0, 0
-	if t.follow == FcfEOM {
+	if follow == FcfEOM {
 		return placeIdentify
 	}
 	return placeDCS
+}
+
+// refusedForGood records that page n is not to be had across in this call, and makes the next one page n.
+func (c *call) refusedForGood() (place, bool) {
+	t := &c.tx
+	n, times, follow := t.n, t.resends+1, t.follow
+	err := t.src.Refused(n, t.result())
+	if err != nil && !errors.Is(err, ErrStop) {
+		c.fault(err)
+		return c.bye(CodeSource, "page %d was refused, which could not be recorded: %v", n, err), false
+	}
+	c.rep.Refused++
+	t.part.Refused++
+	if err != nil || follow == FcfEOP {
+		return c.bye(CodePageRefused, "RTN to page %d, %d times", n, times), false
+	}
+	if times == 1 { // after EOM: no lower rate was tried yet
+		t.lower()
+	}
+	c.pageOver()
+	return 0, true
 }

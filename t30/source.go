@@ -20,7 +20,7 @@ type sender struct {
 	total   int    // pages sent in the call, for the ECM page counter
 	last    bool   // page n is src's last
 	resends int    // of page n after RTN
-	part    Report // of src: Sent, SentPoor
+	part    Report // of src: Sent, SentPoor, Refused
 	doubt   bool   // page n was the last and its confirmation is open
 	onLine  bool   // a page was on the line
 
@@ -227,7 +227,8 @@ func (c *call) endDocument(code Code, text string) {
 		return
 	}
 	r := c.rep
-	r.Code, r.Text, r.Sent, r.SentPoor, r.Received = code, text, t.part.Sent, t.part.SentPoor, 0
+	r.Code, r.Text, r.Received = code, text, 0
+	r.Sent, r.SentPoor, r.Refused = t.part.Sent, t.part.SentPoor, t.part.Refused
 	r.Unknown = t.doubt
 	r.Remote, r.End = c.far, time.Now()
 	src := t.src
@@ -243,7 +244,7 @@ func (t *sender) close(c *call) {
 	c.closePage()
 	endUnsent := func(s PageSource) {
 		r := c.rep
-		r.Sent, r.SentPoor, r.Received, r.Unknown = 0, 0, 0, false
+		r.Sent, r.SentPoor, r.Refused, r.Received, r.Unknown = 0, 0, 0, 0, false
 		if r.Code == CodeOK {
 			r.Code, r.Text = CodeProtocol, "call ended before this document"
 		}

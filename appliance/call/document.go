@@ -43,6 +43,14 @@ type Journal interface {
 	ConfirmPage(n int, r t30.PageResult) error // the far end has it
 }
 
+// RefusalJournal is a [Journal] that can go on after a page that the far end refused (RTN). With one that cannot, the call ends there.
+type RefusalJournal interface {
+	Journal
+	// RefusePage records that the far end refused page n as often as it is tried in one call; pages after it may be confirmed
+	// yet. [t30.ErrStop]: do not send them in this call.
+	RefusePage(n int, r t30.PageResult) error
+}
+
 // Header is the header line of every page (47 CFR 68.318(d)); date, time and page number are filled in.
 type Header struct {
 	FromName   string
@@ -255,6 +263,22 @@ func (d *Document) Confirmed(n int, r t30.PageResult) error {
 	}
 	abs := d.o.First + n - 1
 	if err := d.o.Journal.ConfirmPage(abs, r); err != nil {
+		return fmt.Errorf("call: page %d: %w", abs, err)
+	}
+	return nil
+}
+
+// Refused records that page n of the call was refused.
+func (d *Document) Refused(n int, r t30.PageResult) error {
+	if d.o.Journal == nil {
+		return nil
+	}
+	j, ok := d.o.Journal.(RefusalJournal)
+	if !ok {
+		return t30.ErrStop
+	}
+	abs := d.o.First + n - 1
+	if err := j.RefusePage(abs, r); err != nil {
 		return fmt.Errorf("call: page %d: %w", abs, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package t30test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -61,10 +62,13 @@ type Document struct {
 	Pages []Page
 	// ConfirmErr is what Confirmed returns.
 	ConfirmErr error
+	// RefuseErr is what Refused returns.
+	RefuseErr error
 
 	mu        sync.Mutex
 	confirmed []int
 	results   []t30.PageResult
+	refused   []int
 	out       int // page told to be out last
 	opened    int
 	ended     []t30.Report
@@ -137,6 +141,27 @@ func (d *Document) End(r t30.Report) error {
 	defer d.mu.Unlock()
 	d.ended = append(d.ended, r)
 	return nil
+}
+
+// Refused implements t30.PageSource.
+func (d *Document) Refused(n int, _ t30.PageResult) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.RefuseErr != nil && !errors.Is(d.RefuseErr, t30.ErrStop) {
+		return d.RefuseErr
+	}
+	if d.out != n {
+		return fmt.Errorf("t30test: page %d refused, but page %d was the last told to be out", n, d.out)
+	}
+	d.refused = append(d.refused, n)
+	return d.RefuseErr
+}
+
+// RefusedPages returns the pages refused, in order.
+func (d *Document) RefusedPages() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]int(nil), d.refused...)
 }
 
 // ConfirmedPages returns the pages confirmed, in order.
