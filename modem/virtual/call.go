@@ -148,7 +148,11 @@ func (c *call) hangup(m subscriber) {
 		c.end()
 		return
 	}
-	c.in(c.ex.opts.HangupDelay+c.ex.opts.Delay, func() {
+	late := c.ex.opts.Delay
+	if !other.at().prompt {
+		late += c.ex.opts.HangupDelay
+	}
+	c.in(late, func() {
 		if h := other.at(); h.call == c {
 			h.call = nil
 			other.lineDropped()

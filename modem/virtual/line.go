@@ -100,8 +100,8 @@ func (w *wire) send(e lineEvent) {
 		return
 	}
 	late := w.ex.opts.Delay
-	if e.sig.mod == v21 {
-		late += w.to.at().latency
+	if e.sig.mod == v21 && !w.to.at().prompt {
+		late += v21Latency
 	}
 	if late <= 0 && len(w.queue) == 0 {
 		w.to.hear(e)

@@ -90,7 +90,7 @@ func (ex *Exchange) NewModem(number string, o ModemOptions) *Modem {
 	}
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	m := &Modem{hook: hook{ex: ex, number: dialable(number), latency: v21Latency}, opts: o, set: factory()}
+	m := &Modem{hook: hook{ex: ex, number: dialable(number)}, opts: o, set: factory()}
 	m.ear.m = m
 	ex.modems = append(ex.modems, m)
 	for _, n := range append([]string{number}, o.Numbers...) {

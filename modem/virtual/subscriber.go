@@ -1,7 +1,5 @@
 package virtual
 
-import "time"
-
 // subscriber is what hangs on a line of the exchange: a [Modem] or a [Tester]. All methods are called with the exchange locked.
 type subscriber interface {
 	// at is the subscriber's end of its line.
@@ -30,8 +28,8 @@ type hook struct {
 	number   string
 	call     *call // off hook in it
 	incoming *call // rings it
-	// latency is what its V.21 receiver's filters take.
-	latency time.Duration
+	// prompt: it hears V.21 without a receiver's filters, and a hang-up at once.
+	prompt bool
 }
 
 func (h *hook) at() *hook { return h }
