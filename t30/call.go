@@ -10,7 +10,7 @@ import (
 // call is one run of the flow charts over one Line. One goroutine owns it.
 type call struct {
 	ctx  context.Context
-	line Line
+	line *timed
 	s    Session
 	own  Capabilities // what we can do, limits applied
 
@@ -31,8 +31,9 @@ type call struct {
 }
 
 func newCall(ctx context.Context, l Line, s Session) *call {
-	c := &call{ctx: ctx, line: l, s: s, own: limited(l.Capabilities(), s)}
+	c := &call{ctx: ctx, s: s, own: limited(l.Capabilities(), s)}
 	c.rep.Start = time.Now()
+	c.line = newTimed(l, c.rep.Start)
 	c.rep.Connect, c.rep.Connected = c.rep.Start, true
 	return c
 }
@@ -55,7 +56,7 @@ func (c *call) run(p place) (Report, error) {
 	if err := c.line.Hangup(); err != nil && c.err == nil && c.rep.Code == CodeOK {
 		c.trace(LayerCall, Note, "hang up: %v", err)
 	}
-	c.rep.End = time.Now()
+	c.rep.End, c.rep.Spans = c.line.report()
 	if c.rep.Code == CodeNone {
 		c.end(CodeProtocol, "ended without an outcome")
 	}

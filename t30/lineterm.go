@@ -16,7 +16,9 @@ func originate(ctx context.Context, l Line, s Session, start time.Time) (Report,
 	c := newCall(ctx, l, s)
 	c.rep.Start = start
 	c.caller, c.tx.docs = true, s.Send
-	return c.run(placeIdentify)
+	rep, err := c.run(placeIdentify)
+	rep.offHook(start, KindDial)
+	return rep, err
 }
 
 // Answer runs s as the called station over a Line on which CED has just been sent, and hangs up.
@@ -36,7 +38,7 @@ func (t *lineTerminal) Call(ctx context.Context, number string, s Session) (Repo
 	start := time.Now()
 	l, err := t.phone.Dial(ctx, number)
 	if err != nil {
-		return notConnected(ctx, start, err)
+		return notConnected(ctx, start, KindDial, err)
 	}
 	return originate(ctx, l, s, start)
 }
@@ -57,16 +59,17 @@ func (i *lineIncoming) Answer(ctx context.Context, m AnswerMode, s Session) (Rep
 	start := time.Now()
 	l, err := i.Ringing.Answer(ctx, m)
 	if err != nil {
-		return notConnected(ctx, start, err)
+		return notConnected(ctx, start, KindAnswer, err)
 	}
 	rep, err := Answer(ctx, l, s)
-	rep.Start = start
+	rep.offHook(start, KindAnswer)
 	return rep, err
 }
 
 // notConnected reports a call that came to no Line.
-func notConnected(ctx context.Context, start time.Time, err error) (Report, error) {
+func notConnected(ctx context.Context, start time.Time, k Kind, err error) (Report, error) {
 	rep := Report{Start: start, End: time.Now(), Text: err.Error()}
+	rep.offHook(start, k)
 	var refused *CallError
 	switch {
 	case ctx.Err() != nil:

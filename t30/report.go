@@ -25,6 +25,10 @@ type Report struct {
 	Start      time.Time  // off hook
 	Connect    time.Time  // answered; zero if not
 	End        time.Time  // on hook
+
+	// Spans are the stretches of the call from Start to End, in order and without a gap; at most some 6000, see [KindMerged]. None
+	// from a Terminal that runs T.30 by itself. [Breakdown] adds them up.
+	Spans []Span
 }
 
 // OK tells whether all that was asked for was done.

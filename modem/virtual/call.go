@@ -21,8 +21,8 @@ type call struct {
 	id     int
 	number string
 	state  callState
-	caller *Modem
-	callee *Modem // nil: nobody, or no modem
+	caller subscriber
+	callee subscriber // nil: nobody, or no modem
 	wires  [2]*wire
 	faults Faults
 	images int
@@ -31,11 +31,11 @@ type call struct {
 }
 
 // dial sets up a call for caller, who is off hook and gets its outcome by callProgress.
-func (ex *Exchange) dial(caller *Modem, number string) {
+func (ex *Exchange) dial(caller subscriber, number string) {
 	ex.lastID++
 	c := &call{ex: ex, id: ex.lastID, number: number, caller: caller, faults: ex.faults}
 	ex.calls[c] = struct{}{}
-	caller.call = c
+	caller.at().call = c
 	caller.trace(Event{Kind: EventDial, Text: number})
 	c.in(postDialDelay, c.route)
 }
@@ -76,8 +76,8 @@ func (c *call) route() {
 }
 
 // ring seizes the called line and rings it.
-func (c *call) ring(m *Modem) {
-	c.state, c.callee, m.incoming = ringing, m, c
+func (c *call) ring(m subscriber) {
+	c.state, c.callee, m.at().incoming = ringing, m, c
 	c.caller.callProgress(progressRingback)
 	c.in(firstRing, c.ringOnce)
 }
@@ -86,16 +86,17 @@ func (c *call) ringOnce() {
 	m := c.callee
 	c.rings++
 	m.trace(Event{Kind: EventRing, Call: c.id})
-	if c.rings == 1 && m.opts.CallerID {
-		c.in(ringOn+500*time.Millisecond, func() { m.callerID(c.caller.number, c.number) })
+	if c.rings == 1 {
+		c.in(ringOn+500*time.Millisecond, func() { m.callerID(c.caller.at().number, c.number) })
 	}
 	c.in(ringCycle, c.ringOnce)
 	m.ring()
 }
 
-// answered is called when the rung modem has gone off hook.
+// answered is called when the rung subscriber has gone off hook.
 func (c *call) answered() {
-	c.callee.incoming, c.callee.call = nil, c
+	h := c.callee.at()
+	h.incoming, h.call = nil, c
 	c.callee.trace(Event{Kind: EventAnswer})
 	c.connect()
 }
@@ -113,7 +114,7 @@ func (c *call) connect() {
 }
 
 // wire is the direction away from m; nil if there is none.
-func (c *call) wire(m *Modem) *wire {
+func (c *call) wire(m subscriber) *wire {
 	switch {
 	case c.state != connected:
 		return nil
@@ -124,9 +125,9 @@ func (c *call) wire(m *Modem) *wire {
 }
 
 // hangup takes m out of the call. The other side's line is dropped a little later.
-func (c *call) hangup(m *Modem) {
+func (c *call) hangup(m subscriber) {
 	m.trace(Event{Kind: EventHangup})
-	m.call = nil
+	m.at().call = nil
 	other := c.callee
 	if m == c.callee {
 		other = c.caller
@@ -134,7 +135,7 @@ func (c *call) hangup(m *Modem) {
 	c.stopTimers()
 	was := c.state
 	c.state = ended
-	if other != nil && other.incoming == c { // rang and was not answered
+	if other != nil && other.at().incoming == c { // rang and was not answered
 		other.ringStopped()
 		other = nil
 	}
@@ -143,13 +144,17 @@ func (c *call) hangup(m *Modem) {
 			w.cut()
 		}
 	}
-	if was != connected || other == nil || other.call != c {
+	if was != connected || other == nil || other.at().call != c {
 		c.end()
 		return
 	}
-	c.in(c.ex.opts.HangupDelay+c.ex.opts.Delay, func() {
-		if other.call == c {
-			other.call = nil
+	late := c.ex.opts.Delay
+	if !other.at().prompt {
+		late += c.ex.opts.HangupDelay
+	}
+	c.in(late, func() {
+		if h := other.at(); h.call == c {
+			h.call = nil
 			other.lineDropped()
 		}
 		c.end()
@@ -164,9 +169,9 @@ func (c *call) dropIn(d time.Duration) {
 		}
 		c.state = ended
 		c.caller.trace(Event{Kind: EventHangup, Text: "line fault"})
-		for _, m := range []*Modem{c.caller, c.callee} {
-			if m != nil && m.call == c {
-				m.call = nil
+		for _, m := range []subscriber{c.caller, c.callee} {
+			if m != nil && m.at().call == c {
+				m.at().call = nil
 				m.lineDropped()
 			}
 		}
@@ -205,7 +210,7 @@ const (
 
 // callerID shows the caller's number to m, and the dialed one if the trunk tells it: formatted caller ID of V.253.
 func (m *Modem) callerID(caller, dialed string) {
-	if !m.set.callerID || m.act != nil || m.incoming == nil {
+	if !m.opts.CallerID || !m.set.callerID || m.act != nil || m.incoming == nil {
 		return
 	}
 	now := time.Now()

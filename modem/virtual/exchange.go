@@ -54,7 +54,7 @@ type Exchange struct {
 
 	mu      sync.Mutex
 	modems  []*Modem
-	numbers map[string][]*Modem // several modems on one number are a hunt group
+	numbers map[string][]subscriber // several modems on one number are a hunt group
 	scripts map[string][]Outcome
 	faults  Faults
 	calls   map[*call]struct{}
@@ -72,7 +72,7 @@ func NewExchange(o Options) *Exchange {
 	}
 	return &Exchange{
 		opts: o, zero: time.Now(), faults: o.Faults,
-		numbers: map[string][]*Modem{}, scripts: map[string][]Outcome{}, calls: map[*call]struct{}{},
+		numbers: map[string][]subscriber{}, scripts: map[string][]Outcome{}, calls: map[*call]struct{}{},
 	}
 }
 

@@ -55,7 +55,10 @@ func (p *bitPacker) octet(b byte) {
 }
 
 // frame appends frame, its FCS and a closing flag, with zeros inserted after five ones.
-func (p *bitPacker) frame(frame []byte) {
+func (p *bitPacker) frame(frame []byte) { p.frameWith(frame, fcs(frame)) }
+
+// frameWith is frame with a check sequence of the caller's.
+func (p *bitPacker) frameWith(frame []byte, c uint16) {
 	ones := 0
 	put := func(b byte) {
 		for i := range 8 {
@@ -73,7 +76,6 @@ func (p *bitPacker) frame(frame []byte) {
 	for _, b := range frame {
 		put(b)
 	}
-	c := fcs(frame)
 	put(byte(c))
 	put(byte(c >> 8))
 	p.octet(flagOctet)

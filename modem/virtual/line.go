@@ -8,7 +8,7 @@ import (
 // signal is one signal on one direction of a line: a tone, a V.21 signal or a high-speed carrier.
 type signal struct {
 	mod   *modulation
-	from  *Modem
+	from  subscriber
 	start time.Duration // line time, carrier on
 	noise *noise
 	octs  int
@@ -47,14 +47,14 @@ type wire struct {
 	ex      *Exchange
 	call    *call
 	dir     int
-	to      *Modem // nil: nobody listens
+	to      subscriber // nil: nobody listens
 	signals int
 	queue   []lineEvent
 	timer   *timer
 }
 
 // begin starts a signal.
-func (w *wire) begin(m *Modem, mod *modulation) *signal {
+func (w *wire) begin(m subscriber, mod *modulation) *signal {
 	w.signals++
 	s := &signal{mod: mod, from: m, start: w.ex.now()}
 	s.noise = newNoise(&w.call.faults, w.call.id, w.dir, w.signals, mod)
@@ -100,11 +100,11 @@ func (w *wire) send(e lineEvent) {
 		return
 	}
 	late := w.ex.opts.Delay
-	if e.sig.mod == v21 {
+	if e.sig.mod == v21 && !w.to.at().prompt {
 		late += v21Latency
 	}
 	if late <= 0 && len(w.queue) == 0 {
-		w.to.ear.hear(e)
+		w.to.hear(e)
 		return
 	}
 	e.due = w.ex.now() + late
@@ -122,7 +122,7 @@ func (w *wire) deliver() {
 		e := w.queue[0]
 		w.queue = w.queue[1:]
 		if w.to != nil {
-			w.to.ear.hear(e)
+			w.to.hear(e)
 		}
 	}
 	if len(w.queue) > 0 && w.to != nil {

@@ -45,9 +45,8 @@ type Stats struct {
 
 // Modem is one modem on one line of an [Exchange].
 type Modem struct {
-	ex     *Exchange
-	number string
-	opts   ModemOptions
+	hook // its fields but ex and number are guarded by ex.mu
+	opts ModemOptions
 
 	// All below is guarded by ex.mu.
 	set       settings
@@ -59,9 +58,7 @@ type Modem struct {
 	unplugged bool
 	lineCut   bool
 	offHook   bool
-	call      *call // off hook in it
-	incoming  *call // rings us
-	rings     int   // S1
+	rings     int // S1
 	ear       ear
 	dump      dump
 	stats     Stats
@@ -93,7 +90,7 @@ func (ex *Exchange) NewModem(number string, o ModemOptions) *Modem {
 	}
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	m := &Modem{ex: ex, number: dialable(number), opts: o, set: factory()}
+	m := &Modem{hook: hook{ex: ex, number: dialable(number)}, opts: o, set: factory()}
 	m.ear.m = m
 	ex.modems = append(ex.modems, m)
 	for _, n := range append([]string{number}, o.Numbers...) {
@@ -149,6 +146,8 @@ func (m *Modem) Plug() {
 	defer m.ex.mu.Unlock()
 	m.unplugged = false
 }
+
+func (m *Modem) hear(e lineEvent) { m.ear.hear(e) }
 
 // idle tells whether the exchange can ring it.
 func (m *Modem) idle() bool {

@@ -36,10 +36,12 @@ var modulations = []modulation{
 // v21 is the control channel.
 var v21 = &modulations[0]
 
-// Tones are signals without data.
+// Signals without data.
 var (
 	toneCED = &modulation{name: "ced"} // T.30 4.3.3.1: 2100 Hz
 	toneCNG = &modulation{name: "cng"} // T.30 4.3.3.2: 1100 Hz
+	// noiseSignal is what no modem trains on.
+	noiseSignal = &modulation{name: "noise"}
 )
 
 // modulationOf finds a code of T.31 Table 3.

@@ -417,7 +417,7 @@ func (d *dte) as(other *dte) *dte {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
 	if m := other.m(); m.number == "5550100" {
-		ex.numbers["5550101"] = []*Modem{m}
+		ex.numbers["5550101"] = []subscriber{m}
 	}
 	return d
 }

@@ -45,12 +45,3 @@ func (ex *Exchange) trace(e Event) {
 	e.T = ex.now().Seconds()
 	ex.opts.Trace(e)
 }
-
-// trace reports e about m.
-func (m *Modem) trace(e Event) {
-	e.Modem = m.number
-	if m.call != nil {
-		e.Call = m.call.id
-	}
-	m.ex.trace(e)
-}
