@@ -21,7 +21,10 @@ type call struct {
 	patience int // spoilt signals that start the wait for a command anew
 	far      Remote
 	farCan   struct{ receive bool }
-	sent     Frame // final frame of our last signal: its echo
+	sent     Frame      // final frame of our last signal: its echo
+	ours     []Frame    // all frames of that signal
+	quieting chan error // the pause before our next signal, nil: not begun
+	nominal  bool       // a signal was lost: no more durations from the low end of their tolerance
 
 	tx sender
 	rx receiver
@@ -52,6 +55,9 @@ func (c *call) run(p place) (Report, error) {
 			c.trace(LayerPlace, Note, "%v -> %v", p, next)
 		}
 		p = next
+	}
+	if c.quieting != nil {
+		_ = c.quiet()
 	}
 	if err := c.line.Hangup(); err != nil && c.err == nil && c.rep.Code == CodeOK {
 		c.trace(LayerCall, Note, "hang up: %v", err)
@@ -137,7 +143,9 @@ func (c *call) disconnect() place {
 		if c.rep.Code == CodeNone {
 			return c.broken(err)
 		}
+		return placeEnd
 	}
+	_ = c.line.Silence(c.ctx, afterDCN) // a line that drops or a context that ends cuts it short
 	return placeEnd
 }
 

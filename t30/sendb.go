@@ -28,6 +28,7 @@ func (c *call) identify() place {
 
 // choose decides what this phase B is for: to send, to poll, or nothing more (chart: after DIS or DTC).
 func (c *call) choose() place {
+	c.startQuiet() // whatever is chosen, a signal of ours is next
 	c.x = c.sig.fcf == FcfDIS
 	if !c.x && !c.mayPoll() {
 		return c.bye(CodePassword, "poller gave a wrong password")
@@ -75,6 +76,7 @@ func (c *call) negotiate() place {
 // dcs sends TSI, DCS and the training check (T.30 5.3.6.1.3, chart connector D).
 func (c *call) dcs() place {
 	t := &c.tx
+	c.startQuiet()
 	m := t.modulation()
 	limit := pageLimit(c.own, c.far.Capabilities, m.Rate)
 	if err := c.openPage(limit); err != nil {
@@ -90,10 +92,14 @@ func (c *call) dcs() place {
 	if err := c.send(c.dcsFrames()...); err != nil {
 		return c.broken(err)
 	}
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.quiet(); err != nil {
 		return c.broken(err)
 	}
-	if err := c.line.SendTCF(c.ctx, m, tcfTime); err != nil {
+	check := tcfBrisk
+	if c.nominal {
+		check = tcfTime
+	}
+	if err := c.line.SendTCF(c.ctx, m, check); err != nil {
 		return c.broken(err)
 	}
 	t.long = false
@@ -133,6 +139,7 @@ func (c *call) trainReply() place {
 		}
 		return placePage
 	case c.sig.fcf == FcfFTT:
+		c.nominal = true
 		t.tries = 0
 		t.trains++
 		if !t.lower() && t.trains >= minTrainings {

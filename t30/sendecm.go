@@ -23,6 +23,7 @@ func (e *ecmSend) startPage() { *e = ecmSend{} }
 func (c *call) block() place {
 	t := &c.tx
 	e := &t.ecm
+	c.startQuiet()
 	if e.data == nil {
 		if p, ok := c.readBlock(); !ok {
 			return p
@@ -37,7 +38,7 @@ func (c *call) block() place {
 	e.burst = len(frames)
 	rcp := NewFrame(FcfRCP, false, false)
 	frames = append(frames, rcp, rcp, rcp)
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.quiet(); err != nil {
 		return c.broken(err)
 	}
 	t.onLine = true
@@ -89,6 +90,7 @@ func (c *call) readBlock() (place, bool) {
 func (c *call) partial() place {
 	t := &c.tx
 	e := &t.ecm
+	c.startQuiet()
 	second := FcfNULL
 	if !e.more {
 		if p, ok := c.settleFollow(); !ok {

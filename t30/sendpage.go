@@ -34,11 +34,12 @@ func (r *counted) Read(p []byte) (int, error) {
 // page sends one page without ECM (T.30 phase C).
 func (c *call) page() place {
 	t := &c.tx
+	c.startQuiet()
 	limit := pageLimit(c.own, c.far.Capabilities, t.now.Modulation.Rate)
 	if p, ok := c.prepare(limit); !ok {
 		return p
 	}
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.quiet(); err != nil {
 		return c.broken(err)
 	}
 	t.began, t.onLine = time.Now(), true
@@ -82,6 +83,7 @@ func (c *call) prepare(limit PageLimit) (place, bool) {
 // post sends the post-message command and waits for its answer (T.30 5.3.6.1.6, 5.3.6.1.7).
 func (c *call) post() place {
 	t := &c.tx
+	c.startQuiet()
 	if p, ok := c.settleFollow(); !ok {
 		return p
 	}
@@ -164,6 +166,9 @@ func (t *sender) result() PageResult {
 // confirmed records page n and goes on as the command that was answered said.
 func (c *call) confirmed() place {
 	t := &c.tx
+	if t.follow != FcfEOM || c.sig.fcf == FcfPIP {
+		c.startQuiet()
+	}
 	if err := t.src.Confirmed(t.n, t.result()); err != nil {
 		c.fault(err)
 		return c.bye(CodeSource, "page %d was confirmed, which could not be recorded: %v", t.n, err)
@@ -232,6 +237,9 @@ func (c *call) finished() place {
 func (c *call) refused() place {
 	t := &c.tx
 	follow := t.follow
+	if follow != FcfEOM {
+		c.startQuiet()
+	}
 	if again := follow == FcfMPS || follow == FcfEOM && !t.last; again && t.resends < maxResends {
 		t.resends++
 		c.closePage()

@@ -16,8 +16,11 @@ type signal struct {
 
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
-	if c.spoken {
-		if err := c.line.Silence(c.ctx, pause); err != nil {
+	if bytes.Equal(frames[len(frames)-1], c.sent) {
+		c.nominal = true // it is repeated
+	}
+	if c.spoken || c.quieting != nil {
+		if err := c.quiet(); err != nil {
 			return err
 		}
 	}
@@ -25,8 +28,31 @@ func (c *call) send(frames ...Frame) error {
 	for _, f := range frames {
 		c.trace(LayerFrame, Out, "%v", f)
 	}
-	c.sent = frames[len(frames)-1]
+	c.sent, c.ours = frames[len(frames)-1], frames
 	return c.line.SendFrames(c.ctx, frames...)
+}
+
+// startQuiet begins the pause before a signal of ours. Until quiet, which has to come before anything else on the line, there
+// is time for work of our own: a page to be coded, a record to be written.
+func (c *call) startQuiet() {
+	if c.quieting != nil {
+		return
+	}
+	d := pauseBrisk
+	if c.nominal {
+		d = pause
+	}
+	done := make(chan error, 1)
+	c.quieting = done
+	go func() { done <- c.line.Silence(c.ctx, d) }()
+}
+
+// quiet returns at the end of the pause before a signal of ours.
+func (c *call) quiet() error {
+	c.startQuiet()
+	err := <-c.quieting
+	c.quieting = nil
+	return err
 }
 
 // reply sends a signal of one frame without or with a FIF.
@@ -67,7 +93,7 @@ func (c *call) receive(deadline *time.Time) error {
 			return err
 		}
 		c.spoken = true
-		if !f.Valid() || bytes.Equal(f, c.sent) {
+		if !f.Valid() || c.echo(f) {
 			c.trace(LayerFrame, In, "ignored: %v", f)
 			if err := c.slow(began); err != nil {
 				return err
@@ -86,6 +112,11 @@ func (c *call) receive(deadline *time.Time) error {
 		return nil
 	}
 	return ErrTimeout
+}
+
+// echo tells whether f is a frame of our own last signal, come back.
+func (c *call) echo(f Frame) bool {
+	return slices.ContainsFunc(c.ours, func(o Frame) bool { return bytes.Equal(f, o) })
 }
 
 // slow makes a receive that failed at once take falseStart, so that a line that does nothing else makes no busy loop.

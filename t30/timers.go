@@ -12,10 +12,17 @@ const (
 	timerT4Sender = 3100 * time.Millisecond // sender, wait for an answer: 3 s ± 15 %
 	timerT5       = 60 * time.Second        // RNR at most: 60 ± 5 s
 
-	// pause parts a V.21 signal from the message carrier, either way (T.30 5.3.1, 4.1.2.2): 75 ± 20 ms.
-	pause = 75 * time.Millisecond
-	// tcfTime is the length of the training check (T.30 5.3.6.1.3): 1.5 s ± 10 %.
-	tcfTime = 1500 * time.Millisecond
+	// pause parts a V.21 signal from the message carrier, either way (T.30 5.3.1, 4.1.2.2): 75 ± 20 ms. pauseBrisk is at the low
+	// end of that, for as long as no signal was lost in the call.
+	pause      = 75 * time.Millisecond
+	pauseBrisk = 57 * time.Millisecond
+	// tcfTime is the length of the training check (T.30 5.3.6.1.3): 1.5 s ± 10 %. tcfBrisk is that of the first one: 50 ms above the
+	// low end, since receivers lose some of it at its beginning.
+	tcfTime  = 1500 * time.Millisecond
+	tcfBrisk = 1400 * time.Millisecond
+	// afterDCN is how long we stay on the line after our DCN (T.24: 0.8 to 1.2 s). Field: what goes through a packet
+	// network is some tenths of a second late, and lost with the call.
+	afterDCN = 800 * time.Millisecond
 	// waitTCF bounds the wait for the TCF's carrier after a DCS. Field: it is short of T2 so that the FTT for a
 	// carrier that never trained reaches the sender inside its T4 (its TCF ends at most 3.1 s after the DCS).
 	waitTCF = 3500 * time.Millisecond

@@ -1,9 +1,9 @@
 package class1
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/tipring/tipring/t30"
@@ -12,9 +12,10 @@ import (
 
 const (
 	// leadFlags is how long flags are sent before the first frame: T.4 A.3.1, 200 ms +100 ms.
-	leadFlags = 220 * time.Millisecond
-	// tailFlags is how long flags are sent after the last RCP: T.4 A.3.6, at most 50 ms. Modems cut the end short.
-	tailFlags = 40 * time.Millisecond
+	leadFlags = 205 * time.Millisecond
+	// tailFlags is how long flags are sent after the last RCP: T.4 A.3.6, at most 50 ms. Modems cut the end short; of three
+	// RCPs one is enough.
+	tailFlags = 20 * time.Millisecond
 	// maxBlockFrame is address, control, FCD, frame number and 256 octets (T.4 A.3.5).
 	maxBlockFrame = 4 + 256
 	rcp           = 0x86 // return to control for partial page, as the octet stands in a frame (T.4 A.3.6)
@@ -23,16 +24,43 @@ const (
 
 // SendBlock implements [t30.Line]: the host does flags, zero insertion and FCS.
 func (l *line) SendBlock(ctx context.Context, m t30.Modulation, frames []t30.Frame) error {
-	var enc hdlc.Encoder
-	data := enc.Flags(l.lead(), flagsFor(leadFlags, m.Rate))
 	for i, f := range frames {
 		if len(f) < hdlc.MinFrame || len(f) > maxBlockFrame {
 			return fmt.Errorf("class1: send block: frame %d has %d octets", i, len(f))
 		}
-		data = enc.Frame(data, f)
 	}
-	data = enc.Flush(enc.Flags(data, flagsFor(tailFlags, m.Rate)))
-	return l.transmit(ctx, "send block", m, 0, nil, bytes.NewReader(data))
+	r := &blockReader{frames: frames, tail: flagsFor(tailFlags, m.Rate)}
+	r.buf = r.enc.Flags(l.lead(), flagsFor(leadFlags, m.Rate))
+	return l.transmit(ctx, "send block", m, 0, nil, r)
+}
+
+// blockReader makes a block's bits while they are sent.
+type blockReader struct {
+	enc    hdlc.Encoder
+	frames []t30.Frame
+	tail   int // flags to follow the last frame
+	buf    []byte
+	ended  bool
+}
+
+// Read implements io.Reader.
+func (r *blockReader) Read(p []byte) (int, error) {
+	for n := 0; ; {
+		k := copy(p[n:], r.buf)
+		n, r.buf = n+k, r.buf[k:]
+		switch {
+		case n == len(p):
+			return n, nil
+		case len(r.frames) > 0:
+			r.buf = r.enc.Frame(r.buf[:0], r.frames[0])
+			r.frames = r.frames[1:]
+		case !r.ended:
+			r.buf = r.enc.Flush(r.enc.Flags(r.buf[:0], r.tail))
+			r.ended = true
+		default:
+			return n, io.EOF
+		}
+	}
 }
 
 // flagsFor is how many flags fill d at rate bit/s.

@@ -120,7 +120,7 @@ func TestReceiveFrame_LateResultIsNotTheNextCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if err := l.Silence(t.Context(), 75*time.Millisecond); err != nil || time.Since(start) != 80*time.Millisecond {
+		if err := l.Silence(t.Context(), 80*time.Millisecond); err != nil || time.Since(start) != 80*time.Millisecond {
 			t.Errorf("silence ended after %v with %v: a late OK was taken for its own", time.Since(start), err)
 		}
 	})
@@ -161,9 +161,17 @@ func TestSendFrames_RefusesWrongFinalBits(t *testing.T) {
 }
 
 func TestCommandGap(t *testing.T) {
-	onCall(t, Config{Quirks: Quirks{CommandGap: 100 * time.Millisecond}}, "> AT+FTS=10\n100ms\n< OK\n", func(t *testing.T, l t30.Line, _ *fake) {
+	// The gap is quiet too: +FTS would only add to it.
+	script := "> AT+FTH=3\n< CONNECT\n>~ ff 13 83\n< OK\n"
+	onCall(t, Config{Quirks: Quirks{CommandGap: 100 * time.Millisecond}}, script, func(t *testing.T, l t30.Line, _ *fake) {
+		for d, want := range map[time.Duration]time.Duration{75 * time.Millisecond: 0, 800 * time.Millisecond: 700 * time.Millisecond} {
+			start := time.Now()
+			if err := l.Silence(t.Context(), d); err != nil || time.Since(start) != want {
+				t.Error(time.Since(start), err)
+			}
+		}
 		start := time.Now()
-		if err := l.Silence(t.Context(), 100*time.Millisecond); err != nil || time.Since(start) != 200*time.Millisecond {
+		if err := l.SendFrames(t.Context(), unhex("ff 13 83")); err != nil || time.Since(start) != 100*time.Millisecond {
 			t.Error(time.Since(start), err)
 		}
 	})
@@ -177,6 +185,7 @@ func TestSilence(t *testing.T) {
 		err          error
 	}{
 		{"by the modem", "> AT+FTS=8\n80ms\n< OK\n", Quirks{}, 80 * time.Millisecond, nil},
+		{"the rest by the host", "> AT+FTS=5\n50ms\n< OK\n", Quirks{}, 57 * time.Millisecond, nil},
 		{"by the host", "", Quirks{HostSilence: true}, 80 * time.Millisecond, nil},
 		{"longer than +FTS goes", "", Quirks{}, 6 * time.Second, nil},
 		{"on hook", "> AT+FTS=1\n10ms\n< ERROR\n", Quirks{}, 10 * time.Millisecond, t30.ErrHungUp},

@@ -119,21 +119,23 @@ func (l *line) toCommandState(ctx context.Context) error {
 	return nil
 }
 
-// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1) where it can, else by our clock.
+// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1, in units of 10 ms) where it can, and what is left of d by our
+// clock. Command and result take some milliseconds, in which the line is quiet as well: mostly nothing is left.
 func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	return l.method(ctx, "silence", func(ctx context.Context) error {
-		units := (d + 10*time.Millisecond - 1) / (10 * time.Millisecond)
-		if l.state != commandState || l.p.cfg.Quirks.HostSilence || units > 255 {
-			return sleep(ctx, d)
+		start, quirks := time.Now(), l.p.cfg.Quirks
+		d -= quirks.CommandGap // quiet as well: it comes before the next signal's command
+		units := d / (10 * time.Millisecond)
+		if l.state == commandState && !quirks.HostSilence && quirks.CommandGap == 0 && units > 0 && units <= 255 {
+			r, err := l.command(ctx, fmt.Sprintf("AT+FTS=%d", units), d+commandWait)
+			if err == nil && r.Code != at.OK {
+				err = fmt.Errorf("+FTS: %w (%s)", t30.ErrHungUp, r.Text)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if units <= 0 {
-			return ctx.Err()
-		}
-		r, err := l.command(ctx, fmt.Sprintf("AT+FTS=%d", units), d+commandWait)
-		if err == nil && r.Code != at.OK {
-			err = fmt.Errorf("+FTS: %w (%s)", t30.ErrHungUp, r.Text)
-		}
-		return err
+		return sleep(ctx, d-time.Since(start))
 	})
 }
 
