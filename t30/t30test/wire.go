@@ -130,6 +130,7 @@ type piece struct {
 
 // sound is one signal on its way to the other end.
 type sound struct {
+	kind   SignalKind
 	v21    bool
 	mod    t30.Modulation
 	silent bool // does not train
