@@ -39,6 +39,7 @@ type player struct {
 	page     int       // the tester's last page
 	farPage  int       // the device's last page
 	tx, rx   partial   // ECM: what the tester sends, what the device sends
+	gone     bool      // the tester is on hook
 	hook     bool      // the device is on hook, and may be
 	hookTime time.Time
 	log      []string
@@ -73,6 +74,7 @@ func (p *player) step(st *step) error {
 		return p.send(st)
 	case sendHangup:
 		p.wait(st)
+		p.own, p.gone = time.Now(), true
 		return p.t.Hangup()
 	case sendSilence:
 		return p.nothing(window{0, st.length, true})
@@ -141,9 +143,6 @@ func (p *player) pass(d time.Duration) error {
 		}
 		p.note("<", s)
 		p.far = s
-		if !s.End.Before(until) {
-			return nil
-		}
 	}
 }
 
@@ -187,6 +186,10 @@ func (p *player) onHook(st *step) error {
 		return err
 	}
 	p.note("<", s)
+	if p.gone { // it had begun, or had not noticed yet
+		p.far = s
+		return p.onHook(st)
+	}
 	return fmt.Errorf("expected on-hook, seen %v", s)
 }
 

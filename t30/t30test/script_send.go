@@ -197,5 +197,6 @@ func (p *player) sendAndHangUp(st *step) error {
 	if err := p.put(p.signal(st)); err != nil {
 		return err
 	}
+	p.gone = true
 	return p.t.Hangup()
 }

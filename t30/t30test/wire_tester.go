@@ -47,7 +47,7 @@ func (t *wireTester) Send(ctx context.Context, s *Signal) error {
 	if s.Cut > 0 {
 		out.shorten(out.ready + time.Duration(float64(out.length-out.ready)*s.Cut))
 	}
-	if gone(t.e.peer().gone) {
+	if gone(t.e.peer().hung) {
 		return t30.ErrHungUp
 	}
 	return t.e.play(ctx, out, 0)
@@ -103,7 +103,7 @@ func (t *wireTester) Hear(ctx context.Context, wait time.Duration) (*Signal, err
 		if s != nil && !s.start.After(deadline) {
 			return t.whole(ctx, s)
 		}
-		if s == nil && gone(e.peer().gone) {
+		if s == nil && gone(e.peer().hung) {
 			return nil, t30.ErrHungUp
 		}
 		left := time.Until(deadline)
@@ -117,7 +117,7 @@ func (t *wireTester) Hear(ctx context.Context, wait time.Duration) (*Signal, err
 		case <-ctx.Done():
 			timer.Stop()
 			return nil, ctx.Err()
-		case <-e.peer().gone:
+		case <-e.peer().hung:
 		}
 		timer.Stop()
 	}
