@@ -14,19 +14,34 @@ type signal struct {
 	at  time.Time // when its final frame was in
 }
 
+// errNothing is returned by receive in a glance that found our own echo.
+var errNothing = errors.New("t30: nothing for us")
+
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
-	if c.spoken {
-		if err := c.line.Silence(c.ctx, pause); err != nil {
+	if d := c.gap(); d > 0 {
+		if err := c.line.Silence(c.ctx, d); err != nil {
 			return err
 		}
 	}
-	c.spoken = true
+	c.spoken, c.rx.quiet = true, time.Time{}
 	for _, f := range frames {
 		c.trace(LayerFrame, Out, "%v", f)
 	}
 	c.sent = frames[len(frames)-1]
 	return c.line.SendFrames(c.ctx, frames...)
+}
+
+// gap is how long the line still has to be quiet before we may send: an answer comes at the low end of the window, reckoned
+// from when the far end's signal was over.
+func (c *call) gap() time.Duration {
+	switch {
+	case !c.spoken:
+		return 0
+	case c.rx.quiet.IsZero():
+		return pause
+	}
+	return pauseAnswer - time.Since(c.rx.quiet)
 }
 
 // reply sends a signal of one frame without or with a FIF.
@@ -55,10 +70,7 @@ func (c *call) receive(deadline *time.Time) error {
 		case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost), errors.Is(err, ErrV21):
 			c.trace(LayerFrame, In, "%v", err)
 			in = false
-			if c.patience > 0 {
-				c.patience--
-				*deadline = time.Now().Add(timerT2)
-			}
+			c.spoilt(deadline)
 			if err := c.slow(began); err != nil {
 				return err
 			}
@@ -66,9 +78,16 @@ func (c *call) receive(deadline *time.Time) error {
 		default:
 			return err
 		}
-		c.spoken = true
-		if !f.Valid() || bytes.Equal(f, c.sent) {
+		c.spoken, c.rx.quiet = true, time.Now()
+		echo := bytes.Equal(f, c.sent)
+		if echo || !f.Valid() {
 			c.trace(LayerFrame, In, "ignored: %v", f)
+			if echo {
+				in, ident = false, Remote{} // what came before it was ours too
+			}
+			if echo && c.rx.glance {
+				return errNothing
+			}
 			if err := c.slow(began); err != nil {
 				return err
 			}
@@ -86,6 +105,23 @@ func (c *call) receive(deadline *time.Time) error {
 		return nil
 	}
 	return ErrTimeout
+}
+
+// spoilt takes notice of a signal that was not understood: the sender is there and will repeat it, so that the wait begins
+// anew, as often as patience allows. A modem may tell of one such signal more than once.
+func (c *call) spoilt(deadline *time.Time) {
+	now := time.Now()
+	same := c.rx.blurred && now.Sub(c.rx.quiet) < sameSignal
+	c.rx.quiet, c.rx.blurred = now, true
+	switch {
+	case c.rx.glance: // more frames of the same signal would follow at once
+		*deadline = now.Add(glanceNext)
+	case c.patience > 0 && !same:
+		c.patience--
+		if again := now.Add(timerT2); again.After(*deadline) {
+			*deadline = again
+		}
+	}
 }
 
 // slow makes a receive that failed at once take falseStart, so that a line that does nothing else makes no busy loop.

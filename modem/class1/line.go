@@ -45,6 +45,7 @@ type line struct {
 	state       state
 	interrupted bool // a method was cut short: only Hangup is left
 	rate        int  // of the carrier being sent, bit/s
+	listened    bool // the last thing done was to receive: nothing of ours is on the line
 
 	hang    sync.Once
 	hangErr error
@@ -119,11 +120,12 @@ func (l *line) toCommandState(ctx context.Context) error {
 	return nil
 }
 
-// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1) where it can, else by our clock.
+// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1) where it can, since it knows when the carrier that it sent is off; after
+// a reception by our clock, which spares the time of a command.
 func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	return l.method(ctx, "silence", func(ctx context.Context) error {
 		units := (d + 10*time.Millisecond - 1) / (10 * time.Millisecond)
-		if l.state != commandState || l.p.cfg.Quirks.HostSilence || units > 255 {
+		if l.state != commandState || l.listened || l.p.cfg.Quirks.HostSilence || units > 255 {
 			return sleep(ctx, d)
 		}
 		if units <= 0 {
