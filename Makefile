@@ -11,7 +11,8 @@ help:
 	@echo 'make build        bin/tipring, static, for this machine'
 	@echo 'make demo         the whole appliance on this machine, no hardware needed'
 	@echo 'make test         all tests; installs the peers (efax, postfix, ...) by apt-get where it can'
-	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls'
+	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls, 10,000 random lines, make mutate'
+	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md'
 	@echo 'make race         unit tests under the race detector (needs gcc)'
 	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
 	@echo 'make bench        all benchmarks; bench-codec, bench-line: one subject'
@@ -34,6 +35,12 @@ test: peers build
 
 soak: peers build
 	$(GO) test -tags 'peers soak' -parallel 40 -timeout 85m ./cmd/tipring
+	$(GO) test -count=1 -run RandomFaults -timeout 60m ./t30 -seeds 10000
+	$(MAKE) mutate
+
+# Every transition of the T.30 engine is taken out in turn, and bugs are put into driver and virtual modem: a test must fail each time.
+mutate:
+	$(GO) test -count=1 -tags mutate -run '^TestMutate' -timeout 45m ./t30 ./modem/virtual
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...
@@ -58,8 +65,10 @@ lint:
 	@f=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$f" ] || { echo "not gofmt-ed:"; echo "$$f"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags 'peers soak bench' ./cmd/tipring
+	$(GO) vet -tags mutate ./t30 ./modem/virtual
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags 'peers soak bench' ./cmd/tipring
+	$(GO) tool staticcheck -tags mutate ./t30 ./modem/virtual
 
 static:
 	@for a in amd64 arm64 arm; do \
@@ -75,4 +84,4 @@ clean:
 	$(MAKE) -s -C testdata/softline clean
 
 FORCE:
-.PHONY: help build demo test soak race peers fuzz bench bench-codec bench-line lint static image clean FORCE
+.PHONY: help build demo test soak mutate race peers fuzz bench bench-codec bench-line lint static image clean FORCE

@@ -83,9 +83,10 @@ type PageWriter interface {
 
 // Quality is what the decoder found in a page.
 type Quality struct {
-	Lines      int // image lines decoded
-	BadLines   int // of these, lines that did not decode to the page's width
-	LongestBad int // longest run of consecutive bad lines
+	Lines      int  // image lines decoded
+	BadLines   int  // of these, lines that did not decode to the page's width
+	LongestBad int  // longest run of consecutive bad lines
+	NoRTC      bool // no return to control (T.4 4.1.4) came yet: the page may be cut off. false if not known
 }
 
 // Verdict is what the engine decided about a received page.

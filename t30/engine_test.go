@@ -27,6 +27,11 @@ var taken struct {
 func TestMain(m *testing.M) {
 	taken.edges = map[string]int{}
 	code := m.Run()
+	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" &&
+		flag.Lookup("test.skip").Value.String() == ""
+	if !whole {
+		os.Exit(code)
+	}
 	var missed []string
 	edges := t30.Edges()
 	for e, clause := range edges {
@@ -36,12 +41,9 @@ func TestMain(m *testing.M) {
 	}
 	sort.Strings(missed)
 	fmt.Printf("transitions: %d of %d taken\n", len(edges)-len(missed), len(edges))
-	if len(missed) > 0 {
-		fmt.Println("not taken:\n" + strings.Join(missed, "\n"))
-		if whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == ""; whole && code == 0 {
-			fmt.Println("FAIL: the suite must take every transition")
-			code = 1
-		}
+	if len(missed) > 0 && code == 0 {
+		fmt.Println("FAIL: the suite must take every transition; not taken:\n" + strings.Join(missed, "\n"))
+		code = 1
 	}
 	os.Exit(code)
 }

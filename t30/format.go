@@ -179,9 +179,9 @@ func (s Scheme) String() string {
 
 // Modulation is one high-speed carrier.
 type Modulation struct {
-	Scheme Scheme
-	Rate   int  // bit/s
-	Short  bool // V.17 short training (resync)
+	Scheme Scheme `json:"scheme"`
+	Rate   int    `json:"rate"`            // bit/s
+	Short  bool   `json:"short,omitempty"` // V.17 short training (resync)
 }
 
 func (m Modulation) String() string {

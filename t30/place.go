@@ -126,6 +126,7 @@ var edges = map[edge]string{
 	{placeOffer, placeSettings}:     "Figure 5-2b, R: DCS in answer to DIS",
 	{placeOffer, placeChoose}:       "Figure 5-2b, R: DTC in answer to DIS",
 	{placeAwaitDCS, placeSettings}:  "Figure 5-2c, F: DCS",
+	{placeAwaitDCS, placeCommand}:   "Field: RTN or RTP to MPS, and the sender goes on with the next page",
 	{placeSettings, placeTCF}:       "Figure 5-2c: receive TCF",
 	{placeAwaitDCS, placeAwaitDCS}:  "Figure 5-2c, F: CRP or the command again, our answer was lost",
 	{placeTCF, placeReceive}:        "5.3.6.1.4: CFR",

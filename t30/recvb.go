@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"time"
 )
@@ -15,11 +16,21 @@ type receiver struct {
 	polled  bool // we asked with DTC
 	onLine  bool // a page was on the line
 	w       PageWriter
-	octets  int64 // given to w
-	damaged bool  // w's page has holes (EOR)
-	holes   int   // pages with holes
-	lost    bool  // ECM: the block's carrier never came or was lost inside the block
-	cut     bool  // the page's carrier was lost before its end
+	octets  int64     // given to w
+	damaged bool      // w's page has holes (EOR)
+	holes   int       // pages with holes
+	lost    bool      // ECM: the block's carrier never came or was lost inside the block
+	cut     bool      // the page's carrier was lost before its end
+	ended   time.Time // when the page's carrier was gone
+	goesOn  bool      // RTN or RTP to MPS: some senders send the next page without a new DCS
+	refused int       // pages refused in a row (RTN)
+	skipped int       // pages that were refused and did not come again
+	trains  int       // trainings refused since the last that was good
+
+	quiet   time.Time // when the far end's signal was over; zero: ours was the last
+	glance  bool      // a page is awaited: only what is for us ends the wait for frames
+	early   bool      // c.sig came in place of the page and is to be answered
+	blurred bool      // a signal was spoilt since the page ended
 
 	cmd     FCF       // post-message command being answered
 	answer  FCF       // our answer to it
@@ -81,25 +92,40 @@ func (c *call) offer() place {
 			c.tx.docs = c.s.Send
 			return placeChoose
 		case c.sig.fcf == FcfDIS:
-			c.x = true
-			return c.bye(CodeNoDocument, "caller answered DIS with DIS")
+			return c.calledForDIS()
 		}
 		return placeSettings
 	}
 	return c.bye(CodeNoDocument, "no answer to DIS within T1")
 }
 
-// judgeDCS takes a DCS over.
+// calledForDIS takes a caller's DIS in answer to ours for DTC, as far as there is a document that needs no password: the caller can
+// receive and sends nothing.
+func (c *call) calledForDIS() place {
+	c.x = true
+	switch {
+	case c.s.Send == nil || c.tx.over:
+		return c.bye(CodeNoDocument, "caller answered DIS with DIS")
+	case c.s.NeedPassword != "":
+		return c.bye(CodePassword, "caller answered DIS with DIS and gave no password")
+	}
+	c.tx.docs = c.s.Send
+	return placeChoose
+}
+
+// judgeDCS takes a DCS over, or refuses it: DCN once its training check has passed by, since the sender hears nothing before.
 func (c *call) judgeDCS() place {
 	set, ok := decodeDCS(c.sig.fif)
 	r := &c.rx
 	switch {
 	case c.s.Sink == nil:
-		return c.bye(CodeRefused, "nothing to receive into")
+		return c.refuse(set, CodeRefused, "nothing to receive into")
 	case c.s.NeedPassword != "" && !r.polled && c.far.Password != c.s.NeedPassword:
-		return c.bye(CodePassword, "sender gave a wrong password")
-	case !ok, set.ECM && !c.own.ECM, !c.own.Codings.Has(set.Format.Coding):
-		return c.bye(CodeIncompatible, "DCS commands what our DIS did not offer: %v", set)
+		return c.refuse(set, CodePassword, "sender gave a wrong password")
+	case !ok:
+		return c.refuse(set, CodeIncompatible, "DCS names no rate: %x", c.sig.fif)
+	case !c.own.offers(set):
+		return c.refuse(set, CodeIncompatible, "DCS commands what our DIS did not offer: %v", set)
 	}
 	if r.w != nil && r.octets == 0 && set.Format != r.set.Format || r.octets > 0 {
 		if p, ok := c.dropPage(); !ok {
@@ -107,15 +133,47 @@ func (c *call) judgeDCS() place {
 		}
 	}
 	r.set = set
-	r.pending, r.long, r.repeats = false, false, 0
+	r.pending, r.long, r.repeats, r.goesOn = false, false, 0, false
 	r.ecm = ecmReceive{}
 	c.rep.Modulation, c.rep.ECM, c.rep.Format = set.Modulation, set.ECM, set.Format
 	return placeTCF
 }
 
-// dropPage closes a page that a new DCS cut off.
+// offers tells whether a DCS keeps to the DIS made of c. The recording length is no matter, nor whether fine lines are
+// counted in millimetres or inches: they come out as they are. A rate beyond ours is answered with FTT, so that the sender falls back.
+func (c Capabilities) offers(s settings) bool {
+	f := s.Format
+	same := map[Resolution]Resolution{Fine: Res200, Res200: Fine, R16: Res400, Res400: R16}
+	return (!s.ECM || c.ECM) &&
+		c.Codings.Has(f.Coding) && (s.ECM || f.Coding == MH || f.Coding == MR) &&
+		(c.Resolutions.Has(f.Resolution) || c.Resolutions.Has(same[f.Resolution])) &&
+		(c.Widths.Has(f.Width) || f.Width == WidthB4 && c.Widths.Has(WidthA3))
+}
+
+// refuse lets the training check of a DCS pass and ends the call with DCN.
+func (c *call) refuse(set settings, code Code, format string, args ...any) place {
+	c.end(code, format, args...)
+	err := c.passTCF(set.Modulation)
+	switch {
+	case err == nil, errors.Is(err, ErrTimeout), errors.Is(err, ErrCarrierLost), errors.Is(err, ErrV21):
+		return placeDisconnect
+	}
+	return c.broken(err)
+}
+
+// passTCF waits until a training check has passed that nobody judges.
+func (c *call) passTCF(m Modulation) error {
+	if !c.own.Schemes.Has(m.Scheme) { // no carrier of our modem's
+		return c.line.Silence(c.ctx, tcfPass)
+	}
+	err := c.line.ReceivePage(c.ctx, m, waitTCF, io.Discard)
+	c.rx.quiet = time.Now()
+	return err
+}
+
+// dropPage closes a page that a new DCS cut off. What came of it is kept until a better copy follows.
 func (c *call) dropPage() (place, bool) {
-	v := Partial
+	v := BadKept
 	if c.rx.octets == 0 {
 		v = Discard
 	}
@@ -155,9 +213,16 @@ func (c *call) beginPage() (place, bool) {
 // tcf receives the training check and answers CFR or FTT (T.30 5.3.6.1.3, 5.3.6.1.4).
 func (c *call) tcf() place {
 	r := &c.rx
+	m := r.set.Modulation
 	var check tcfCheck
-	err := c.line.ReceivePage(c.ctx, r.set.Modulation, waitTCF, &check)
-	c.spoken = true
+	var err error
+	offered := c.own.Schemes.Has(m.Scheme) && m.Rate <= c.own.MaxRate
+	if offered {
+		err = c.line.ReceivePage(c.ctx, m, waitTCF, &check)
+	} else {
+		err = c.passTCF(m)
+	}
+	c.spoken, r.quiet = true, time.Now()
 	switch {
 	case errors.Is(err, ErrV21):
 		return placeAwaitDCS
@@ -165,17 +230,17 @@ func (c *call) tcf() place {
 	default:
 		return c.broken(err)
 	}
-	good := check.good(r.set.Modulation.Rate)
-	if r.set.Modulation.Rate > c.own.MaxRate {
-		good = false
-	}
 	c.trace(LayerImage, In, "TCF: %v", &check)
-	if !good {
+	if !offered || !check.good(m.Rate) {
+		if r.trains++; r.trains > maxFTT {
+			return c.bye(CodeTraining, "training failed %d times", r.trains)
+		}
 		if err := c.reply(FcfFTT); err != nil {
 			return c.broken(err)
 		}
 		return placeAwaitDCS
 	}
+	r.trains = 0
 	if p, ok := c.beginPage(); !ok {
 		return p
 	}
@@ -188,10 +253,17 @@ func (c *call) tcf() place {
 	return placeReceive
 }
 
-// awaitDCS waits for a new DCS (chart connector F). The sender may not have heard our FTT, RTP or RTN.
+// awaitDCS waits for a new DCS (chart connector F). The sender may not have heard our FTT, RTP or RTN, or may go on with the
+// next page in spite of it.
 func (c *call) awaitDCS() place {
 	r := &c.rx
-	err := c.awaitCommand(timerT2, FcfDCS, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDTC, FcfCRP)
+	if r.goesOn {
+		r.goesOn = false
+		if p, ok := c.hearPage(placeAwaitDCS); ok {
+			return p
+		}
+	}
+	err := c.awaitEarly(timerT2, FcfDCS, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDTC, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoDocument

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type ecmReceive struct {
 
 	done  bool    // a block was confirmed since the last DCS, and ppsID is its PPS
 	ppsID [3]byte // second FCF, page and block counter
+	sum   uint64  // of that block's data
+	stuck bool    // Field: the sender's counters stand still, and do not tell a repeated PPS
 }
 
 // clear forgets the block's frames.
@@ -43,11 +46,12 @@ func (c *call) receiveBlock() place {
 	m.Short = m.Scheme == V17 && !r.long
 	c.rep.Modulation = m
 	size, frames := r.set.frameSize(), 0
-	err := c.line.ReceiveBlock(c.ctx, m, timerT2, func(f Frame) {
-		frames++
-		r.ecm.take(f, size)
+	err := c.untilV21(func(wait time.Duration) error {
+		return c.line.ReceiveBlock(c.ctx, m, wait, func(f Frame) {
+			frames++
+			r.ecm.take(f, size)
+		})
 	})
-	c.spoken = true
 	r.lost = false
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
@@ -71,7 +75,7 @@ func (c *call) pps() place {
 	if r.lost {
 		wait = waitLost
 	}
-	err := c.awaitCommand(wait, FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP)
+	err := c.awaitEarly(wait, FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		c.end(CodeNoPostMessage, "no PPS within T2 after the block")
@@ -118,8 +122,8 @@ func (c *call) takePPS() place {
 	r := &c.rx
 	e := &r.ecm
 	id := [3]byte{byte(fcfOf(c.sig.fif[0])), c.sig.fif[1], c.sig.fif[2]}
-	if e.done && id == e.ppsID && e.top == 0 { // confirmed before: our MCF was lost
-		return c.again(r.answer, placeReceiveBlock)
+	if e.done && id == e.ppsID && e.top == 0 && (!e.stuck || c.repeated(r.cmd)) { // confirmed before: our MCF was lost
+		return c.again(r.answer, afterBlock(r.cmd))
 	}
 	if e.rounds++; e.rounds > maxRounds {
 		return c.bye(CodeECMGivenUp, "block still incomplete after %d transmissions", e.rounds)
@@ -133,6 +137,14 @@ func (c *call) takePPS() place {
 		}
 		return placeReceiveBlock
 	}
+	sum := e.checksum(count)
+	if e.done && id == e.ppsID {
+		if sum == e.sum && !e.stuck { // Field: our MCF was lost, and the whole block came again
+			e.clear()
+			return c.again(r.answer, afterBlock(r.cmd))
+		}
+		e.stuck = true
+	}
 	for _, d := range e.data[:count] {
 		n, err := r.w.Write(d)
 		r.octets += int64(n)
@@ -141,8 +153,21 @@ func (c *call) takePPS() place {
 		}
 	}
 	e.clear()
-	e.ppsID, e.done = id, true
+	e.ppsID, e.done, e.sum = id, true, sum
 	return placeStore
+}
+
+// blockSeed makes checksums comparable within one run of the program.
+var blockSeed = maphash.MakeSeed()
+
+// checksum tells blocks apart.
+func (e *ecmReceive) checksum(count int) uint64 {
+	var h maphash.Hash
+	h.SetSeed(blockSeed)
+	for _, d := range e.data[:count] {
+		h.Write(d)
+	}
+	return h.Sum64()
 }
 
 // request makes the FIF of PPR for a block of count frames: 1 asks for a frame, and stands for those beyond the
@@ -179,7 +204,7 @@ func (c *call) store() place {
 	if p, ok := c.untilStored(done); !ok {
 		return p
 	}
-	r.cmd, r.answer, r.pending, r.repeats = second, FcfMCF, true, 0
+	r.cmd, r.answer, r.pending, r.repeats, r.cmdEnd = second, FcfMCF, true, 0, c.sig.at
 	if second != 0 {
 		c.pageStored()
 	}
@@ -266,9 +291,11 @@ func (c *call) answerRNR() (place, bool) {
 func (c *call) takeCTC() place {
 	r := &c.rx
 	if len(c.sig.fif) >= 2 {
-		if m, ok := dcsRates[fif(c.sig.fif).rateBits()]; ok {
-			r.set.Modulation = m
+		m, ok := dcsRates[fif(c.sig.fif).rateBits()]
+		if !ok || !c.own.Schemes.Has(m.Scheme) || m.Rate > c.own.MaxRate {
+			return c.bye(CodeIncompatible, "CTC commands what our DIS did not offer: %x", c.sig.fif)
 		}
+		r.set.Modulation = m
 	}
 	if r.ecm.rounds++; r.ecm.rounds > maxRounds {
 		return c.bye(CodeECMGivenUp, "CTC again and again")

@@ -2,27 +2,31 @@ package t30
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
-// Limits of a page without ECM, in bad lines. Beyond them it is confirmed as poor (RTP) or refused (RTN).
+// Limits of a page without ECM. Beyond them it is confirmed as poor (RTP) or refused (RTN). T.30 leaves them open; these are the
+// field's: a twentieth of the lines, or 1.3 mm of paper in a row, is what users are not to be left with.
 const (
-	poorPercent = 3  // bad lines, of all
-	badPercent  = 10 // bad lines, of all
-	poorRun     = 8  // bad lines in a row
-	badRun      = 64 // bad lines in a row
+	poorPercent = 2 // bad lines, of all
+	badPercent  = 5 // bad lines, of all
+	poorRun     = 3 // bad lines in a row at 3.85 line/mm
+	badRun      = 5 // bad lines in a row at 3.85 line/mm
 )
 
-// empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused (Field: RTN to an
-// empty page makes some senders send it for ever).
+// empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused. Field: after RTN some
+// senders go on with the next page; of this one nothing would be left, and nobody would know. DCN makes them send it again.
 func (q Quality) empty() bool { return q.Lines == 0 && q.BadLines == 0 }
 
-// verdict judges a page without ECM.
-func (q Quality) verdict() Verdict {
+// verdict judges a page without ECM at a resolution.
+func (q Quality) verdict(r Resolution) Verdict {
+	_, dpi := r.DPI()
+	scale := max(1, (dpi+49)/98) // lines for one at 3.85 line/mm
 	switch {
-	case q.Lines == 0, q.BadLines*100 > q.Lines*badPercent, q.LongestBad > badRun:
+	case q.Lines == 0, q.BadLines*100 > q.Lines*badPercent, q.LongestBad > badRun*scale:
 		return BadKept
-	case q.BadLines*100 > q.Lines*poorPercent, q.LongestBad > poorRun:
+	case q.BadLines*100 > q.Lines*poorPercent, q.LongestBad > poorRun*scale:
 		return Poor
 	}
 	return Good
@@ -35,6 +39,9 @@ type pageOctets struct {
 }
 
 func (p *pageOctets) Write(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	n, err := p.c.rx.w.Write(b)
 	p.c.rx.octets += int64(n)
 	if err != nil {
@@ -45,37 +52,115 @@ func (p *pageOctets) Write(b []byte) (int, error) {
 
 // receivePage takes one page without ECM (T.30 phase C).
 func (c *call) receivePage() place {
+	if p, ok := c.hearPage(placeReceive); ok {
+		return p
+	}
+	return placeCommand
+}
+
+// hearPage listens for a page's carrier, T2 long. ok: there was one, or the call ends, and next follows; else a V.21
+// signal may have come in its place.
+func (c *call) hearPage(from place) (next place, ok bool) {
 	r := &c.rx
 	if p, ok := c.beginPage(); !ok {
-		return p
+		return p, true
 	}
 	began := time.Now()
 	out := &pageOctets{c: c}
 	m := r.set.Modulation
 	m.Short = m.Scheme == V17
 	c.rep.Modulation = m
-	err := c.line.ReceivePage(c.ctx, m, timerT2, out)
-	c.spoken = true
+	err := c.untilV21(func(wait time.Duration) error { return c.line.ReceivePage(c.ctx, m, wait, out) })
 	if out.err != nil {
-		return c.sinkFailed(out.err)
+		return c.sinkFailed(out.err), true
 	}
+	r.ended, r.blurred = time.Now(), false
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
 		r.cut = err != nil
 		if r.octets > 0 {
+			if from == placeAwaitDCS && r.answer == FcfRTN {
+				r.skipped++
+			}
 			r.onLine, r.pending = true, false
 			c.trace(LayerImage, In, "page: %d octets in %.1f s", r.octets, time.Since(began).Seconds())
 		}
+		return placeCommand, from == placeReceive || r.octets > 0
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):
 		c.trace(LayerImage, In, "no carrier within T2")
 	default:
-		return c.broken(err)
+		return c.broken(err), true
 	}
-	return placeCommand
+	return 0, false
 }
 
-// isPost tells the post-message commands of a page without ECM; PRI-Q are taken for their plain twins, as there is no operator here.
+// untilV21 listens for a carrier, T2 long. A V.21 signal in its place ends that only if it is for us: it is then in c.sig,
+// and early is set. An echo of ours, a spoilt frame or noise that the modem took for V.21 does not: the carrier may begin
+// right after it.
+func (c *call) untilV21(listen func(wait time.Duration) error) error {
+	deadline := time.Now().Add(timerT2)
+	for spoilt := 0; ; {
+		began := time.Now()
+		err := listen(max(0, time.Until(deadline)))
+		c.spoken, c.rx.quiet = true, time.Now()
+		if !errors.Is(err, ErrV21) {
+			return err
+		}
+		got, bad, err := c.glanceAtV21()
+		if err != nil || got {
+			return errOr(err, ErrV21)
+		}
+		if bad && spoilt < maxTries-1 { // the sender is there and will repeat it
+			spoilt++
+			deadline = time.Now().Add(timerT2)
+		}
+		if time.Now().After(deadline) {
+			return ErrTimeout
+		}
+		if err := c.slow(began); err != nil {
+			return err
+		}
+	}
+}
+
+func errOr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// glanceAtV21 reads the V.21 signal that is on the line now. got: it is one for us; bad: a frame of it was spoilt.
+func (c *call) glanceAtV21() (got, bad bool, err error) {
+	r := &c.rx
+	r.glance, r.blurred = true, false
+	deadline := time.Now().Add(glanceAt)
+	err = c.receive(&deadline)
+	r.glance = false
+	switch {
+	case err == nil:
+		r.early = true
+		return true, false, nil
+	case errors.Is(err, ErrTimeout), errors.Is(err, errNothing):
+		return false, r.blurred, nil
+	}
+	return false, false, err
+}
+
+// awaitEarly is awaitCommand, unless a signal that is wanted came early.
+func (c *call) awaitEarly(wait time.Duration, want ...FCF) error {
+	early := c.rx.early
+	c.rx.early = false
+	if early && (c.sig.fcf == FcfDCN || slices.Contains(want, c.sig.fcf)) {
+		return nil
+	}
+	return c.awaitCommand(wait, want...)
+}
+
+// isPost tells the post-message commands of a page without ECM. PRI-Q are taken for their plain twins: T.30 5.3.6.1.6 makes the
+// operator's call an option on top of them, which is declined by answering the plain command; PIP or PIN would accept it and leave the
+// sender waiting for a voice (5.3.6.1.7).
 func isPost(f FCF) (FCF, bool) {
 	switch f {
 	case FcfMPS, FcfPRM:
@@ -88,10 +173,16 @@ func isPost(f FCF) (FCF, bool) {
 	return 0, false
 }
 
-// command waits for the post-message command (T.30 5.3.6.1.6).
+// command waits for the post-message command (T.30 5.3.6.1.6). A page that ended without RTC may have lost its carrier in its
+// middle, and the rest be on the line still: then the wait is longer.
 func (c *call) command() place {
 	r := &c.rx
-	err := c.awaitCommand(timerT2, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
+	wait := timerT2
+	unended := r.octets > 0 && r.w.Quality().NoRTC
+	if unended || r.cut {
+		wait = waitLost
+	}
+	err := c.awaitEarly(wait, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoPostMessage
@@ -109,14 +200,16 @@ func (c *call) command() place {
 	case c.sig.fcf == FcfCRP:
 		return c.again(c.sent.FCF(), placeReceive)
 	}
+	if unended && !r.blurred && c.sig.at.Sub(r.ended) > commandDue {
+		r.cut = true
+	}
 	return placeAnswer
 }
 
 // repeated tells whether the command just received is the one answered last: our answer was lost. Without a page
 // counter only the time tells a repeated command from that of a page that was not heard at all.
 func (c *call) repeated(cmd FCF) bool {
-	since := c.sig.at.Sub(c.rx.cmdEnd)
-	return c.rx.pending && cmd == c.rx.cmd && since >= repeatFrom && since <= repeatTo
+	return c.rx.pending && cmd == c.rx.cmd && c.sig.at.Sub(c.rx.cmdEnd) <= repeatTo
 }
 
 // answer judges the page, makes it durable and answers the command (T.30 5.3.6.1.7). MCF only after Finish.
@@ -137,7 +230,7 @@ func (c *call) answer() place {
 	if q.empty() {
 		return c.bye(CodePageLost, "%v, but no line was in %d octets", cmd, r.octets)
 	}
-	v := q.verdict()
+	v := q.verdict(r.set.Format.Resolution)
 	if r.cut {
 		v = BadKept // its end is missing, however good the rest
 	}
@@ -154,6 +247,11 @@ func (c *call) answer() place {
 		c.rep.Received++
 	default:
 		r.answer = FcfRTN
+	}
+	if v != BadKept {
+		r.refused = 0
+	} else if r.refused++; r.refused > maxRTN {
+		return c.bye(CodePageRefused, "%d pages in a row were unreadable", r.refused)
 	}
 	if time.Since(began) > slowStore {
 		if p, ok := c.answerRepeat(); !ok {
@@ -188,6 +286,7 @@ func (c *call) sendAnswer() place {
 	case r.cmd == FcfEOM:
 		return placeAfterEOM
 	case r.answer == FcfRTN, r.answer == FcfRTP && r.cmd == FcfMPS:
+		r.goesOn = r.cmd == FcfMPS
 		return placeAwaitDCS
 	case r.cmd == FcfEOP:
 		return placeAfterEOP
@@ -243,6 +342,10 @@ func (c *call) afterEOP() place {
 func (c *call) received() {
 	if c.rx.holes > 0 {
 		c.end(CodeECMGivenUp, "%d pages have holes", c.rx.holes)
+		return
+	}
+	if c.rx.skipped > 0 {
+		c.end(CodePageRefused, "%d pages were refused and did not come again", c.rx.skipped)
 		return
 	}
 	c.end(CodeOK, "")

@@ -26,7 +26,7 @@ type Report struct {
 	Connect    time.Time  // answered; zero if not
 	End        time.Time  // on hook
 
-	// Spans are the stretches of the call from Start to End, in order and without a gap; at most some 6000, see [KindMerged]. None
+	// Spans are the stretches of the call from Start to End, in order and without a gap; at most 1502, see [KindMerged]. None
 	// from a Terminal that runs T.30 by itself. [Breakdown] adds them up.
 	Spans []Span
 }

@@ -198,6 +198,15 @@ func TestAnswer_OddCallers(t *testing.T) {
 			p.hear(t30.FcfMCF)
 			p.say(t30.FcfDCN)
 		}, 1},
+		{"DCS again in place of TCF", "tcf -> await-dcs", func(p peer) {
+			p.hear(t30.FcfDIS)
+			p.say(t30.FcfDCS, dcsPlain...)
+			p.train(dcsPlain)
+			p.page(1)
+			p.say(t30.FcfEOP)
+			p.hear(t30.FcfMCF)
+			p.say(t30.FcfDCN)
+		}, 1},
 		{"MPS three times", "answer -> receive", func(p peer) {
 			p.hear(t30.FcfDIS)
 			p.train(dcsPlain)

@@ -14,17 +14,17 @@ type signal struct {
 	at  time.Time // when its final frame was in
 }
 
+// errNothing is returned by receive in a glance that found our own echo.
+var errNothing = errors.New("t30: nothing for us")
+
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
 	if bytes.Equal(frames[len(frames)-1], c.sent) {
 		c.nominal = true // it is repeated
 	}
-	if c.spoken || c.quieting != nil {
-		if err := c.quiet(); err != nil {
-			return err
-		}
+	if err := c.quiet(); err != nil {
+		return err
 	}
-	c.spoken = true
 	for _, f := range frames {
 		c.trace(LayerFrame, Out, "%v", f)
 	}
@@ -38,12 +38,13 @@ func (c *call) startQuiet() {
 	if c.quieting != nil {
 		return
 	}
-	d := pauseBrisk
-	if c.nominal {
-		d = pause
-	}
 	done := make(chan error, 1)
 	c.quieting = done
+	d := c.gap()
+	if d <= 0 {
+		done <- nil
+		return
+	}
 	go func() { done <- c.line.Silence(c.ctx, d) }()
 }
 
@@ -51,8 +52,24 @@ func (c *call) startQuiet() {
 func (c *call) quiet() error {
 	c.startQuiet()
 	err := <-c.quieting
-	c.quieting = nil
+	c.quieting, c.spoken, c.rx.quiet = nil, true, time.Time{}
 	return err
+}
+
+// gap is how long the line still has to be quiet before we may send: an answer comes at the low end of the window, reckoned
+// from when the far end's signal was over.
+func (c *call) gap() time.Duration {
+	switch {
+	case !c.spoken:
+		return 0
+	case c.rx.quiet.IsZero() && c.nominal:
+		return pause
+	case c.rx.quiet.IsZero():
+		return pauseBrisk
+	case c.nominal:
+		return pause - time.Since(c.rx.quiet)
+	}
+	return pauseBrisk - time.Since(c.rx.quiet)
 }
 
 // reply sends a signal of one frame without or with a FIF.
@@ -81,10 +98,7 @@ func (c *call) receive(deadline *time.Time) error {
 		case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost), errors.Is(err, ErrV21):
 			c.trace(LayerFrame, In, "%v", err)
 			in = false
-			if c.patience > 0 {
-				c.patience--
-				*deadline = time.Now().Add(timerT2)
-			}
+			c.spoilt(deadline)
 			if err := c.slow(began); err != nil {
 				return err
 			}
@@ -92,9 +106,16 @@ func (c *call) receive(deadline *time.Time) error {
 		default:
 			return err
 		}
-		c.spoken = true
-		if !f.Valid() || c.echo(f) {
+		c.spoken, c.rx.quiet = true, time.Now()
+		echo := c.echo(f)
+		if echo || !f.Valid() {
 			c.trace(LayerFrame, In, "ignored: %v", f)
+			if echo {
+				in, ident = false, Remote{} // what came before it was ours too
+			}
+			if echo && c.rx.glance && f.Final() {
+				return errNothing
+			}
 			if err := c.slow(began); err != nil {
 				return err
 			}
@@ -117,6 +138,23 @@ func (c *call) receive(deadline *time.Time) error {
 // echo tells whether f is a frame of our own last signal, come back.
 func (c *call) echo(f Frame) bool {
 	return slices.ContainsFunc(c.ours, func(o Frame) bool { return bytes.Equal(f, o) })
+}
+
+// spoilt takes notice of a signal that was not understood: the sender is there and will repeat it, so that the wait begins
+// anew, as often as patience allows. A modem may tell of one such signal more than once.
+func (c *call) spoilt(deadline *time.Time) {
+	now := time.Now()
+	same := c.rx.blurred && now.Sub(c.rx.quiet) < sameSignal
+	c.rx.quiet, c.rx.blurred = now, true
+	switch {
+	case c.rx.glance: // more frames of the same signal would follow at once
+		*deadline = now.Add(glanceNext)
+	case c.patience > 0 && !same:
+		c.patience--
+		if again := now.Add(timerT2); again.After(*deadline) {
+			*deadline = again
+		}
+	}
 }
 
 // slow makes a receive that failed at once take falseStart, so that a line that does nothing else makes no busy loop.

@@ -46,7 +46,7 @@ type Share struct {
 
 // maxSpans bounds the spans of a report: the first half of them and the last are kept, the middle is merged into one,
 // whose shares still add up.
-const maxSpans = 4000
+const maxSpans = 1000
 
 // maxSpanText bounds a span's text, in octets: a far end may send frame after frame in one signal.
 const maxSpanText = 2000

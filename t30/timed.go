@@ -102,7 +102,7 @@ func (t *timed) ReceiveFrame(ctx context.Context, wait time.Duration) (Frame, er
 	start := time.Now()
 	f, err := t.Line.ReceiveFrame(ctx, wait)
 	switch {
-	case err == nil && t.extend(start, f):
+	case err == nil && t.extend(f):
 	case err == nil:
 		t.add(start, Span{Dir: In, Kind: KindFrames, Text: f.String()}, func(s *Span) { t.turn.gotFrame(s, f) })
 	case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost):
@@ -114,7 +114,7 @@ func (t *timed) ReceiveFrame(ctx context.Context, wait time.Duration) (Frame, er
 }
 
 // extend adds f to the last span if it belongs to the signal that began there.
-func (t *timed) extend(start time.Time, f Frame) bool {
+func (t *timed) extend(f Frame) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()

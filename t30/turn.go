@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sort of signal that was on the line last.
+// sound is what sort of signal was on the line last.
 type sound int
 
 const (
@@ -57,25 +57,40 @@ func (a *account) rest(p PartName, d Dir) { a.take(p, d, a.left, 0) }
 // send hands out the time of a signal of ours: in order when it was cut off; in proportion when it took less than it
 // should (a preamble at the short end, a simulated line that runs faster). What is left is the modem's.
 func (a *account) send(whole bool, list ...nominal) {
-	total := time.Duration(0)
+	if whole {
+		a.shrink(list)
+	}
 	for _, n := range list {
-		total += n.want
-	}
-	scale := 1.0
-	if whole && total > a.left {
-		scale = float64(a.left) / float64(total)
-	}
-	for i, n := range list {
-		want := time.Duration(float64(n.want) * scale)
-		if scale < 1 && i == len(list)-1 {
-			want = a.left
-		}
-		a.take(n.part, Out, want, n.least)
+		a.take(n.part, Out, n.want, n.least)
 	}
 	a.rest(PartModem, Out)
 }
 
-// hear hands out the time of a signal of theirs from its end back. What is left was before it.
+// shrink makes list fit into what is left, in proportion.
+func (a *account) shrink(list []nominal) {
+	total := time.Duration(0)
+	for _, n := range list {
+		total += n.want
+	}
+	if total <= a.left {
+		return
+	}
+	rest := a.left
+	for i, n := range list[1:] {
+		list[i+1].want = time.Duration(float64(n.want) / float64(total) * float64(a.left))
+		rest -= list[i+1].want
+	}
+	list[0].want = rest
+}
+
+// hearCarrier is hear for a carrier: all of it was heard, so that one shorter than it should be ran faster.
+func (a *account) hearCarrier(before nominal, list ...nominal) {
+	a.shrink(list)
+	a.hear(append([]nominal{before}, list...)...)
+}
+
+// hear hands out the time of a signal of theirs from its end back: its beginning may have come before we listened. What is
+// left was before it.
 func (a *account) hear(list ...nominal) {
 	for i := len(list) - 1; i >= 0; i-- {
 		a.take(list[i].part, In, list[i].want, list[i].least)
@@ -276,10 +291,10 @@ func (u *turn) gotPage(s *Span, in arrivals, err error) {
 	t := trainingTime(s.Modulation)
 	before, training := u.pauseBefore(soundCarrier), nominal{PartTraining, t, t}
 	if u.tcf {
-		a.hear(before, training, nominal{PartTCF, d, min(d, leastTCF)})
+		a.hearCarrier(before, training, nominal{PartTCF, d, min(d, leastTCF)})
 		u.ended(soundCarrier)
 	} else {
-		a.hear(before, training, nominal{PartData, d, d})
+		a.hearCarrier(before, training, nominal{PartData, d, d})
 		u.message()
 	}
 	u.tcf = false
@@ -300,7 +315,7 @@ func (u *turn) gotBlock(s *Span, in arrivals, b blockBits, err error) {
 	framing += max(0, span-data-framing)
 	a.take(PartModem, Out, s.Start.Add(s.Duration).Sub(in.last), 0)
 	t := trainingTime(m)
-	a.hear(u.pauseBefore(soundCarrier), nominal{PartTraining, t, t}, nominal{PartFraming, framing + blockFlags, least}, nominal{PartData, data, data})
+	a.hearCarrier(u.pauseBefore(soundCarrier), nominal{PartTraining, t, t}, nominal{PartFraming, framing + blockFlags, least}, nominal{PartData, data, data})
 	u.message()
 	u.tcf = false
 }
@@ -309,6 +324,11 @@ func (u *turn) gotBlock(s *Span, in arrivals, b blockBits, err error) {
 func (u *turn) silent(s *Span, d time.Duration) {
 	a := &account{s, s.Before}
 	a.rest(PartThinking, Out)
+	if u.ours != nil && u.ours.FCF() == FcfDCN { // what is left is for the line to be cleared
+		a.left = s.Duration
+		a.rest(PartHangup, Out)
+		return
+	}
 	a.left = min(s.Duration, d)
 	before := a.left
 	a.take(PartPause, Out, u.pauseLeft, 0)

@@ -1,20 +1,16 @@
 package queue
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"io"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/t30"
 )
 
-// Call is the record of one call, either way.
+// Call is the record of one call, either way, connected or not.
 type Call struct {
 	ID         CallID         `json:"id"`
-	Line       string         `json:"line"`
+	Line       string         `json:"line"` // "" for a one-off call
 	Outgoing   bool           `json:"outgoing"`
 	Number     string         `json:"number,omitempty"` // dialed, or the caller's
 	RemoteID   string         `json:"remote_id,omitempty"`
@@ -30,7 +26,11 @@ type Call struct {
 	Resolution t30.Resolution `json:"resolution,omitempty"`
 	Job        JobID          `json:"job,omitempty"`
 	Fax        FaxID          `json:"fax,omitempty"`
-	Transcript string         `json:"transcript,omitempty"` // spool file: JSON lines of t30.Event
+	Transcript string         `json:"transcript,omitempty"`      // spool file: JSON lines of spans, then of t30.Event
+	Size       int64          `json:"transcript_size,omitempty"` // octets of that file
+
+	// Spans are kept in the transcript's file; a record that was read has none, see CallLog.Details.
+	Spans []t30.Span `json:"-"`
 }
 
 const (
@@ -38,58 +38,126 @@ const (
 	maxCalls = 1000
 	// maxTranscript bounds a transcript file, in octets.
 	maxTranscript = 4 << 20
+	// maxTranscripts bounds all of them together. The oldest go first; their records stay.
+	maxTranscripts = 128 << 20
 )
 
 // CallOf fills a record from a report.
 func CallOf(line string, outgoing bool, number string, r t30.Report) Call {
 	c := Call{Line: line, Outgoing: outgoing, Number: number, RemoteID: r.Remote.ID, Start: r.Start, End: r.End, Code: r.Code,
-		Text: r.Text, Pages: r.Sent + r.Received, ECM: r.ECM, Coding: r.Format.Coding, Resolution: r.Format.Resolution}
+		Text: r.Text, Pages: r.Sent + r.Received, ECM: r.ECM, Coding: r.Format.Coding, Resolution: r.Format.Resolution, Spans: r.Spans}
 	if r.Modulation.Rate > 0 {
 		c.Modulation, c.Rate = r.Modulation.Scheme.String(), r.Modulation.Rate
 	}
 	return c
 }
 
-// RecordCall keeps a call with its transcript and lets the oldest go. A transcript that cannot be stored (disk full)
-// is left out: the call's outcome is worth more.
-func (q *Queue) RecordCall(c Call, events []t30.Event) (CallID, error) {
-	if len(events) > 0 {
-		if name, err := q.writeTranscript(events); err == nil {
-			c.Transcript = name
+// CallLog is the list of calls in a data folder. A [Queue] keeps one; a one-off call makes its own over the same store.
+type CallLog struct{ st *store.Store }
+
+// NewCallLog returns the store's list of calls.
+func NewCallLog(st *store.Store) CallLog { return CallLog{st} }
+
+// Record keeps a call with its transcript and lets the oldest go. A transcript that cannot be stored (disk full) is left
+// out: the call's outcome is worth more.
+func (l CallLog) Record(c Call, events []t30.Event) (CallID, error) {
+	if len(events) > 0 || len(c.Spans) > 0 {
+		if name, size, err := l.writeTranscript(c.Spans, events); err == nil {
+			c.Transcript, c.Size = name, size
 		}
 	}
-	err := q.update("record call", func(tx *store.Tx) error {
-		id, err := tx.NewID(time.Now())
+	if c.Start.IsZero() { // it came to no call at all
+		c.Start = time.Now()
+	}
+	if c.End.Before(c.Start) {
+		c.End = c.Start
+	}
+	err := l.st.Update(func(tx *store.Tx) (err error) {
+		c.ID, err = putCall(tx, c)
 		if err != nil {
 			return err
 		}
-		c.ID = CallID(id)
-		if err := calls.Put(tx, id, c); err != nil {
-			return err
-		}
-		return q.trimCalls(tx)
+		return l.trim(tx)
 	})
 	if err != nil && c.Transcript != "" {
-		_ = q.st.Remove(c.Transcript)
+		_ = l.st.Remove(c.Transcript)
 	}
-	return c.ID, err
+	return c.ID, wrap("record call", err)
 }
 
-func (q *Queue) trimCalls(tx *store.Tx) error {
-	surplus := calls.Len(tx) - maxCalls
-	var old []Call
-	err := calls.Each(tx, func(_ string, c Call) error {
-		if len(old) >= surplus {
+// putCall gives c its id and puts it into the list.
+func putCall(tx *store.Tx, c Call) (CallID, error) {
+	id, err := tx.NewID(time.Now())
+	if err != nil {
+		return "", err
+	}
+	c.ID = CallID(id)
+	return c.ID, calls.Put(tx, id, c)
+}
+
+// cutCall records a call that the program's end cut off, unless it had been recorded before, and returns its id.
+func cutCall(tx *store.Tx, c Call) (CallID, error) {
+	var known CallID
+	err := calls.EachBack(tx, func(_ string, k Call) error {
+		if k.Start.Before(c.Start) {
 			return store.ErrStop
 		}
-		old = append(old, c)
+		if k.Line == c.Line && k.Job == c.Job && k.Fax == c.Fax {
+			known = k.ID
+		}
+		return nil
+	})
+	if err != nil || known != "" {
+		return known, err
+	}
+	return putCall(tx, c)
+}
+
+// trim lets the oldest calls go beyond maxCalls, and the oldest transcripts beyond maxTranscripts.
+func (l CallLog) trim(tx *store.Tx) error {
+	var gone, bare []Call
+	count, size := 0, int64(0)
+	err := calls.EachBack(tx, func(_ string, c Call) error {
+		count++
+		switch size += c.Size; {
+		case count > maxCalls:
+			gone = append(gone, c)
+		case size > maxTranscripts && c.Transcript != "":
+			bare = append(bare, c)
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, c := range old {
-		q.remove(tx, c.Transcript)
+	for _, c := range bare {
+		l.remove(tx, c.Transcript)
+		c.Transcript, c.Size = "", 0
+		if err := calls.Put(tx, string(c.ID), c); err != nil {
+			return err
+		}
+	}
+	return l.delete(tx, gone)
+}
+
+// purge lets the calls go that ended before a time.
+func (l CallLog) purge(tx *store.Tx, before time.Time) error {
+	var old []Call
+	err := calls.Each(tx, func(_ string, c Call) error {
+		if c.End.Before(before) {
+			old = append(old, c)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.delete(tx, old)
+}
+
+func (l CallLog) delete(tx *store.Tx, list []Call) error {
+	for _, c := range list {
+		l.remove(tx, c.Transcript)
 		if err := calls.Delete(tx, string(c.ID)); err != nil {
 			return err
 		}
@@ -97,65 +165,27 @@ func (q *Queue) trimCalls(tx *store.Tx) error {
 	return nil
 }
 
-func (q *Queue) writeTranscript(events []t30.Event) (string, error) {
-	f, err := q.st.Create(store.Transcripts)
-	if err != nil {
-		return "", err
-	}
-	w := bufio.NewWriter(f)
-	size := 0
-	for _, e := range events {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return "", errors.Join(err, f.Abort())
-		}
-		if size += len(line) + 1; size > maxTranscript {
-			break
-		}
-		w.Write(append(line, '\n')) // the error is Flush's
-	}
-	if err := w.Flush(); err != nil {
-		return "", errors.Join(err, f.Abort())
-	}
-	return f.Name(), f.Commit()
-}
-
-// Transcript reads a call's transcript; nil when it has none.
-func (q *Queue) Transcript(c Call) ([]t30.Event, error) {
-	if c.Transcript == "" {
-		return nil, nil
-	}
-	f, err := q.st.OpenFile(c.Transcript)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var events []t30.Event
-	for d := json.NewDecoder(io.LimitReader(f, maxTranscript)); ; {
-		var e t30.Event
-		if err := d.Decode(&e); errors.Is(err, io.EOF) {
-			return events, nil
-		} else if err != nil {
-			return events, wrap("transcript", err)
-		}
-		events = append(events, e)
+// remove takes a file out of the spool after the transaction; what fails is left for the next start's sweep.
+func (l CallLog) remove(tx *store.Tx, name string) {
+	if name != "" {
+		tx.OnCommit(func() { _ = l.st.Remove(name) })
 	}
 }
 
 // Call returns one call. Errors: ErrNotFound.
-func (q *Queue) Call(id CallID) (Call, error) {
+func (l CallLog) Call(id CallID) (Call, error) {
 	var c Call
-	err := q.view("call", func(tx *store.Tx) (err error) {
+	err := l.st.View(func(tx *store.Tx) (err error) {
 		c, err = calls.Get(tx, string(id))
 		return err
 	})
-	return c, err
+	return c, wrap("call", err)
 }
 
 // Calls returns the newest calls, newest first, at most limit (0: all).
-func (q *Queue) Calls(limit int) ([]Call, error) {
+func (l CallLog) Calls(limit int) ([]Call, error) {
 	var list []Call
-	err := q.view("calls", func(tx *store.Tx) error {
+	err := l.st.View(func(tx *store.Tx) error {
 		return calls.EachBack(tx, func(_ string, c Call) error {
 			if list = append(list, c); len(list) == limit {
 				return store.ErrStop
@@ -163,5 +193,27 @@ func (q *Queue) Calls(limit int) ([]Call, error) {
 			return nil
 		})
 	})
-	return list, err
+	return list, wrap("calls", err)
+}
+
+// CallLog returns the queue's list of calls.
+func (q *Queue) CallLog() CallLog { return CallLog{q.st} }
+
+// RecordCall is [CallLog.Record].
+func (q *Queue) RecordCall(c Call, events []t30.Event) (CallID, error) {
+	id, err := q.CallLog().Record(c, events)
+	q.notify()
+	return id, err
+}
+
+// Call is [CallLog.Call].
+func (q *Queue) Call(id CallID) (Call, error) { return q.CallLog().Call(id) }
+
+// Calls is [CallLog.Calls].
+func (q *Queue) Calls(limit int) ([]Call, error) { return q.CallLog().Calls(limit) }
+
+// Transcript returns a call's events; nil when none were kept. See [CallLog.Details].
+func (q *Queue) Transcript(c Call) ([]t30.Event, error) {
+	_, events, err := q.CallLog().Details(c)
+	return events, err
 }

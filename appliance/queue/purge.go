@@ -11,6 +11,7 @@ type Retention struct {
 	Jobs  time.Duration // ended jobs, with their documents and mails
 	Faxes time.Duration // received faxes, from their delivery on; undelivered ones are always kept
 	Outs  time.Duration // outbox items that are done
+	Calls time.Duration // call records, with their transcripts
 }
 
 // Purge removes what is over its retention, and dial ledger entries older than a day or the rule's lock. A received
@@ -29,6 +30,11 @@ func (q *Queue) Purge(now time.Time, r Retention) error {
 		}
 		if r.Outs > 0 {
 			if err := purge(tx, outs, func(o Out) bool { return o.State.final() && o.Ended.Before(now.Add(-r.Outs)) }); err != nil {
+				return err
+			}
+		}
+		if r.Calls > 0 {
+			if err := q.CallLog().purge(tx, now.Add(-r.Calls)); err != nil {
 				return err
 			}
 		}

@@ -91,6 +91,11 @@ func (q *Queue) recoverJob(tx *store.Tx, j *Job) error {
 	if err := q.ledger.end(tx, j.Number, t30.CodeNone, true, j.Opened > 0); err != nil {
 		return err
 	}
+	cut := Call{Line: a.Line, Outgoing: true, Number: j.Number, RemoteID: a.RemoteID, Start: a.Start, End: now, Text: a.Text, Pages: a.Pages, Job: j.ID}
+	var err error
+	if a.Call, err = cutCall(tx, cut); err != nil {
+		return err
+	}
 	if err := q.settle(tx, j, now, t30.CodeNone, j.lastInDoubt()); err != nil {
 		return err
 	}
@@ -109,7 +114,12 @@ func (q *Queue) recoverFaxes(tx *store.Tx, match func(string) bool, rec *Recover
 		return err
 	}
 	for _, f := range list {
-		if err := q.finishFax(tx, &f, FaxEnd{Text: "the program stopped during the call"}); err != nil {
+		end := FaxEnd{Text: "the program stopped during the call"}
+		cut := Call{Line: f.Line, Number: f.Caller, RemoteID: f.RemoteID, Start: f.Started, End: time.Now(), Text: end.Text, Pages: len(f.Pages), Fax: f.ID}
+		if _, err := cutCall(tx, cut); err != nil {
+			return err
+		}
+		if err := q.finishFax(tx, &f, end); err != nil {
 			return err
 		}
 		rec.Partial = append(rec.Partial, f.ID)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -210,6 +211,11 @@ func (s *softline) events(kind string) []map[string]any {
 		}
 	}
 	return list
+}
+
+// eventsOf is events of one station.
+func (s *softline) eventsOf(station, kind string) []map[string]any {
+	return slices.DeleteFunc(s.events(kind), func(e map[string]any) bool { return e["st"] != station })
 }
 
 func waitFor(t *testing.T, d time.Duration, what string, ok func() bool) {

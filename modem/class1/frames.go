@@ -37,6 +37,7 @@ func (l *line) SendFrames(ctx context.Context, frames ...t30.Frame) error {
 		}
 	}
 	return l.method(ctx, "send frames", func(ctx context.Context) error {
+		l.listened = false
 		if l.state != sendingFrames {
 			r, err := l.command(ctx, "AT+FTH=3", connectWait)
 			if err != nil {
@@ -96,6 +97,7 @@ func (l *line) ReceiveFrame(ctx context.Context, wait time.Duration) (t30.Frame,
 	var f t30.Frame
 	err := l.method(ctx, "receive frame", func(ctx context.Context) (err error) {
 		until := time.Now().Add(wait)
+		l.listened = true
 		for {
 			if err = l.awaitFlags(ctx, until); err != nil {
 				return err

@@ -114,14 +114,33 @@ func TestReceiveFrame_WaitBoundsTheBeginning(t *testing.T) {
 }
 
 func TestReceiveFrame_LateResultIsNotTheNextCommands(t *testing.T) {
-	script := frh + "> CAN\n> AT\n< OK\n90ms\n< OK\n" + "> AT+FTS=8\n80ms\n< OK\n"
+	script := frh + "> CAN\n> AT\n< OK\n90ms\n< OK\n" + "> AT+FTH=3\n80ms\n< ERROR\n"
 	onCall(t, Config{}, script, func(t *testing.T, l t30.Line, _ *fake) {
 		if _, err := l.ReceiveFrame(t.Context(), time.Second); !errors.Is(err, t30.ErrTimeout) {
 			t.Fatal(err)
 		}
 		start := time.Now()
+		err := l.SendFrames(t.Context(), t30.NewFrame(t30.FcfMCF, false, true))
+		if !errors.Is(err, t30.ErrHungUp) || time.Since(start) != 80*time.Millisecond {
+			t.Errorf("command ended after %v with %v: a late OK was taken for its own", time.Since(start), err)
+		}
+	})
+}
+
+// After a reception nothing of ours is on the line that the modem would have to wait for.
+func TestSilence_AfterReceptionByOurClock(t *testing.T) {
+	onCall(t, Config{}, frh+"> CAN\n< OK\n"+spoken+"> AT+FTS=8\n80ms\n< OK\n", func(t *testing.T, l t30.Line, _ *fake) {
+		if _, err := l.ReceiveFrame(t.Context(), time.Second); !errors.Is(err, t30.ErrTimeout) {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := l.Silence(t.Context(), 55*time.Millisecond); err != nil || time.Since(start) != 55*time.Millisecond {
+			t.Errorf("after a reception: %v with %v", time.Since(start), err)
+		}
+		speak(t, l)
+		start = time.Now()
 		if err := l.Silence(t.Context(), 80*time.Millisecond); err != nil || time.Since(start) != 80*time.Millisecond {
-			t.Errorf("silence ended after %v with %v: a late OK was taken for its own", time.Since(start), err)
+			t.Errorf("after a transmission: %v with %v", time.Since(start), err)
 		}
 	})
 }
@@ -160,6 +179,16 @@ func TestSendFrames_RefusesWrongFinalBits(t *testing.T) {
 	})
 }
 
+// spoken is an MCF that we send: afterwards the modem knows best when the line is quiet.
+const spoken = "> AT+FTH=3\n< CONNECT\n>~ ff 13 8c\n1s\n< OK\n"
+
+func speak(t *testing.T, l t30.Line) {
+	t.Helper()
+	if err := l.SendFrames(t.Context(), t30.NewFrame(t30.FcfMCF, false, true)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCommandGap(t *testing.T) {
 	// The gap is quiet too: +FTS would only add to it.
 	script := "> AT+FTH=3\n< CONNECT\n>~ ff 13 83\n< OK\n"
@@ -192,7 +221,8 @@ func TestSilence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			onCall(t, Config{Quirks: tt.quirks}, tt.script, func(t *testing.T, l t30.Line, _ *fake) {
+			onCall(t, Config{Quirks: tt.quirks}, spoken+tt.script, func(t *testing.T, l t30.Line, _ *fake) {
+				speak(t, l)
 				start := time.Now()
 				if err := l.Silence(t.Context(), tt.d); !errors.Is(err, tt.err) || time.Since(start) != tt.d {
 					t.Errorf("%v after %v", err, time.Since(start))

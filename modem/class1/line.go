@@ -45,6 +45,7 @@ type line struct {
 	state       state
 	interrupted bool // a method was cut short: only Hangup is left
 	rate        int  // of the carrier being sent, bit/s
+	listened    bool // the last thing done was to receive: nothing of ours is on the line
 
 	hang    sync.Once
 	hangErr error
@@ -119,14 +120,16 @@ func (l *line) toCommandState(ctx context.Context) error {
 	return nil
 }
 
-// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1, in units of 10 ms) where it can, and what is left of d by our
-// clock. Command and result take some milliseconds, in which the line is quiet as well: mostly nothing is left.
+// Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1, in units of 10 ms) where it can, since it knows when the carrier that it
+// sent is off, and what is left of d by our clock. Command and result take some milliseconds, in which the line is quiet as well:
+// mostly nothing is left. After a reception by our clock alone, which spares the time of a command.
 func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	return l.method(ctx, "silence", func(ctx context.Context) error {
 		start, quirks := time.Now(), l.p.cfg.Quirks
 		d -= quirks.CommandGap // quiet as well: it comes before the next signal's command
 		units := d / (10 * time.Millisecond)
-		if l.state == commandState && !quirks.HostSilence && quirks.CommandGap == 0 && units > 0 && units <= 255 {
+		byModem := l.state == commandState && !l.listened && !quirks.HostSilence && quirks.CommandGap == 0
+		if byModem && units > 0 && units <= 255 {
 			r, err := l.command(ctx, fmt.Sprintf("AT+FTS=%d", units), d+commandWait)
 			if err == nil && r.Code != at.OK {
 				err = fmt.Errorf("+FTS: %w (%s)", t30.ErrHungUp, r.Text)

@@ -59,6 +59,7 @@ func (l *line) transmit(ctx context.Context, name string, m t30.Modulation, dela
 		return err
 	}
 	return l.method(ctx, name, func(ctx context.Context) error {
+		l.listened = false
 		buf := make([]byte, readAhead)
 		n, rerr := io.ReadFull(r, buf) // before the carrier, so that it starts with data
 		reply, err := l.command(ctx, fmt.Sprintf("AT+FTM=%d", c.code), connectWait)
@@ -152,6 +153,7 @@ func (l *line) receive(ctx context.Context, name string, m t30.Modulation, wait 
 		return err
 	}
 	return l.method(ctx, name, func(ctx context.Context) error {
+		l.listened = true
 		if err := l.awaitCarrier(ctx, c, time.Now().Add(wait+c.train)); err != nil {
 			return err
 		}

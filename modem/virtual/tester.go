@@ -161,3 +161,9 @@ func (t *Tester) lineDropped() {
 	t.hearing = nil
 	t.news()
 }
+
+// testerGrain is how late the end of a modem's signal can be: what is left of its last piece of 20 ms, and its tail.
+const testerGrain = 25 * time.Millisecond
+
+// Grain implements t30test.Tester.
+func (t *Tester) Grain() time.Duration { return testerGrain }

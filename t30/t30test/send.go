@@ -103,7 +103,7 @@ func (e *End) SendPage(ctx context.Context, m t30.Modulation, r io.Reader) error
 
 // carrier makes the sound of a carrier that lasts for octets.
 func (e *End) carrier(m t30.Modulation, octets int) *sound {
-	s := &sound{mod: m, ready: training(m)}
+	s := &sound{kind: SignalCarrier, mod: m, ready: training(m)}
 	s.length = s.ready + bitTime(octets, m.Rate) + 10*time.Millisecond
 	s.silent = e.w.cfg.MaxRate > 0 && m.Rate > e.w.cfg.MaxRate
 	return s
@@ -152,6 +152,7 @@ func (e *End) SendBlock(ctx context.Context, m t30.Modulation, frames []t30.Fram
 		octets += len(f) + 3
 	}
 	s := e.carrier(m, octets)
+	s.kind = SignalBlock
 	var hangAt time.Duration
 	cutAt := len(frames)
 	switch e.w.fault(Item{Dir: e.dir, Kind: "block", Mod: m}) {

@@ -62,6 +62,8 @@ type Tester interface {
 	Hear(ctx context.Context, wait time.Duration) (*Signal, error)
 	// Tones tells whether CED and CNG are on this line; if not, a script's steps for them are passed over.
 	Tones() bool
+	// Grain is by how much the times of Hear may be wrong; the windows of a script are widened by it.
+	Grain() time.Duration
 	// Hangup goes on hook.
 	Hangup() error
 }

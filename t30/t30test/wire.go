@@ -70,7 +70,7 @@ type Wire struct {
 func Pair(cfg Config, caller, answerer t30.Capabilities) (*End, *End) {
 	w := &Wire{cfg: cfg}
 	for i, caps := range []t30.Capabilities{caller, answerer} {
-		w.ends[i] = &End{w: w, dir: Direction(i), caps: caps, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+		w.ends[i] = &End{w: w, dir: Direction(i), caps: caps, wake: make(chan struct{}, 1), gone: make(chan struct{}), hung: make(chan struct{})}
 	}
 	return w.ends[0], w.ends[1]
 }
@@ -130,6 +130,7 @@ type piece struct {
 
 // sound is one signal on its way to the other end.
 type sound struct {
+	kind   SignalKind
 	v21    bool
 	mod    t30.Modulation
 	silent bool // does not train
@@ -152,8 +153,10 @@ type End struct {
 	mu    sync.Mutex
 	inbox []*sound
 	wake  chan struct{}
-	gone  chan struct{}
+	gone  chan struct{} // on hook, or the drop was noticed
 	once  sync.Once
+	hung  chan struct{} // on hook
+	hang  sync.Once
 }
 
 var _ t30.Line = (*End)(nil)
@@ -169,6 +172,7 @@ func (e *End) drop() { e.once.Do(func() { close(e.gone) }) }
 // Hangup implements t30.Line. The other end notices a little later.
 func (e *End) Hangup() error {
 	e.drop()
+	e.hang.Do(func() { close(e.hung) })
 	p := e.peer()
 	time.AfterFunc(e.w.cfg.Delay+300*time.Millisecond, p.drop)
 	return nil

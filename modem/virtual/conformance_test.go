@@ -1,0 +1,166 @@
+package virtual_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tipring/tipring/modem"
+	"github.com/tipring/tipring/modem/virtual"
+	"github.com/tipring/tipring/t30"
+	"github.com/tipring/tipring/t30/t30test"
+)
+
+const testerNumber, deviceNumber = "5550200", "5550201"
+
+// TestConformance plays every script of testdata/t30 against the engine over the Class 1 driver over a virtual modem: the
+// AT layer, CED and CNG, the pauses and the preambles are in the test, which they are not in t30's own.
+func TestConformance(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/t30/*.t30")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	cases, further := 0, 0
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := t30test.ParseScript(filepath.Base(name), f)
+		f.Close()
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if s.Annex() {
+			cases++
+		} else {
+			further++
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			playScript(t, s)
+		})
+	}
+	t.Logf("%d TSB-85 / T.24 cases, %d further procedures", cases, further)
+}
+
+// callLimit bounds one scripted call, line time.
+const callLimit = time.Hour
+
+// playScript runs one script in virtual time.
+func playScript(t *testing.T, s *t30test.Script) {
+	var log transcript
+	var rep t30.Report
+	var played, failed error
+	d := s.Device()
+	synctest.Test(t, func(t *testing.T) {
+		log.zero = time.Now()
+		ex := virtual.NewExchange(virtual.Options{})
+		defer ex.Close()
+		port, err := ex.NewModem(deviceNumber, virtual.ModemOptions{}).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, err := modem.New(t.Context(), port, modem.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer device.Close()
+		tester := &tester{Tester: ex.NewTester(testerNumber)}
+		d.Session.Trace = log.add
+		ctx, cancel := context.WithTimeout(t.Context(), callLimit)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() { rep, failed = call(ctx, device, s, d) })
+		if err := tester.connect(ctx, s); err != nil {
+			played = err
+		} else {
+			played = s.Play(ctx, tester, d)
+		}
+		if played != nil {
+			cancel()
+		}
+		if err := tester.Hangup(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		time.Sleep(time.Second) // both are on hook
+	})
+	switch {
+	case played != nil:
+	case failed != nil && rep.Code == t30.CodeModem:
+		played = fmt.Errorf("%s: the device's own side failed: %w", s.Name, failed)
+	default:
+		played = s.Judge(rep, d)
+	}
+	if played != nil {
+		t.Errorf("%v\ndevice: %v %q\n%s", played, rep.Code, rep.Text, log.String())
+	}
+}
+
+// call is the device's side.
+func call(ctx context.Context, device t30.Terminal, s *t30test.Script, d *t30test.Device) (t30.Report, error) {
+	if !s.Answers {
+		return device.Call(ctx, testerNumber, d.Session)
+	}
+	ring, err := device.WaitCall(ctx)
+	if err != nil {
+		return t30.Report{}, fmt.Errorf("waiting for the call: %w", err)
+	}
+	return ring.Answer(ctx, t30.AnswerFax, d.Session)
+}
+
+// tester is a virtual tester that hears CNG once: a caller repeats it until it hears V.21 (T.30 4.3.3.2).
+type tester struct {
+	*virtual.Tester
+	cng bool
+}
+
+// connect makes the call, from whichever side.
+func (t *tester) connect(ctx context.Context, s *t30test.Script) error {
+	if s.Answers {
+		return t.Dial(ctx, deviceNumber)
+	}
+	return t.Answer(ctx)
+}
+
+func (t *tester) Hear(ctx context.Context, wait time.Duration) (*t30test.Signal, error) {
+	deadline := time.Now().Add(wait)
+	for {
+		s, err := t.Tester.Hear(ctx, time.Until(deadline))
+		if err == nil && s.Kind == t30test.SignalCNG && t.cng {
+			continue
+		}
+		t.cng = t.cng || err == nil && s.Kind == t30test.SignalCNG
+		return s, err
+	}
+}
+
+// transcript is what the device tells of a call: AT lines, frames, places.
+type transcript struct {
+	zero time.Time
+	mu   sync.Mutex
+	rows []string
+}
+
+func (l *transcript) add(e t30.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = append(l.rows, fmt.Sprintf("%9.3f %-5s %s %s", e.At.Sub(l.zero).Seconds(), e.Layer, e.Dir, e.Text))
+}
+
+// transcriptRows is how much of the end is shown of a call that failed.
+const transcriptRows = 80
+
+func (l *transcript) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.rows[max(0, len(l.rows)-transcriptRows):], "\n")
+}
