@@ -90,7 +90,7 @@ func (c *call) dcs() place {
 	if err := c.send(c.dcsFrames()...); err != nil {
 		return c.broken(err)
 	}
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.hush(); err != nil {
 		return c.broken(err)
 	}
 	if err := c.line.SendTCF(c.ctx, m, tcfTime); err != nil {

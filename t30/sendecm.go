@@ -37,7 +37,7 @@ func (c *call) block() place {
 	e.burst = len(frames)
 	rcp := NewFrame(FcfRCP, false, false)
 	frames = append(frames, rcp, rcp, rcp)
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.hush(); err != nil {
 		return c.broken(err)
 	}
 	t.onLine = true

@@ -38,7 +38,7 @@ func (c *call) page() place {
 	if p, ok := c.prepare(limit); !ok {
 		return p
 	}
-	if err := c.line.Silence(c.ctx, pause); err != nil {
+	if err := c.hush(); err != nil {
 		return c.broken(err)
 	}
 	t.began, t.onLine = time.Now(), true

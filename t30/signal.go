@@ -19,17 +19,24 @@ var errNothing = errors.New("t30: nothing for us")
 
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
-	if d := c.gap(); d > 0 {
-		if err := c.line.Silence(c.ctx, d); err != nil {
-			return err
-		}
+	if err := c.hush(); err != nil {
+		return err
 	}
-	c.spoken, c.rx.quiet = true, time.Time{}
 	for _, f := range frames {
 		c.trace(LayerFrame, Out, "%v", f)
 	}
 	c.sent = frames[len(frames)-1]
 	return c.line.SendFrames(c.ctx, frames...)
+}
+
+// hush keeps the line quiet for as long as it has to be before we send: V.21 or a carrier.
+func (c *call) hush() error {
+	d := c.gap()
+	c.spoken, c.rx.quiet = true, time.Time{}
+	if d <= 0 {
+		return nil
+	}
+	return c.line.Silence(c.ctx, d)
 }
 
 // gap is how long the line still has to be quiet before we may send: an answer comes at the low end of the window, reckoned
