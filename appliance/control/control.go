@@ -45,6 +45,11 @@ type View interface {
 	OpenPage(ctx context.Context, id string, n, width int) (io.ReadCloser, error)
 	// Transcript returns the last events of a line's running or last call, oldest first.
 	Transcript(ctx context.Context, line string) ([]Event, error)
+	// Calls lists the calls that have ended, newest first, without their signals and parts. limit 0: 100; at most 1000.
+	Calls(ctx context.Context, limit int) ([]CallRecord, error)
+	// CallRecord returns one with its signals and where its seconds went, and with its transcript if that is asked for.
+	// ErrNotFound if there is none.
+	CallRecord(ctx context.Context, id string, transcript bool) (CallRecord, error)
 }
 
 // Control changes the appliance.

@@ -54,6 +54,12 @@ func (f *fake) OpenPage(_ context.Context, id string, n, width int) (io.ReadClos
 func (f *fake) Transcript(_ context.Context, line string) ([]Event, error) {
 	return []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}, f.note("transcript %s", line)
 }
+func (f *fake) Calls(_ context.Context, limit int) ([]CallRecord, error) {
+	return []CallRecord{{ID: "7", Direction: "out", Start: moment, Seconds: 26.4}}, f.note("calls %d", limit)
+}
+func (f *fake) CallRecord(_ context.Context, id string, transcript bool) (CallRecord, error) {
+	return CallRecord{ID: id, Signals: []Signal{{Dir: ">", Kind: "tcf"}}, Parts: []Part{{Name: "TCF", Side: Ours}}}, f.note("call %s %v", id, transcript)
+}
 func (f *fake) Submit(_ context.Context, s Submission) (Job, error) {
 	f.sub = s
 	return Job{ID: "9", Number: s.To}, f.note("submit")
@@ -133,6 +139,9 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"open 6 pdf", func() (any, error) { return read(c.OpenFax(ctx, "6", PDF)) }, []byte("%PDF pdf")},
 		{"page 6 2 300", func() (any, error) { return read(c.OpenPage(ctx, "6", 2, 300)) }, []byte{1, 2, 3}},
 		{"transcript my line", func() (any, error) { return c.Transcript(ctx, "my line") }, []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}},
+		{"calls 9", func() (any, error) { return c.Calls(ctx, 9) }, []CallRecord{{ID: "7", Direction: "out", Start: moment, Seconds: 26.4}}},
+		{"call 7 true", func() (any, error) { return c.CallRecord(ctx, "7", true) },
+			CallRecord{ID: "7", Signals: []Signal{{Dir: ">", Kind: "tcf"}}, Parts: []Part{{Name: "TCF", Side: Ours}}}},
 		{"submit", func() (any, error) {
 			return c.Submit(ctx, Submission{To: "+1 555", Files: []SubmissionFile{{Name: "a.pdf", Data: []byte{0, 255}}}})
 		}, Job{ID: "9", Number: "+1 555"}},
@@ -185,7 +194,7 @@ func TestHandler_BadRequestsAreInvalid(t *testing.T) {
 	f := &fake{}
 	c, _ := start(t, f)
 	ctx := context.Background()
-	for _, path := range []string{"/jobs/X", "/jobs?limit=-1", "/faxes/1/pages/x", "/faxes/1+1"} {
+	for _, path := range []string{"/jobs/X", "/jobs?limit=-1", "/faxes/1/pages/x", "/faxes/1+1", "/calls/X", "/calls?limit=x"} {
 		u, q, _ := strings.Cut(path, "?")
 		query := map[string][]string{}
 		if k, v, ok := strings.Cut(q, "="); ok {

@@ -91,6 +91,7 @@ const maxRequest = MaxSubmission/3*4 + 1<<20
 func Handler(a Appliance) http.Handler {
 	mux := http.NewServeMux()
 	viewRoutes(mux, a)
+	callRoutes(mux, a)
 	controlRoutes(mux, a)
 	return mux
 }

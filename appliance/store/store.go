@@ -53,6 +53,12 @@ type Store struct {
 	fault   func(step string) error // tests: stop at a step, as a crash would
 }
 
+// Exists tells whether dir is a data folder: has a database.
+func Exists(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, dbName))
+	return err == nil && info.Mode().IsRegular()
+}
+
 // Open opens the data folder dir, making it when it is not there, takes its lock, brings the database's schema up to
 // date and empties the folder of unfinished files. Errors: ErrLocked, ErrNewer, ErrDiskFull.
 func Open(dir string, o Options) (*Store, error) {

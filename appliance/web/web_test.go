@@ -69,6 +69,17 @@ func (v view) Transcript(context.Context, string) ([]control.Event, error) {
 	return []control.Event{{At: v.now, Layer: "at", Dir: ">", Text: "AT+FTH=3"}}, nil
 }
 
+func (v view) Calls(context.Context, int) ([]control.CallRecord, error) { return nil, nil }
+
+func (v view) CallRecord(_ context.Context, id string, _ bool) (control.CallRecord, error) {
+	if id != "5" {
+		return control.CallRecord{}, control.ErrNotFound
+	}
+	return control.CallRecord{ID: id, Direction: "out", Number: "5550142", Start: v.now, Seconds: 26.4, Text: "ok",
+		Signals: []control.Signal{{At: 1.5, Seconds: 2, Dir: ">", Kind: "frames", Text: "TSI <b>, DCS v17/14400"}},
+		Parts:   []control.Part{{Name: "page data", Side: control.Ours, Seconds: 10.7, Least: 10.6, Clause: "octets x 8 / rate"}}}, nil
+}
+
 func get(t *testing.T, target string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()

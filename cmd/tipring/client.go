@@ -40,6 +40,11 @@ func withAppliance(s streams, flags *clientFlags, f func(a control.Appliance) er
 		defer c.Close()
 		err = f(c)
 	}
+	return clientStatus(s, flags, err)
+}
+
+// clientStatus prints err and returns the exit status for it.
+func clientStatus(s streams, flags *clientFlags, err error) int {
 	switch {
 	case err == nil:
 		return exitOK

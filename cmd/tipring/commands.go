@@ -10,6 +10,7 @@ func commands() []command {
 		{name: "submit", usage: submitUsage, run: submitMain},
 		{name: "queue", usage: queueUsage, run: queueMain},
 		{name: "faxes", usage: faxesUsage, run: faxesMain},
+		{name: "calls", usage: callsUsage, run: callsMain},
 		{name: "route", usage: routeUsage, run: routeMain},
 		{name: "rule", usage: ruleUsage, run: ruleMain},
 		{name: "convert", usage: convertUsage, run: convertMain},

@@ -62,6 +62,7 @@ const (
 	sendTCF
 	sendPage
 	sendBlock
+	sendEcho // the device's last frames come back to it
 	sendTone
 	sendSilence // the tester is silent, and so must the device be
 	sendWait
@@ -96,7 +97,7 @@ type step struct {
 	text   string // as written
 	do     action
 	frames [][]frameSpec // sent or heard; heard: alternatives
-	reply  []frameSpec   // of whenever
+	reply  []frameSpec   // of whenever; nil: none
 	image  imageSpec
 	tone   SignalKind
 

@@ -79,8 +79,7 @@ func (p *player) hear(st *step) error {
 		p.far = s
 		seen := s.Start.Sub(from)
 		if r := p.rule(st, s); r != nil {
-			p.pause(p.last().Add(turnTime))
-			if err := p.put(p.frames(r.reply, 0)); err != nil {
+			if err := p.answer(r); err != nil {
 				return err
 			}
 			continue
@@ -93,6 +92,15 @@ func (p *player) hear(st *step) error {
 		}
 		return p.inWindow("it", seen, w, true)
 	}
+}
+
+// answer gives a rule's answer, if it has one.
+func (p *player) answer(r *step) error {
+	if r.reply == nil {
+		return nil
+	}
+	p.pause(p.last().Add(turnTime))
+	return p.put(p.frames(r.reply, 0), false)
 }
 
 // rule finds the whenever step for a signal that is not the one wanted.

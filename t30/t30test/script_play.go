@@ -70,7 +70,7 @@ func (p *player) note(dir string, s *Signal) {
 // step does one step.
 func (p *player) step(st *step) error {
 	switch st.do {
-	case sendFrames, sendTCF, sendPage, sendBlock, sendTone:
+	case sendFrames, sendEcho, sendTCF, sendPage, sendBlock, sendTone:
 		return p.send(st)
 	case sendHangup:
 		p.wait(st)

@@ -18,6 +18,8 @@ func (p *player) signal(st *step) *Signal {
 		return &Signal{Kind: st.tone, Length: st.length}
 	case sendFrames:
 		return p.frames(st.frames[0], st.lead)
+	case sendEcho:
+		return p.echo()
 	case sendTCF:
 		d := st.length
 		if d == 0 {
@@ -34,6 +36,15 @@ func (p *player) frames(specs []frameSpec, lead time.Duration) *Signal {
 	s := &Signal{Kind: SignalV21, Lead: lead}
 	for i := range specs {
 		s.Frames = append(s.Frames, specs[i].build(p.x, i == len(specs)-1))
+	}
+	return s
+}
+
+// echo makes the device's last frames again, what an unbalanced line or a slow satellite hop gives back.
+func (p *player) echo() *Signal {
+	s := &Signal{Kind: SignalV21}
+	if p.far != nil {
+		s.Frames = p.far.Frames
 	}
 	return s
 }
@@ -160,13 +171,13 @@ func (p *player) send(st *step) error {
 		return p.sendAndHangUp(st)
 	}
 	p.wait(st)
-	return p.put(p.signal(st))
+	return p.put(p.signal(st), st.do == sendEcho)
 }
 
-// put puts a signal on the line.
-func (p *player) put(s *Signal) error {
+// put puts a signal on the line. What the tester's own frames change, an echo does not.
+func (p *player) put(s *Signal, echo bool) error {
 	for _, f := range s.Frames {
-		if f.Bad || s.Kind != SignalV21 {
+		if f.Bad || s.Kind != SignalV21 || echo {
 			continue
 		}
 		name := frameName(f.Frame)
@@ -194,7 +205,7 @@ func (p *player) sendAndHangUp(st *step) error {
 	part := st.image.hangup
 	st.image.hangup, st.image.cut = 0, part
 	p.wait(st)
-	if err := p.put(p.signal(st)); err != nil {
+	if err := p.put(p.signal(st), false); err != nil {
 		return err
 	}
 	p.gone = true

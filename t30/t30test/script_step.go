@@ -79,6 +79,9 @@ func (st *step) sends(words []string) (err error) {
 	case "CNG":
 		st.do, st.tone, st.length = sendTone, SignalCNG, 500_000_000
 		return nothingMore(words[1:])
+	case "ECHO":
+		st.do = sendEcho
+		return nothingMore(words[1:])
 	case "hang-up":
 		st.do = sendHangup
 		return nothingMore(words[1:])
@@ -156,8 +159,8 @@ func (st *step) heard(words []string) (err error) {
 	return nil
 }
 
-// whenever reads "RNR > RR".
-func (st *step) whenever(words []string) error {
+// whenever reads "RNR > RR", or "RNR" alone.
+func (st *step) whenever(words []string) (err error) {
 	st.do = whenever
 	for i, w := range words {
 		if w != ">" {
@@ -171,7 +174,9 @@ func (st *step) whenever(words []string) error {
 		st.reply, err = frameList(words[i+1:])
 		return err
 	}
-	return fmt.Errorf("want \"? SIGNAL > ANSWER\"")
+	st.frames = make([][]frameSpec, 1)
+	st.frames[0], err = frameList(words)
+	return err
 }
 
 // frameList reads the frames of one signal.

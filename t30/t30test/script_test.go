@@ -283,8 +283,9 @@ clause T.30
 device calls
 document 1 page
 ? CRP > DIS v29
+? FTT
 > DIS v29
-< DCS
+< DCS within 8s
 < PAGE v29/9600 gap 55ms..95ms
 = sent nothing
 `
@@ -297,6 +298,7 @@ document 1 page
 			f.hear(1)
 			f.say("CRP")
 			f.hear(1)
+			f.say("FTT")
 			f.say("DCS", "v29/9600")
 			f.carrier(v29, c.page)
 		})
@@ -395,7 +397,8 @@ func TestParseScript_Errors(t *testing.T) {
 		{head + "< DIS within 3s..2s\n", "ends before"},
 		{head + "< nothing\n", "how long"},
 		{head + "< DIS repeat 0\n", "not a number"},
-		{head + "? RNR\n", "SIGNAL > ANSWER"},
+		{head + "? ? > RR\n", "no signal"},
+		{head + "> ECHO MCF\n", "no meaning"},
 		{head + "= outcome splendid\n", "no outcome"},
 		{head + "= sent 2\n", "sent pages"},
 		{head + "= luck 2\n", "= has no"},
