@@ -86,7 +86,7 @@ func (l *line) session(ctx context.Context) error {
 	l.log.Info("modem open")
 	l.alarms.Clear("line-lost/" + l.cfg.Name)
 	l.live.set(control.LineIdle, "")
-	for {
+	for ctx.Err() == nil {
 		in, job, err := l.next(ctx, term)
 		switch {
 		case err != nil:
@@ -100,10 +100,11 @@ func (l *line) session(ctx context.Context) error {
 			return err
 		}
 	}
+	return ctx.Err()
 }
 
 // next waits for a ringing call or a job. A job that comes up in the same moment as a ring is given back: whoever
-// rings is answered first.
+// rings is answered first. So is one that comes up at shutdown.
 func (l *line) next(ctx context.Context, term t30.Terminal) (t30.Incoming, *queue.Job, error) {
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -121,12 +122,16 @@ func (l *line) next(ctx context.Context, term t30.Terminal) (t30.Incoming, *queu
 	cancel()
 	w := <-watch
 	switch {
-	case err == nil:
-		if w.job != nil {
-			if _, err := l.q.EndAttempt(w.job.ID, queue.Outcome{Err: t30.ErrRinging}); err != nil {
-				return nil, nil, err
-			}
+	case w.job != nil && (err == nil || ctx.Err() != nil):
+		why := ctx.Err()
+		if err == nil {
+			why = t30.ErrRinging
 		}
+		if _, err := l.q.EndAttempt(w.job.ID, queue.Outcome{Err: why}); err != nil {
+			return nil, nil, err
+		}
+		return in, nil, ctx.Err()
+	case err == nil:
 		return in, nil, nil
 	case w.job != nil:
 		return nil, w.job, nil
@@ -173,49 +178,66 @@ func (l *line) watch(ctx context.Context) (*queue.Job, error) {
 	}
 }
 
-// send makes one attempt for a job. Its error is a fault of the modem; whatever else happens is the job's outcome.
+// send makes one call for a job, in which others to the same number may ride. Its error is a fault of the modem; whatever
+// else happens is the jobs' outcome.
 func (l *line) send(ctx context.Context, term t30.Terminal, job queue.Job) error {
 	dial := l.prefix + job.Number
-	l.log.Info("calling", "job", job.ID, "number", queue.ShortNumber(job.Number), "page", job.Next(), "pages", job.Pages, "attempt", len(job.Attempts))
-	l.live.begin(control.LineCalling, control.Call{Direction: "out", Number: job.Number, JobID: string(job.ID), Phase: "dialing", Pages: job.Pages, Confirmed: len(job.Done)})
+	a := job.LastAttempt()
+	known := queue.Remembered(a.Begun, a.Remembered)
+	l.log.Info("calling", "job", job.ID, "number", queue.ShortNumber(job.Number), "page", job.Next(), "pages", job.Pages, "attempt", len(job.Attempts), "known", known)
+	l.live.begin(control.LineCalling, control.Call{Direction: "out", Number: job.Number, JobID: string(job.ID), Phase: "dialing", Pages: job.Pages,
+		Confirmed: len(job.Done), Text: known})
 	var log call.Transcript
 	log.Then = l.live.trace
-	report, err := l.attempt(ctx, term, dial, job, &log)
-	return l.settleSend(job, report, err, log.Events())
+	if known != "" {
+		log.Add(t30.Event{At: time.Now(), Layer: t30.LayerCall, Dir: t30.Note, Text: known})
+	}
+	used := a.Begun
+	used.MaxRate, used.NoECM = lower(l.cfg.MaxRate, used.MaxRate), l.cfg.NoECM || used.NoECM
+	b := newBatch(l, job, used)
+	report, err := l.attempt(ctx, term, dial, b, &log)
+	own := term.Capabilities()
+	own.MaxRate = lower(own.MaxRate, used.MaxRate)
+	return l.settleSend(b, own, report, err, log.Events())
 }
 
-// attempt opens the job's document and calls.
-func (l *line) attempt(ctx context.Context, term t30.Terminal, dial string, job queue.Job, log *call.Transcript) (t30.Report, error) {
+// attempt calls with the batch's documents.
+func (l *line) attempt(ctx context.Context, term t30.Terminal, dial string, b *batch, log *call.Transcript) (t30.Report, error) {
+	job := b.first
 	if l.q.Ledger().IsEmergency(dial) {
 		return t30.Report{Code: t30.CodeSource, Text: "emergency number"}, nil
 	}
-	pages, err := call.OpenDocument(l.q.Store(), job.Document)
+	first, err := b.Next(ctx, t30.Remote{}) // a document that cannot be read is not dialed for
 	if err != nil {
-		l.log.Error("document", "job", job.ID, "err", err)
 		return t30.Report{Code: t30.CodeSource, Text: err.Error()}, nil
 	}
-	defer pages.Close()
-	from := l.cfg.StationID
-	if job.StationID != "" {
-		from = job.StationID
-	}
-	name := l.cfg.Header
-	if job.Header != "" {
-		name = job.Header
-	}
-	doc := call.NewDocument(call.DocumentOptions{Pages: pages, First: job.Next(), Journal: journal{l.q.Journal(job.ID), l.live},
-		Header: &call.Header{FromName: name, FromNumber: from, To: job.Number}, Live: l.live.page})
+	id, _ := l.sender(job)
 	session := t30.Session{
-		Me:    t30.Station{ID: from, Subaddress: job.Subaddress, Password: job.Password},
-		Limit: t30.Capabilities{MaxRate: lower(l.cfg.MaxRate, job.Hint.MaxRate)},
-		NoECM: l.cfg.NoECM || job.Hint.NoECM,
-		Send:  call.Documents(doc),
+		Me:    t30.Station{ID: id, Subaddress: job.Subaddress, Password: job.Password},
+		Limit: t30.Capabilities{MaxRate: b.used.MaxRate},
+		NoECM: b.used.NoECM,
+		Send:  &leading{first: first, rest: b},
 		Trace: log.Add,
 	}
 	callCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go l.watchCancel(callCtx, job.ID, cancel)
+	go l.watchCancel(callCtx, b, cancel)
 	return term.Call(callCtx, dial, session)
+}
+
+// leading hands out a document opened before the call, then the others.
+type leading struct {
+	first t30.PageSource
+	rest  t30.Documents
+}
+
+// Next implements [t30.Documents].
+func (d *leading) Next(ctx context.Context, far t30.Remote) (t30.PageSource, error) {
+	if s := d.first; s != nil {
+		d.first = nil
+		return s, ctx.Err()
+	}
+	return d.rest.Next(ctx, far)
 }
 
 // lower returns the lower of two limits, 0 being none.
@@ -226,13 +248,15 @@ func lower(a, b int) int {
 	return a
 }
 
-// watchCancel ends the call when the job is canceled by hand.
-func (l *line) watchCancel(ctx context.Context, id queue.JobID, cancel context.CancelFunc) {
+// watchCancel ends the call when the job whose document is on the line is canceled by hand.
+func (l *line) watchCancel(ctx context.Context, b *batch, cancel context.CancelFunc) {
 	for {
 		changed := l.q.Changed()
-		if j, err := l.q.Job(id); err == nil && j.Cancel {
-			cancel()
-			return
+		if id, ok := b.onLine(); ok {
+			if j, err := l.q.Job(id); err == nil && j.Cancel {
+				cancel()
+				return
+			}
 		}
 		if l.q.Wait(ctx, changed, time.Time{}) != nil {
 			return
@@ -240,22 +264,22 @@ func (l *line) watchCancel(ctx context.Context, id queue.JobID, cancel context.C
 	}
 }
 
-func (l *line) settleSend(job queue.Job, report t30.Report, err error, events []t30.Event) error {
-	record := queue.CallOf(l.cfg.Name, true, job.Number, report)
-	record.Job = job.ID
+func (l *line) settleSend(b *batch, own t30.Capabilities, report t30.Report, err error, events []t30.Event) error {
+	record := queue.CallOf(l.cfg.Name, true, b.first.Number, report)
+	record.Job = b.first.ID
 	id, recErr := l.q.RecordCall(record, events)
-	after, endErr := l.q.EndAttempt(job.ID, queue.Outcome{Report: report, Err: err, Call: id})
+	after, endErr := b.settle(report, err, own, id)
 	text := report.Code.String()
 	if err != nil {
 		text = err.Error()
 	}
 	l.live.end(report.Code, text, report)
-	l.log.Info("call ended", "job", job.ID, "code", int(report.Code), "text", text, "sent", report.Sent, "state", after.State, "next", after.NotBefore)
+	l.log.Info("call ended", "job", b.first.ID, "code", int(report.Code), "text", text, "sent", report.Sent, "state", after.State, "next", after.NotBefore)
 	if recErr != nil {
 		l.log.Error("record call", "err", recErr)
 	}
 	if endErr != nil {
-		return fmt.Errorf("appliance: job %s: %w", job.ID, endErr)
+		return endErr
 	}
 	if errors.Is(err, t30.ErrRinging) {
 		return nil // the next wait finds the ring
@@ -273,19 +297,4 @@ func modemFault(report t30.Report, err error) error {
 		return nil
 	}
 	return err
-}
-
-// journal is the job's, and shows confirmations at once.
-type journal struct {
-	queue.Journal
-	live *liveLine
-}
-
-// ConfirmPage implements [call.Journal].
-func (j journal) ConfirmPage(n int, r t30.PageResult) error {
-	if err := j.Journal.ConfirmPage(n, r); err != nil {
-		return err
-	}
-	j.live.update(func(c *control.Call) { c.Confirmed = n })
-	return nil
 }

@@ -95,6 +95,12 @@ func jobView(j queue.Job) control.Job {
 		if t.Text != "" {
 			at.Text += ": " + t.Text
 		}
+		if known := queue.Remembered(t.Begun, t.Remembered); known != "" {
+			at.Text += " (" + known + ")"
+		}
+		if t.Rode != "" {
+			at.Text += " (in the same call as job " + string(t.Rode) + ")"
+		}
 		if t.Rate > 0 {
 			at.Modulation = fmt.Sprintf("%s/%d", t.Modulation, t.Rate)
 		}

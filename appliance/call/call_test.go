@@ -140,13 +140,13 @@ func TestDocument_FillsToTheMinimumScanLine(t *testing.T) {
 // counts from the job's first page.
 func TestDocument_HeaderOnEveryPageAlsoAfterResume(t *testing.T) {
 	pages := PageList{textLike(1728, 500, imaging.Fine, 1), textLike(1728, 500, imaging.Fine, 2), textLike(1728, 500, imaging.Fine, 3)}
-	draw := func(first, n int) *imaging.Bitmap {
-		d := NewDocument(DocumentOptions{Pages: pages, First: first, Header: &Header{FromName: "Contoso", FromNumber: "+1 555 0100", Location: time.UTC}})
+	draw := func(only []int, n int) *imaging.Bitmap {
+		d := NewDocument(DocumentOptions{Pages: pages, Only: only, Header: &Header{FromName: "Contoso", FromNumber: "+1 555 0100", Location: time.UTC}})
 		d.when = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 		f, data := read(t, d, n, all(true))
 		return decode(t, f, data)
 	}
-	third := draw(1, 3)
+	third := draw(nil, 3)
 	header := third.Height - 500
 	if header < 10 || header > 60 {
 		t.Fatalf("%d header rows", header)
@@ -169,10 +169,10 @@ func TestDocument_HeaderOnEveryPageAlsoAfterResume(t *testing.T) {
 			}
 		}
 	}
-	if !draw(3, 1).Equal(third) {
+	if !draw([]int{3}, 1).Equal(third) {
 		t.Error("the third page looks otherwise after a resume")
 	}
-	if draw(1, 1).Equal(draw(2, 1)) {
+	if draw(nil, 1).Equal(draw([]int{2, 3}, 1)) {
 		t.Error("different pages look alike")
 	}
 }
@@ -197,13 +197,14 @@ func (j *journal) note(what string, n int) error {
 func (j *journal) PageStarted(n int) error                   { return j.note("started", n) }
 func (j *journal) PageSent(n int) error                      { return j.note("sent", n) }
 func (j *journal) ConfirmPage(n int, _ t30.PageResult) error { return j.note("confirmed", n) }
+func (j *journal) RefusePage(n int, _ t30.PageResult) error  { return j.note("refused", n) }
 
 func TestDocument_Journal(t *testing.T) {
 	pages := PageList{textLike(1728, 300, imaging.Fine, 1), textLike(1728, 300, imaging.Fine, 2), textLike(1728, 300, imaging.Fine, 3)}
 	j := &journal{}
 	var live []Live
 	ended := 0
-	d := NewDocument(DocumentOptions{Pages: pages, First: 2, Journal: j, Live: func(l Live) { live = append(live, l) },
+	d := NewDocument(DocumentOptions{Pages: pages, Only: []int{2, 3}, Journal: j, Live: func(l Live) { live = append(live, l) },
 		End: func(t30.Report) error { ended++; return nil }})
 	_, r, err := d.Page(t.Context(), 1, all(true))
 	if err != nil {

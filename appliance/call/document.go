@@ -41,13 +41,8 @@ type Journal interface {
 	PageStarted(n int) error                   // opened for the line
 	PageSent(n int) error                      // out whole; the command by which it may be confirmed follows
 	ConfirmPage(n int, r t30.PageResult) error // the far end has it
-}
-
-// RefusalJournal is a [Journal] that can go on after a page that the far end refused (RTN). With one that cannot, the call ends there.
-type RefusalJournal interface {
-	Journal
-	// RefusePage records that the far end refused page n as often as it is tried in one call; pages after it may be confirmed
-	// yet. [t30.ErrStop]: do not send them in this call.
+	// RefusePage tells that the far end refused page n (RTN) as often as it is tried in one call; the call goes on with the next
+	// page unless [t30.ErrStop] is returned.
 	RefusePage(n int, r t30.PageResult) error
 }
 
@@ -62,7 +57,7 @@ type Header struct {
 // DocumentOptions say how to send a document.
 type DocumentOptions struct {
 	Pages   Pages
-	First   int                    // page to begin at, from 1; 0: 1. A job that goes on begins at its first unconfirmed page
+	Only    []int                  // the pages to send, from 1, in order: those not confirmed yet; nil: all
 	Header  *Header                // nil: no header line
 	Journal Journal                // nil: none
 	Live    func(Live)             // progress of the page on the line; must not block; nil: none
@@ -75,14 +70,13 @@ type Document struct {
 	when time.Time // of the header lines: when the first page was opened
 
 	mu    sync.Mutex
-	ready map[int]imaging.Page // read, around the one on the line
+	ready map[int]imaging.Page // read, around the one on the line, by their place in the call
 }
 
 var _ t30.PageSource = (*Document)(nil)
 
 // NewDocument returns the source of a document.
 func NewDocument(o DocumentOptions) *Document {
-	o.First = max(o.First, 1)
 	return &Document{o: o, ready: map[int]imaging.Page{}}
 }
 
@@ -110,11 +104,11 @@ func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.Pa
 	if err := ctx.Err(); err != nil {
 		return none, nil, err
 	}
-	abs := d.o.First + n - 1
-	if n < 1 || abs > d.o.Pages.Count() {
+	abs := d.abs(n)
+	if abs < 1 || abs > d.o.Pages.Count() {
 		return none, nil, io.EOF
 	}
-	page, err := d.load(abs)
+	page, err := d.load(n)
 	if err != nil {
 		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
 	}
@@ -130,6 +124,17 @@ func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.Pa
 	}
 	live := Live{Page: abs, Pages: d.o.Pages.Count(), Format: format, ECM: limit.ECM, Height: bitmap.Height, Bitmap: bitmap, Total: int64(len(data))}
 	return format, &pageReader{d: d, data: data, live: live}, nil
+}
+
+// abs returns the place in the whole document of page n of the call, both from 1; 0: there is none.
+func (d *Document) abs(n int) int {
+	switch {
+	case n < 1 || d.o.Only != nil && n > len(d.o.Only):
+		return 0
+	case d.o.Only != nil:
+		return d.o.Only[n-1]
+	}
+	return n
 }
 
 // lineFormat is how the coded lines are put together for the telephone line.
@@ -221,64 +226,49 @@ func (d *Document) header(abs, width int, res imaging.Resolution) *imaging.Bitma
 	return raster.Header(text, width, res)
 }
 
-// load returns a page; the last few stay at hand, for the engine opens a page again after RTN and the next one ahead.
-func (d *Document) load(abs int) (imaging.Page, error) {
+// load returns page n of the call; the last few stay at hand, for the engine opens a page again after RTN and the next
+// one ahead.
+func (d *Document) load(n int) (imaging.Page, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if page, ok := d.ready[abs]; ok {
+	if page, ok := d.ready[n]; ok {
 		return page, nil
 	}
-	page, err := d.o.Pages.Page(abs)
+	page, err := d.o.Pages.Page(d.abs(n))
 	if err != nil {
 		return imaging.Page{}, err
 	}
 	if page.Bitmap == nil || page.Width < 1 || page.Height < 1 {
 		return imaging.Page{}, errors.New("an empty page")
 	}
-	for n := range d.ready {
-		if n < abs-1 || n > abs+1 {
-			delete(d.ready, n)
+	for other := range d.ready {
+		if other < n-1 || other > n+1 {
+			delete(d.ready, other)
 		}
 	}
-	d.ready[abs] = page
+	d.ready[n] = page
 	return page, nil
 }
 
 // Sent records that page n of the call is out.
-func (d *Document) Sent(n int) error {
-	if d.o.Journal == nil {
-		return nil
-	}
-	abs := d.o.First + n - 1
-	if err := d.o.Journal.PageSent(abs); err != nil {
-		return fmt.Errorf("call: page %d: %w", abs, err)
-	}
-	return nil
-}
+func (d *Document) Sent(n int) error { return d.tell(n, Journal.PageSent) }
 
 // Confirmed records the confirmation of page n of the call.
 func (d *Document) Confirmed(n int, r t30.PageResult) error {
-	if d.o.Journal == nil {
-		return nil
-	}
-	abs := d.o.First + n - 1
-	if err := d.o.Journal.ConfirmPage(abs, r); err != nil {
-		return fmt.Errorf("call: page %d: %w", abs, err)
-	}
-	return nil
+	return d.tell(n, func(j Journal, abs int) error { return j.ConfirmPage(abs, r) })
 }
 
-// Refused records that page n of the call was refused.
+// Refused records that the far end refused page n of the call.
 func (d *Document) Refused(n int, r t30.PageResult) error {
+	return d.tell(n, func(j Journal, abs int) error { return j.RefusePage(abs, r) })
+}
+
+func (d *Document) tell(n int, f func(j Journal, abs int) error) error {
 	if d.o.Journal == nil {
 		return nil
 	}
-	j, ok := d.o.Journal.(RefusalJournal)
-	if !ok {
-		return t30.ErrStop
-	}
-	abs := d.o.First + n - 1
-	if err := j.RefusePage(abs, r); err != nil {
+	abs := d.abs(n)
+	if err := f(d.o.Journal, abs); err != nil {
 		return fmt.Errorf("call: page %d: %w", abs, err)
 	}
 	return nil

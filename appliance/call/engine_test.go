@@ -132,7 +132,7 @@ func TestCall_ResumesAtTheFirstUnconfirmedPage(t *testing.T) {
 		t.Fatalf("sent %d pages, %v %q, unknown %v", sent.Sent, sent.Code, sent.Text, sent.Unknown)
 	}
 	again, rest := &journal{}, newFolder(t)
-	sent, got = phone(t, t30test.Config{}, false, NewDocument(DocumentOptions{Pages: pages, First: 2, Journal: again, Header: header}), NewSink(rest, nil))
+	sent, got = phone(t, t30test.Config{}, false, NewDocument(DocumentOptions{Pages: pages, Only: []int{2, 3}, Journal: again, Header: header}), NewSink(rest, nil))
 	if !sent.OK() || !Complete(got) || sent.Sent != 2 {
 		t.Fatalf("the second call: %v %q", sent.Code, sent.Text)
 	}

@@ -72,7 +72,11 @@ func noticeText(n queue.Notice) string {
 	case queue.Sent:
 		sentText(&b, n)
 	case queue.Unknown:
-		fmt.Fprintf(&b, "All %s of your fax to %s went out, but it is not known whether the last page arrived: the call ended before the other side could confirm it.\n\n", pages(n.Pages), party(n))
+		which := "the last page"
+		if n.Doubt > 0 && n.Doubt != n.Pages {
+			which = fmt.Sprintf("page %d", n.Doubt)
+		}
+		fmt.Fprintf(&b, "All %s of your fax to %s went out, but it is not known whether %s arrived: the call ended before the other side could confirm it.\n\n", pages(n.Pages), party(n), which)
 		b.WriteString("The fax will not be sent again by itself, because it may have arrived. Please ask the recipient whether the fax is complete, and send it again if it is not.\n")
 	case queue.Canceled:
 		fmt.Fprintf(&b, "Your fax to %s was canceled", party(n))
@@ -122,7 +126,15 @@ func failedText(b *strings.Builder, n queue.Notice) {
 
 // arrived tells of the pages that the other side has all the same.
 func arrived(b *strings.Builder, n queue.Notice) {
+	rest := ", the others did not"
+	if n.Doubt > 0 {
+		rest = ""
+	}
 	switch {
+	case len(n.Arrived) == 1:
+		fmt.Fprintf(b, "Page %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
+	case len(n.Arrived) > 1:
+		fmt.Fprintf(b, "Pages %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
 	case n.Confirmed == 1:
 		fmt.Fprintf(b, "Page 1 of %d arrived at the other side.", n.Pages)
 	case n.Confirmed > 1:
@@ -137,6 +149,29 @@ func arrived(b *strings.Builder, n queue.Notice) {
 	if n.Confirmed > 0 || n.Doubt > 0 {
 		b.WriteString("\n\n")
 	}
+}
+
+// listed writes page numbers in order, runs of three and more as one: "1, 3 to 6 and 9".
+func listed(pages []int) string {
+	var parts []string
+	for i := 0; i < len(pages); {
+		j := i
+		for j+1 < len(pages) && pages[j+1] == pages[j]+1 {
+			j++
+		}
+		if j < i+2 {
+			parts = append(parts, fmt.Sprint(pages[i]))
+			i++
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%d to %d", pages[i], pages[j]))
+		i = j + 1
+	}
+	last := len(parts) - 1
+	if last < 1 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
 func facts(b *strings.Builder, n queue.Notice) {

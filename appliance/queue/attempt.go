@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
@@ -15,6 +16,11 @@ type Outcome struct {
 	Report t30.Report
 	Err    error  // of Terminal.Call: our modem, disk or context failed, or ErrRinging
 	Call   CallID // its record, "" none
+	// Own is what our side could use in the call, its limits applied: what a call that ended at less says of the far end.
+	// Zero fields: everything.
+	Own t30.Capabilities
+	// Followed tells that another document stood behind this one in the call: its last page was to be followed by EOM.
+	Followed bool
 }
 
 // code is the report's, or what the error stands for.
@@ -71,17 +77,32 @@ func (q *Queue) NextJob(now time.Time, line string) (j Job, ok bool, err error) 
 		if err := q.ledger.begin(tx, now, j.Number); err != nil {
 			return err
 		}
-		j.State, j.Line, j.Text, j.LastOut, j.Opened = Calling, line, "", 0, 0
-		if a := j.LastAttempt(); a != nil && a.Undialed && len(j.Attempts) >= maxUndialed {
-			j.Attempts = j.Attempts[:len(j.Attempts)-1] // a line without dial tone for days must not fill the record
+		far, err := q.memory.get(tx, j.Number)
+		if err != nil {
+			return err
 		}
-		j.Attempts = append(j.Attempts, Attempt{Start: now, Line: line, FirstPage: j.Next()})
-		return jobs.Put(tx, string(j.ID), j)
+		known, since := far.Hint(now)
+		a := Attempt{Start: now, Line: line, Begun: j.Hint.with(known)}
+		if a.Begun != j.Hint {
+			a.Remembered = since
+		}
+		return j.begin(tx, a)
 	})
 	if err != nil || !ok {
 		return Job{}, false, err
 	}
 	return j, true, nil
+}
+
+// begin records an attempt.
+func (j *Job) begin(tx *store.Tx, a Attempt) error {
+	j.State, j.Line, j.Text, j.LastOut, j.Opened, j.Refused = Calling, a.Line, "", 0, 0, nil
+	if last := j.LastAttempt(); last != nil && (last.Undialed || last.idle()) && len(j.Attempts) >= maxUndialed {
+		j.Attempts = j.Attempts[:len(j.Attempts)-1] // a line without dial tone for days must not fill the record
+	}
+	a.FirstPage = j.Next()
+	j.Attempts = append(j.Attempts, a)
+	return jobs.Put(tx, string(j.ID), *j)
 }
 
 func (q *Queue) pick(tx *store.Tx, now time.Time) (Job, bool, error) {
@@ -160,58 +181,18 @@ func (q *Queue) calling(op string, id JobID, f func(tx *store.Tx, j *Job) error)
 	})
 }
 
-// PageStarted records that page n (from 1, of the whole document) is opened for the line, again after RTN or fall-back
-// too, before any of it is sent.
-func (q *Queue) PageStarted(id JobID, n int) error {
-	_, err := q.calling("page started", id, func(_ *store.Tx, j *Job) error {
-		if n < 1 || n > j.Pages {
-			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
-		}
-		j.Opened = max(j.Opened, n)
-		j.LastOut = min(j.LastOut, n-1)
-		return nil
-	})
-	return err
-}
-
-// PageSent records that page n is out whole and the command by which it may be confirmed follows: from here until
-// ConfirmPage it cannot be known, after a crash, whether the far end has the page.
-func (q *Queue) PageSent(id JobID, n int) error {
-	_, err := q.calling("page sent", id, func(_ *store.Tx, j *Job) error {
-		if n < 1 || n > j.Pages {
-			return fmt.Errorf("%w: page %d of %d", ErrState, n, j.Pages)
-		}
-		j.LastOut = max(j.LastOut, n)
-		return nil
-	})
-	return err
-}
-
-// ConfirmPage records that the far end confirmed page n; pages are confirmed in order. A confirmed page is never sent
-// again.
-func (q *Queue) ConfirmPage(id JobID, n int, r t30.PageResult) error {
-	_, err := q.calling("confirm page", id, func(_ *store.Tx, j *Job) error {
-		if n != j.Next() || n > j.Pages {
-			return fmt.Errorf("%w: page %d confirmed, page %d of %d expected", ErrState, n, j.Next(), j.Pages)
-		}
-		a := j.LastAttempt()
-		a.Pages++
-		j.Done = append(j.Done, PageDone{At: time.Now(), Attempt: len(j.Attempts) - 1, Poor: r.Poor, Retries: r.Retries,
-			Octets: r.Octets, Seconds: r.Seconds})
-		return nil
-	})
-	return err
-}
-
 // EndAttempt records how the call ended and takes the job to what follows: its final state with the final notice, or
 // waiting for the next attempt. It returns the job as it then is.
 func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
 	return q.calling("end attempt", id, func(tx *store.Tx, j *Job) error {
 		now, code := time.Now(), o.code()
-		if err := q.ledger.end(tx, j.Number, code, o.dialed(), o.fax()); err != nil {
-			return err
+		a := j.LastAttempt()
+		if a.Rode == "" { // else the dial is the other job's
+			if err := q.ledger.end(tx, j.Number, code, o.dialed(), o.fax()); err != nil {
+				return err
+			}
 		}
-		fillAttempt(j.LastAttempt(), now, code, o)
+		fillAttempt(a, now, code, o)
 		if code == t30.CodeNoDialTone {
 			a := Alarm{Subject: "No dial tone on line " + j.Line, Line: j.Line,
 				Text: "The modem hears no dial tone. Check the telephone cable and whether the line works with a telephone."}
@@ -219,12 +200,42 @@ func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
 				return err
 			}
 		}
-		doubt := o.Report.Unknown && j.Next() == j.Pages
-		if !o.Report.Unknown {
-			j.LastOut = len(j.Done) // the engine saw the call to its end: nothing is in doubt
+		left := j.Pending()
+		doubt := o.Report.Unknown && len(left) == 1 && !slices.Contains(j.Refused, left[0])
+		switch {
+		case doubt:
+			j.LastOut = left[0]
+		case !o.Report.Unknown:
+			j.LastOut = 0 // the engine saw the call to its end: nothing is in doubt
+		}
+		if err := q.remember(tx, now, *j, o); err != nil {
+			return err
 		}
 		return q.settle(tx, j, now, code, doubt)
 	})
+}
+
+// remember lets the memory learn from an attempt that has ended.
+func (q *Queue) remember(tx *store.Tx, now time.Time, j Job, o Outcome) error {
+	a := j.LastAttempt()
+	return q.memory.change(tx, now, j.Number, func(f *FarEnd) {
+		f.learn(now, o)
+		switch {
+		case a.Rode != "" && a.Pages > 0:
+			f.Alone = Habit{}
+		case a.Rode != "" && j.Opened > 0 && farFault(a.Code), o.Followed && len(j.Pending()) == 1 && farFault(a.Code):
+			f.Alone.note(now, firm, rateLife)
+		}
+	})
+}
+
+// farFault tells whether the far end may have stumbled over EOM or what follows it: no answer, hung up, nonsense.
+func farFault(c t30.Code) bool {
+	switch c {
+	case t30.CodeHungUpB, t30.CodeDCNInB, t30.CodeNoReplyDCS, t30.CodeHungUpC, t30.CodeNoReplyPage, t30.CodeDCNAfterPage, t30.CodeProtocol, t30.CodeNoFax:
+		return true
+	}
+	return false
 }
 
 func fillAttempt(a *Attempt, now time.Time, code t30.Code, o Outcome) {
@@ -246,22 +257,26 @@ func fillAttempt(a *Attempt, now time.Time, code t30.Code, o Outcome) {
 // settle decides what follows an attempt that has ended. doubt: the last page went out and nobody knows if it arrived.
 func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt bool) error {
 	a := j.LastAttempt()
-	if j.inDoubt() {
-		a.Doubt = j.Next()
-	}
+	a.Doubt = j.inDoubt()
 	canceled, reason := j.Cancel, j.Text
 	j.Line, j.Cancel, j.Code = "", false, code
 	switch {
 	case j.Pages > 0 && len(j.Done) == j.Pages:
 		return q.finish(tx, j, Sent, t30.CodeOK, "")
 	case doubt:
-		j.LastOut = j.Pages
-		a.Doubt = j.Pages
-		return q.finish(tx, j, Unknown, code, "The last page was sent, but whether it was received is not known: its confirmation was lost.")
+		which := "The last page"
+		if a.Doubt != j.Pages {
+			which = fmt.Sprintf("Page %d", a.Doubt)
+		}
+		return q.finish(tx, j, Unknown, code, which+" was sent, but whether it was received is not known: its confirmation was lost.")
 	case canceled:
 		return q.finish(tx, j, Canceled, t30.CodeCanceled, reason)
 	}
 	class := ClassOf(code)
+	if a.idle() && class != ClassSource && class != ClassRestart {
+		j.State, j.Text = Waiting, "" // the call was another job's: its next one costs this one no try
+		return nil
+	}
 	if a.Pages > 0 {
 		j.Tries = nil // progress: the counts begin again
 	}

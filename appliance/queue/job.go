@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/t30"
@@ -53,7 +54,8 @@ type Job struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	Notice  OutID     `json:"notice,omitempty"` // of the final notice
 
-	Done    []PageDone `json:"done,omitempty"`     // Done[i] is page i+1's confirmation
+	Done    []PageDone `json:"done,omitempty"`     // the confirmed pages, in the order of their confirmation
+	Refused []int      `json:"refused,omitempty"`  // pages refused (RTN) in this or the last attempt and not confirmed since
 	LastOut int        `json:"last_out,omitempty"` // the last page that is out whole, its post-message command following
 	Opened  int        `json:"opened,omitempty"`   // the last page opened for the line in this attempt
 
@@ -66,7 +68,39 @@ type Job struct {
 }
 
 // Next returns the first page that is not confirmed, counted from 1; Pages+1 when all are.
-func (j Job) Next() int { return len(j.Done) + 1 }
+func (j Job) Next() int {
+	if p := j.Pending(); len(p) > 0 {
+		return p[0]
+	}
+	return j.Pages + 1
+}
+
+// Pending returns the pages that are not confirmed, in order, from 1: what the next attempt sends.
+func (j Job) Pending() []int {
+	done := map[int]bool{}
+	for _, n := range j.Arrived() {
+		done[n] = true
+	}
+	var list []int
+	for n := 1; n <= j.Pages; n++ {
+		if !done[n] {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// Arrived returns the pages that are confirmed, in order, from 1.
+func (j Job) Arrived() []int {
+	list := make([]int, len(j.Done))
+	for i, p := range j.Done {
+		if list[i] = p.Page; p.Page == 0 {
+			list[i] = i + 1 // recorded before pages had numbers: they were confirmed in order
+		}
+	}
+	slices.Sort(list)
+	return list
+}
 
 // PoorPages returns how many pages were confirmed with poor quality (RTP).
 func (j Job) PoorPages() int {
@@ -79,11 +113,11 @@ func (j Job) PoorPages() int {
 	return n
 }
 
-// Calls returns how many attempts were dialed.
+// Calls returns how many attempts were dialed, or rode in a call and got something across.
 func (j Job) Calls() int {
 	n := 0
 	for _, a := range j.Attempts {
-		if !a.Undialed {
+		if !a.Undialed && !a.idle() {
 			n++
 		}
 	}
@@ -98,14 +132,20 @@ func (j *Job) LastAttempt() *Attempt {
 	return &j.Attempts[len(j.Attempts)-1]
 }
 
-// inDoubt tells whether the first unconfirmed page went out whole.
-func (j Job) inDoubt() bool { return j.LastOut >= j.Next() }
+// inDoubt returns the page that went out whole and was neither confirmed nor refused; 0: there is none.
+func (j Job) inDoubt() int {
+	if slices.Contains(j.Pending(), j.LastOut) && !slices.Contains(j.Refused, j.LastOut) {
+		return j.LastOut
+	}
+	return 0
+}
 
 // lastInDoubt tells whether it cannot be known if the far end has the whole document.
-func (j Job) lastInDoubt() bool { return j.inDoubt() && j.Next() == j.Pages }
+func (j Job) lastInDoubt() bool { return j.inDoubt() > 0 && len(j.Pending()) == 1 }
 
 // PageDone is one confirmed page.
 type PageDone struct {
+	Page    int       `json:"page,omitempty"` // from 1; 0 in old records: its place in the list
 	At      time.Time `json:"at"`
 	Attempt int       `json:"attempt"` // index into Attempts
 	Poor    bool      `json:"poor,omitempty"`
@@ -134,7 +174,16 @@ type Attempt struct {
 	// Doubt is the page that may have arrived although it was not recorded as confirmed; it was or will be sent again
 	// unless it is the last. 0: none.
 	Doubt int `json:"doubt,omitempty"`
+	// Begun is how the call began otherwise than at the best; Remembered: since when the far end's part of that is
+	// known, zero if it is this job's alone.
+	Begun      Hint      `json:"begun,omitzero"`
+	Remembered time.Time `json:"remembered,omitzero"`
+	// Rode is the job whose call this was: the document followed that job's in the same call. "": a call of its own.
+	Rode JobID `json:"rode,omitempty"`
 }
+
+// idle tells whether the attempt rode in another job's call and nothing of it arrived: it counts for nothing.
+func (a Attempt) idle() bool { return a.Rode != "" && a.Pages == 0 && a.Doubt == 0 }
 
 // Hint is what the next attempt should do otherwise.
 type Hint struct {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -162,8 +163,11 @@ func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
 		if j.State == Calling || calling[j.Number] {
 			t.Errorf("job %s is still calling after the restart", j.ID)
 		}
-		if j.State == Sent && len(j.Done) != j.Pages {
-			t.Errorf("job %s is sent with %d of %d pages", j.ID, len(j.Done), j.Pages)
+		if j.State == Sent && len(j.Done) != j.Pages || j.State.Final() && j.State != Sent && len(j.Done) == j.Pages {
+			t.Errorf("job %s is %s with %d of %d pages", j.ID, j.State, len(j.Done), j.Pages)
+		}
+		if got := slices.Compact(j.Arrived()); len(got) != len(j.Done) {
+			t.Errorf("job %s has a page confirmed twice: %v", j.ID, j.Arrived())
 		}
 	}
 	list, err := q.Faxes(0)
@@ -184,7 +188,7 @@ func (k *knowledge) finish(t *testing.T, dir string) {
 		if !ok {
 			break
 		}
-		for n := j.Next(); n <= j.Pages; n++ {
+		for _, n := range j.Pending() {
 			sendPage(t, q, j.ID, n)
 		}
 		end(t, q, j.ID, t30.CodeOK)
@@ -238,16 +242,50 @@ func workJob(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) {
 	if !ok {
 		return
 	}
-	if len(j.Done) != j.LastAttempt().FirstPage-1 {
-		say("FAIL job %s begins at page %d with %d confirmed", j.ID, j.LastAttempt().FirstPage, len(j.Done))
+	workPages(t, q, j, rnd, say)
+	// Others may ride in the same call.
+	riders := []JobID{}
+	for rnd.IntN(2) > 0 {
+		r, ok, err := q.JoinCall(time.Now().Add(time.Second), j.ID, Hint{})
+		must(t, err)
+		if !ok {
+			break
+		}
+		riders = append(riders, r.ID)
+		if rnd.IntN(3) == 0 {
+			must(t, q.GiveBack(r.ID))
+			riders = riders[:len(riders)-1]
+			break
+		}
+		workPages(t, q, r, rnd, say)
 	}
-	for n := j.Next(); n <= j.Pages && rnd.IntN(6) > 0; n++ {
-		sendPage(t, q, j.ID, n)
-		say("page %s %d", j.ID, n)
+	for _, id := range append(riders, j.ID) {
+		code := []t30.Code{t30.CodeOK, t30.CodeHungUpC, t30.CodeBusy, t30.CodeNotInService}[rnd.IntN(4)]
+		if j := end(t, q, id, code); j.State.Final() {
+			say("final %s %s", id, j.State)
+		}
 	}
-	code := []t30.Code{t30.CodeOK, t30.CodeHungUpC, t30.CodeBusy, t30.CodeNotInService}[rnd.IntN(4)]
-	if j = end(t, q, j.ID, code); j.State.Final() {
-		say("final %s %s", j.ID, j.State)
+}
+
+// workPages has some pages of a job go out; each is confirmed or refused.
+func workPages(t *testing.T, q *Queue, j Job, rnd *rand.Rand, say func(string, ...any)) {
+	if left := j.Pending(); len(left) != j.Pages-len(j.Done) || left[0] != j.LastAttempt().FirstPage {
+		say("FAIL job %s begins at page %d with %v left and %d confirmed", j.ID, j.LastAttempt().FirstPage, left, len(j.Done))
+	}
+	done := len(j.Done)
+	for _, n := range j.Pending() {
+		switch rnd.IntN(6) {
+		case 0:
+			return
+		case 1:
+			must(t, q.PageStarted(j.ID, n))
+			must(t, q.PageSent(j.ID, n))
+			must(t, q.RefusePage(j.ID, n, t30.PageResult{}))
+		default:
+			sendPage(t, q, j.ID, n)
+			done++
+			say("page %s %d", j.ID, done)
+		}
 	}
 }
 

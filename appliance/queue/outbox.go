@@ -71,8 +71,9 @@ type Notice struct {
 	MessageID string    `json:"message_id,omitempty"` // of the mail it answers
 	Pages     int       `json:"pages"`
 	Confirmed int       `json:"confirmed"`
-	Poor      int       `json:"poor,omitempty"`  // of these, confirmed with poor quality
-	Doubt     int       `json:"doubt,omitempty"` // a page that may have arrived; 0: none
+	Arrived   []int     `json:"arrived,omitempty"` // the confirmed pages; nil: the first Confirmed ones
+	Poor      int       `json:"poor,omitempty"`    // of these, confirmed with poor quality
+	Doubt     int       `json:"doubt,omitempty"`   // a page that may have arrived; 0: none
 	Calls     int       `json:"calls"`
 	RemoteID  string    `json:"remote_id,omitempty"`
 	Created   time.Time `json:"created"`
@@ -99,8 +100,11 @@ func noticeOf(j Job) Notice {
 	if a := j.LastAttempt(); a != nil {
 		n.RemoteID = a.RemoteID
 	}
-	if j.State != Sent && j.inDoubt() {
-		n.Doubt = j.Next()
+	if j.State != Sent {
+		n.Doubt = j.inDoubt()
+		if got := j.Arrived(); len(got) > 0 && got[len(got)-1] != len(got) {
+			n.Arrived = got
+		}
 	}
 	return n
 }

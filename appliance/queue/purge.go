@@ -14,8 +14,8 @@ type Retention struct {
 	Calls time.Duration // call records, with their transcripts
 }
 
-// Purge removes what is over its retention, and dial ledger entries older than a day or the rule's lock. A received
-// fax goes only when its delivery succeeded.
+// Purge removes what is over its retention, dial ledger entries older than a day or the rule's lock, and what is
+// remembered of numbers that told nothing for half a year. A received fax goes only when its delivery succeeded.
 func (q *Queue) Purge(now time.Time, r Retention) error {
 	return q.update("purge", func(tx *store.Tx) error {
 		if r.Jobs > 0 {
@@ -39,7 +39,10 @@ func (q *Queue) Purge(now time.Time, r Retention) error {
 			}
 		}
 		old := now.Add(-max(24*time.Hour, q.o.Dial.Lock, q.o.Dial.Gap))
-		return purge(tx, ledger, func(d dialed) bool { return !d.Open && d.Last.Before(old) })
+		if err := purge(tx, ledger, func(d dialed) bool { return !d.Open && d.Last.Before(old) }); err != nil {
+			return err
+		}
+		return purge(tx, farEnds, func(f FarEnd) bool { return f.Last.Before(now.Add(-lifetime)) })
 	})
 }
 

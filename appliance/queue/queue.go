@@ -60,6 +60,7 @@ type Queue struct {
 	st     *store.Store
 	o      Options
 	ledger *Ledger
+	memory *Memory
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -87,7 +88,7 @@ func Open(st *store.Store, o Options) (*Queue, Recovery, error) {
 	if o.Domain == "" {
 		o.Domain = "tipring.invalid"
 	}
-	q := &Queue{st: st, o: o, ledger: NewLedger(st, o.Dial, o.Policy.Emergency), changed: make(chan struct{}),
+	q := &Queue{st: st, o: o, ledger: NewLedger(st, o.Dial, o.Policy.Emergency), memory: NewMemory(st), changed: make(chan struct{}),
 		sending: map[OutID]bool{}}
 	rec, err := q.recover()
 	if err != nil {
@@ -101,6 +102,9 @@ func (q *Queue) Store() *store.Store { return q.st }
 
 // Ledger returns the dial ledger that the queue counts in.
 func (q *Queue) Ledger() *Ledger { return q.ledger }
+
+// Memory returns what is remembered of far ends; the queue learns from its own calls.
+func (q *Queue) Memory() *Memory { return q.memory }
 
 // Changed returns a channel that is closed at the next change of anything in the queue. Take it before looking, so
 // that no change is missed.

@@ -65,3 +65,6 @@ func (j Journal) PageSent(n int) error { return j.q.PageSent(j.id, n) }
 
 // ConfirmPage is Queue.ConfirmPage.
 func (j Journal) ConfirmPage(n int, r t30.PageResult) error { return j.q.ConfirmPage(j.id, n, r) }
+
+// RefusePage is Queue.RefusePage.
+func (j Journal) RefusePage(n int, r t30.PageResult) error { return j.q.RefusePage(j.id, n, r) }

@@ -88,8 +88,14 @@ func (q *Queue) recoverJob(tx *store.Tx, j *Job) error {
 	if now.After(a.Start) {
 		a.Seconds = now.Sub(a.Start).Seconds()
 	}
-	if err := q.ledger.end(tx, j.Number, t30.CodeNone, true, j.Opened > 0); err != nil {
-		return err
+	if a.Rode != "" && j.Opened == 0 && !j.Cancel {
+		j.giveBack() // the crash came before its turn in the other job's call
+		return jobs.Put(tx, string(j.ID), *j)
+	}
+	if a.Rode == "" {
+		if err := q.ledger.end(tx, j.Number, t30.CodeNone, true, j.Opened > 0); err != nil {
+			return err
+		}
 	}
 	cut := Call{Line: a.Line, Outgoing: true, Number: j.Number, RemoteID: a.RemoteID, Start: a.Start, End: now, Text: a.Text, Pages: a.Pages, Job: j.ID}
 	var err error

@@ -19,9 +19,44 @@ import (
 
 const testerNumber, deviceNumber = "5550200", "5550201"
 
+// linePlan is one kind of modem and line that the scripts are played over.
+type linePlan struct {
+	modem virtual.ModemOptions
+	line  virtual.Options
+	grain time.Duration // beyond the tester's own
+}
+
 // TestConformance plays every script of testdata/t30 against the engine over the Class 1 driver over a virtual modem: the
 // AT layer, CED and CNG, the pauses and the preambles are in the test, which they are not in t30's own.
 func TestConformance(t *testing.T) {
+	playScripts(t, linePlan{modem: virtual.ModemOptions{OKAtCarrierEnd: true}})
+}
+
+// TestConformance_OKAtFrameEnd has a modem that says OK while the far end may still send flags, so that the device's pauses
+// seem shorter.
+func TestConformance_OKAtFrameEnd(t *testing.T) {
+	playScripts(t, linePlan{grain: 25 * time.Millisecond})
+}
+
+// TestConformance_NoAdaptiveReception has a modem that says +FCERROR where V.21 comes in place of a page.
+func TestConformance_NoAdaptiveReception(t *testing.T) {
+	playScripts(t, linePlan{modem: virtual.ModemOptions{OKAtCarrierEnd: true, RefuseFAR: true}})
+}
+
+// TestConformance_SlowPort has a serial port that is hardly faster than the line, and a small buffer in the modem.
+func TestConformance_SlowPort(t *testing.T) {
+	playScripts(t, linePlan{modem: virtual.ModemOptions{OKAtCarrierEnd: true, Baud: 19200, Buffer: 1024}, grain: 20 * time.Millisecond})
+}
+
+// TestConformance_Delay has a line overseas: 150 ms each way.
+func TestConformance_Delay(t *testing.T) {
+	const delay = 150 * time.Millisecond
+	playScripts(t, linePlan{
+		modem: virtual.ModemOptions{OKAtCarrierEnd: true}, line: virtual.Options{Delay: delay}, grain: 2 * delay,
+	})
+}
+
+func playScripts(t *testing.T, plan linePlan) {
 	files, err := filepath.Glob("../../testdata/t30/*.t30")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -45,7 +80,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			playScript(t, s)
+			playScript(t, s, plan)
 		})
 	}
 	t.Logf("%d TSB-85 / T.24 cases, %d further procedures", cases, further)
@@ -55,16 +90,17 @@ func TestConformance(t *testing.T) {
 const callLimit = time.Hour
 
 // playScript runs one script in virtual time.
-func playScript(t *testing.T, s *t30test.Script) {
+func playScript(t *testing.T, s *t30test.Script, plan linePlan) {
 	var log transcript
 	var rep t30.Report
 	var played, failed error
 	d := s.Device()
 	synctest.Test(t, func(t *testing.T) {
 		log.zero = time.Now()
-		ex := virtual.NewExchange(virtual.Options{})
+		ex := virtual.NewExchange(plan.line)
 		defer ex.Close()
-		port, err := ex.NewModem(deviceNumber, virtual.ModemOptions{}).Open()
+		vm := ex.NewModem(deviceNumber, plan.modem)
+		port, err := vm.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +109,7 @@ func playScript(t *testing.T, s *t30test.Script) {
 			t.Fatal(err)
 		}
 		defer device.Close()
-		tester := &tester{Tester: ex.NewTester(testerNumber)}
+		tester := &tester{Tester: ex.NewTester(testerNumber), grain: plan.grain}
 		d.Session.Trace = log.add
 		ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 		defer cancel()
@@ -92,6 +128,9 @@ func playScript(t *testing.T, s *t30test.Script) {
 		}
 		wg.Wait()
 		time.Sleep(time.Second) // both are on hook
+		if n := vm.Stats().Underruns; n > 0 {
+			t.Errorf("%s: the driver let a carrier run dry %d times", s.Name, n)
+		}
 	})
 	switch {
 	case played != nil:
@@ -120,8 +159,11 @@ func call(ctx context.Context, device t30.Terminal, s *t30test.Script, d *t30tes
 // tester is a virtual tester that hears CNG once: a caller repeats it until it hears V.21 (T.30 4.3.3.2).
 type tester struct {
 	*virtual.Tester
-	cng bool
+	grain time.Duration
+	cng   bool
 }
+
+func (t *tester) Grain() time.Duration { return t.Tester.Grain() + t.grain }
 
 // connect makes the call, from whichever side.
 func (t *tester) connect(ctx context.Context, s *t30test.Script) error {

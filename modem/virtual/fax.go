@@ -24,6 +24,9 @@ func (m *Modem) extended(c command) status {
 	case "+FTS", "+FRS", "+FTM", "+FRM", "+FTH", "+FRH":
 		return m.faxAction(c)
 	case "+FAR":
+		if m.opts.RefuseFAR {
+			return failed
+		}
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.far) }, func(n int) { m.set.far = n == 1 })
 	case "+FCL":
 		return m.parameter(c, 0, 255, func() int { return m.set.fcl }, func(n int) { m.set.fcl = n })

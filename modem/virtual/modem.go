@@ -32,6 +32,11 @@ type ModemOptions struct {
 	// StopOnUnderrun ends the carrier of +FTM with OK when the buffer runs dry after an octet that is not NUL, as T.31
 	// 8.3.3 says by the letter. By default the carrier is filled with zeros, as chips do.
 	StopOnUnderrun bool
+	// OKAtCarrierEnd gives the OK of +FRH=3 to a final frame when the carrier is off, as spandsp does. By default it comes with
+	// the frame's closing flag, and the far end may have flags to send still.
+	OKAtCarrierEnd bool
+	// RefuseFAR leaves adaptive reception (+FAR=1) out: V.21 in +FRM is +FCERROR.
+	RefuseFAR bool
 	// RefuseClass10 leaves Class 1.0 out.
 	RefuseClass10 bool
 }

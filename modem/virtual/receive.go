@@ -205,6 +205,7 @@ type receiveFrame struct {
 	resumed bool // r was locked before this command
 	told    bool // CONNECT given
 	count   int  // octets delivered
+	waits   bool // the frame is delivered with DLE ETX, its OK waits for the end of the carrier
 }
 
 // heard implements T.31 8.3.6: CONNECT on flags, the frame's octets with FCS, DLE ETX, then OK, or ERROR for a bad FCS;
@@ -221,10 +222,14 @@ func (a *receiveFrame) heard() {
 	if !a.told && (len(r.items) > 0 || r.def.flags >= flagsToConnect && !r.ended) {
 		a.connect()
 	}
-	if a.told && a.frame() {
+	if !a.waits && a.told && a.frame() {
 		return
 	}
 	if !r.ended {
+		return
+	}
+	if a.waits {
+		m.finish(resOK)
 		return
 	}
 	m.ear.remove(r)
@@ -283,9 +288,14 @@ func (a *receiveFrame) frame() bool {
 		}
 		r.items = r.items[i+1:]
 		a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
-		if it == endGood {
+		switch {
+		case it == endGood && r.final && !r.ended && a.m.opts.OKAtCarrierEnd:
+			a.waits = true
+			a.m.emit([]byte{dle, etx})
+			return false
+		case it == endGood:
 			a.m.finishData(resOK)
-		} else {
+		default:
 			a.m.finishData(resError)
 		}
 		return true
@@ -301,6 +311,8 @@ func (a *receiveFrame) input(b []byte) int {
 		return 1
 	}
 	switch {
+	case a.waits:
+		a.m.finish(resOK)
 	case a.told:
 		a.r.skip = a.r.def.count > 0 // the rest of this frame
 		a.m.finishData(resOK)
@@ -313,7 +325,7 @@ func (a *receiveFrame) input(b []byte) int {
 	return 1
 }
 
-func (a *receiveFrame) dropped() { a.m.end(a.told, resNoCarrier) }
+func (a *receiveFrame) dropped() { a.m.end(a.told && !a.waits, resNoCarrier) }
 
 func (a *receiveFrame) stop() {
 	a.timer.stop()

@@ -162,8 +162,8 @@ func (t *Tester) lineDropped() {
 	t.news()
 }
 
-// testerGrain is how late the end of a modem's signal can be: what is left of its last piece of 20 ms, and its tail.
-const testerGrain = 25 * time.Millisecond
+// testerGrain is what the serial port and the modem's start-up add to a pause that the device makes.
+const testerGrain = 10 * time.Millisecond
 
 // Grain implements t30test.Tester.
 func (t *Tester) Grain() time.Duration { return testerGrain }
