@@ -21,6 +21,7 @@ type receiver struct {
 	holes   int       // pages with holes
 	lost    bool      // ECM: the block's carrier never came or was lost inside the block
 	cut     bool      // the page's carrier was lost before its end
+	endless bool      // the page has a line longer than T.4 allows
 	ended   time.Time // when the page's carrier was gone
 	goesOn  bool      // RTN or RTP to MPS: some senders send the next page without a new DCS
 	refused int       // pages refused in a row (RTN)
@@ -206,7 +207,7 @@ func (c *call) beginPage() (place, bool) {
 	if err != nil {
 		return c.sinkFailed(err), false
 	}
-	r.w, r.octets, r.damaged, r.lost, r.cut = w, 0, false, false, false
+	r.w, r.octets, r.damaged, r.lost, r.cut, r.endless = w, 0, false, false, false, false
 	return 0, true
 }
 

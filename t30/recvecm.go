@@ -111,6 +111,9 @@ func (c *call) repeatECM() place {
 	if r.repeats++; r.repeats > maxRepeats {
 		return c.bye(CodeProtocol, "%v again and again", c.sig.fcf)
 	}
+	if r.ecm.top > 0 && c.sent.FCF() == FcfMCF { // it was for the block before: now it would confirm this one, whose PPS comes again
+		return placePPS
+	}
 	if err := c.send(c.sent); err != nil {
 		return c.broken(err)
 	}
@@ -313,7 +316,7 @@ func (c *call) takeEOR() place {
 	r := &c.rx
 	e := &r.ecm
 	second, _ := isPost(fcfOf(c.sig.fif[0]))
-	if r.w != nil && e.rounds > 0 {
+	if r.w != nil && (e.rounds > 0 || e.top > 0) {
 		for _, d := range e.data {
 			if d == nil {
 				break

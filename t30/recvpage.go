@@ -32,15 +32,36 @@ func (q Quality) verdict(r Resolution) Verdict {
 	return Good
 }
 
-// pageOctets passes a page on to its writer, which alone may fail.
+// pageOctets passes a page on to its writer.
 type pageOctets struct {
-	c   *call
-	err error
+	c    *call
+	zero int // octets of zeros at its end so far: fill
+	err  error
+}
+
+// longLine tells whether b ends fill of more than 5 s (T.4 3.3). Zeros at the end of a page are none.
+func (p *pageOctets) longLine(b []byte) bool {
+	limit := p.c.rx.set.Modulation.Rate * maxLineSeconds / 8
+	for _, x := range b {
+		switch {
+		case x == 0:
+			p.zero++
+		case p.zero > limit:
+			return true
+		default:
+			p.zero = 0
+		}
+	}
+	return false
 }
 
 func (p *pageOctets) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
+	}
+	if p.longLine(b) && !p.c.rx.endless {
+		p.c.rx.endless = true
+		p.c.trace(LayerImage, In, "a scan line of more than 5 s")
 	}
 	n, err := p.c.rx.w.Write(b)
 	p.c.rx.octets += int64(n)
@@ -186,7 +207,7 @@ func (c *call) command() place {
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoPostMessage
-		if r.octets == 0 {
+		if r.octets == 0 || r.endless {
 			code = CodePageLost
 		}
 		c.end(code, "no command within T2 after the page")
@@ -194,11 +215,22 @@ func (c *call) command() place {
 	case err != nil:
 		return c.broken(err)
 	case c.sig.fcf == FcfDCN:
+		if r.endless {
+			return c.farDCN(CodePageLost)
+		}
 		return c.farDCN(c.quit())
 	case c.sig.fcf == FcfDCS:
 		return placeSettings
+	case c.sig.fcf == FcfCRP && r.octets > 0: // our last answer was for the page before: now it would confirm this one
+		return placeReceive
 	case c.sig.fcf == FcfCRP:
 		return c.again(c.sent.FCF(), placeReceive)
+	}
+	if r.endless { // T.4 3.3: such a page is not taken; the sender gives up by itself
+		if r.repeats++; r.repeats > maxTries {
+			return c.bye(CodePageLost, "%v after a scan line of more than 5 s", c.sig.fcf)
+		}
+		return placeReceive
 	}
 	if unended && !r.blurred && c.sig.at.Sub(r.ended) > commandDue {
 		r.cut = true
@@ -296,7 +328,6 @@ func (c *call) sendAnswer() place {
 
 // afterEOM waits T2 for a repeated command, then goes back to phase B (T.30 5.3.6.1.6).
 func (c *call) afterEOM() place {
-	r := &c.rx
 	err := c.await(timerT2EOM, FcfEOM, FcfPRE, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfDTC, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout):
@@ -315,12 +346,11 @@ func (c *call) afterEOM() place {
 		c.tx.docs = c.s.Send
 		return placeChoose
 	}
-	return c.again(r.answer, placeAfterEOM)
+	return c.againIfSame(placeAfterEOM)
 }
 
 // afterEOP waits for DCN. The call is done whether it comes or not.
 func (c *call) afterEOP() place {
-	r := &c.rx
 	err := c.awaitCommand(timerT2, FcfEOP, FcfPRP, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfCRP)
 	switch {
 	case errors.Is(err, ErrTimeout), errors.Is(err, ErrHungUp):
@@ -335,7 +365,7 @@ func (c *call) afterEOP() place {
 	case c.sig.fcf == FcfDCS:
 		return placeSettings
 	}
-	return c.again(r.answer, placeAfterEOP)
+	return c.againIfSame(placeAfterEOP)
 }
 
 // received is the outcome of a call in which all announced pages came.
@@ -359,7 +389,30 @@ func (c *call) again(answer FCF, stay place) place {
 	}
 	r.cmdEnd = c.sig.at
 	if err := c.reply(answer); err != nil {
+		if stay == placeAfterEOP && errors.Is(err, ErrHungUp) { // it had our answer
+			c.received()
+		}
 		return c.broken(err)
+	}
+	return stay
+}
+
+// againIfSame is again for the end of a document. A PPS or EOR gets its own answer again, not that of another: MCF would confirm a
+// block that never came.
+func (c *call) againIfSame(stay place) place {
+	r := &c.rx
+	same := true
+	switch f := c.sig.fif; c.sig.fcf {
+	case FcfEOR:
+		same = r.answer == FcfERR
+	case FcfPPS:
+		same = r.answer == FcfMCF && r.ecm.done && len(f) >= 4 && r.ecm.ppsID == [3]byte{byte(fcfOf(f[0])), f[1], f[2]}
+	}
+	if same {
+		return c.again(r.answer, stay)
+	}
+	if r.repeats++; r.repeats > maxRepeats {
+		return c.bye(CodeProtocol, "%v of a block that never came", c.sig.fcf)
 	}
 	return stay
 }

@@ -62,6 +62,7 @@ const (
 	maxFTT         = 24  // trainings refused in a row: three at each rate of the ladder
 	maxRTN         = 32  // pages refused in a row: some senders go on in spite of RTN, and more than this is no fax
 	minTrainings   = 3   // trainings tried before the call is given up, even at the lowest rate
+	maxLineSeconds = 5   // one coded line, fill included (T.4 3.3)
 	maxFrames      = 32  // frames taken in one V.21 signal
 	framesPerBlock = 256 // ECM frames in a block (T.30 A.3.3)
 )
