@@ -55,7 +55,8 @@ type talk struct {
 	answererCaps   t30.Capabilities
 	caller, answer t30.Session
 	callerCtx      func(context.Context) (context.Context, context.CancelFunc)
-	limit          time.Duration // of line time; 0: an hour
+	lines          func(caller, answerer t30.Line) (t30.Line, t30.Line) // puts something between engine and wire
+	limit          time.Duration                                        // of line time; 0: an hour
 }
 
 type outcome struct {
@@ -116,7 +117,11 @@ func (k talk) run(t *testing.T) (o outcome) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		k.caller.Trace, k.answer.Trace = recorder(t, &o.callerLog), recorder(t, &o.answererLog)
-		a, b := t30test.Pair(k.cfg, k.callerCaps, k.answererCaps)
+		var a, b t30.Line
+		a, b = t30test.Pair(k.cfg, k.callerCaps, k.answererCaps)
+		if k.lines != nil {
+			a, b = k.lines(a, b)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		callerCtx := ctx
