@@ -17,12 +17,14 @@ import (
 )
 
 const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--max-rate BPS] [--no-ecm]\n" +
-	"        [--offer FILE] [--to NUMBER [--sep SEP]] [--password PWD] [--trace] [--json]"
+	"        [--offer FILE] [--to NUMBER [--sep SEP]] [--password PWD] [--data DIR] [--trace] [--json]"
 
 type receiveFlags struct {
 	*callFlags
-	out, format, offer, to, sep string
-	count, rings                int
+	out, format, offer, to, sep, data string
+	count, rings                      int
+
+	keeper *callKeeper
 }
 
 func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
@@ -32,6 +34,7 @@ func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
 	fs.StringVar(&f.offer, "offer", "", "a caller that polls gets this `file`")
 	fs.StringVar(&f.to, "to", "", "call this `number` and poll its document")
 	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP), with --to")
+	fs.StringVar(&f.data, "data", "", "keep a record of each call in this data `folder`, and count a call to --to in its dial ledger")
 	fs.IntVar(&f.count, "count", 1, "end after so many calls; 0: never")
 	fs.IntVar(&f.rings, "rings", 1, "answer after so many rings")
 	return f
@@ -62,6 +65,7 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
 	}
+	f.keeper = newCallKeeper(f.data, f.tracer(s.err))
 	if f.to != "" {
 		return f.poll(ctx, s, fs)
 	}
@@ -70,7 +74,7 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 
 // wait answers calls until --count of them are done.
 func (f *receiveFlags) wait(ctx context.Context, s streams) int {
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.keeper.trace()})
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
@@ -86,11 +90,12 @@ func (f *receiveFlags) wait(ctx context.Context, s streams) int {
 			fmt.Fprintln(s.err, "tipring:", err)
 			return exitLocal
 		}
-		if !f.ringsEnough(in) {
+		caller, ok := f.ringsEnough(in)
+		if !ok {
 			continue
 		}
 		n++
-		code := f.answer(ctx, s, in)
+		code := f.answer(ctx, s, in, caller)
 		if code == exitLocal {
 			return code
 		}
@@ -99,31 +104,42 @@ func (f *receiveFlags) wait(ctx context.Context, s streams) int {
 	return status
 }
 
-// ringsEnough waits for the ring to answer at; false when the caller gave up before.
-func (f *receiveFlags) ringsEnough(in t30.Incoming) bool {
+// ringsEnough waits for the ring to answer at and tells the caller's number if it is known; false when the caller gave up
+// before.
+func (f *receiveFlags) ringsEnough(in t30.Incoming) (caller string, ok bool) {
 	rings := 0
-	for range in.Rings() {
+	for r := range in.Rings() {
+		if r.Caller != "" {
+			caller = r.Caller
+		}
 		if rings++; rings >= f.rings {
-			return true
+			return caller, true
 		}
 	}
-	return false
+	return caller, false
 }
 
-func (f *receiveFlags) answer(ctx context.Context, s streams, in t30.Incoming) int {
-	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) { return in.Answer(ctx, t30.AnswerFax, session) })
+func (f *receiveFlags) answer(ctx context.Context, s streams, in t30.Incoming, caller string) int {
+	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) {
+		report, err := in.Answer(ctx, t30.AnswerFax, session)
+		f.keeper.keep(s, false, caller, report)
+		return report, err
+	})
 }
 
 // poll calls the far end and fetches its document.
 func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) int {
 	number, err := queue.NormalizeNumber(f.to)
+	var end func(queue.Outcome)
 	if err == nil {
-		_, err = (&sendFlags{}).permit(number)
+		end, err = (&sendFlags{data: f.data}).permit(number)
 	}
 	if err != nil {
 		return usageError(s, fs, "--to: %v", err)
 	}
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	outcome := queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}} // nothing was dialed
+	defer func() { end(outcome) }()
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.keeper.trace()})
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
@@ -132,7 +148,10 @@ func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) in
 	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) {
 		session.NeedPassword = ""
 		session.Poll = &t30.Poll{Selective: f.sep, Password: f.password}
-		return m.Call(ctx, number, session)
+		report, err := m.Call(ctx, number, session)
+		outcome = queue.Outcome{Report: report, Err: err}
+		f.keeper.keep(s, true, number, report)
+		return report, err
 	})
 }
 

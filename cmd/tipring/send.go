@@ -33,7 +33,7 @@ func addSendFlags(fs *flag.FlagSet) *sendFlags {
 	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to use: mh, mr or mmr")
 	fs.StringVar(&f.sub, "sub", "", "subaddress (SUB)")
 	fs.StringVar(&f.poll, "poll", "", "afterwards poll the far end into this `folder`")
-	fs.StringVar(&f.data, "data", "", "count this call in the dial ledger of this data `folder`; without it only emergency numbers and an unset clock are refused")
+	fs.StringVar(&f.data, "data", "", "keep this call's record and count it in the dial ledger of this data `folder`; without it only emergency numbers and an unset clock are refused")
 	fs.BoolVar(&f.separate, "separate", false, "each file is a document of its own in the same call")
 	return f
 }
@@ -96,7 +96,8 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
 	}
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.tracer(s.err)})
+	keeper := newCallKeeper(f.data, f.tracer(s.err))
+	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: keeper.trace()})
 	if err != nil {
 		end(queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}, Err: err}) // nothing was dialed
 		fmt.Fprintln(s.err, "tipring:", err)
@@ -105,6 +106,7 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 	session.Trace = nil // the modem tells everything
 	report, err := m.Call(ctx, number, session)
 	end(queue.Outcome{Report: report, Err: err})
+	keeper.keep(s, true, number, report)
 	closeErr := m.Close()
 	c := resultOf(report)
 	c.Pages = report.Sent
