@@ -24,3 +24,8 @@ gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=tiffg4 -r204x196 -g1728x2291 -sOutputFi
 # invoice.pdf: one text page.
 printf '%%!PS\n/Helvetica findfont 20 scalefont setfont 72 720 moveto (Invoice 4711) show 72 680 moveto (Total: 42.00) show showpage\n' > "$tmp/i.ps"
 gs -q -dNOPAUSE -dBATCH -dSAFER -sDEVICE=pdfwrite -sOutputFile=invoice.pdf "$tmp/i.ps"
+# strip.tif: the top of page one, for calls at 2400 bit/s.
+tiffcp letter3.tif,0 "$tmp/one.tif"
+tifftopnm "$tmp/one.tif" 2>/dev/null | pnmcut -left 0 -width 1728 -top 100 -height 400 | pnmtotiff -none -miniswhite >"$tmp/strip.tif" 2>/dev/null
+tiffset -s 282 204 "$tmp/strip.tif"; tiffset -s 283 196 "$tmp/strip.tif"; tiffset -s 296 2 "$tmp/strip.tif"
+tiffcp -c g4 -r 10000 "$tmp/strip.tif" strip.tif

@@ -14,8 +14,9 @@
  *
  * The T.31 and T.30 engines and the data pumps are libspandsp (LGPL 2.1).  The
  * private structures are used read-only for reporting (which carrier is on,
- * which AT mode the modem is in), and written in two places only: the bad row
- * counter (rtn=, rtp=) and the outgoing frame hook (swap=, corrupt=, dcn=).
+ * which AT mode the modem is in), and written in three places only: the bad row
+ * counter (rtn=, rtp=), the outgoing frame hook (swap=, corrupt=, dcn=), and the
+ * sender's place in its table of rates (first=).
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -104,7 +105,7 @@ typedef struct station {
     fax_state_t *fax;
     const char *in, *next, *outfile, *dial, *ident, *sub, *sep, *psa, *sid, *pwd, *header;
     const char *need_pwd, *need_sub;
-    int nsf, ecm, modems, comp, res, sizes, minscan, maxpages, rings, rtn, rtp, rnr, tep, reject_b, enc, retransmit;
+    int nsf, ecm, modems, comp, res, sizes, minscan, maxpages, rings, first, rtn, rtp, rnr, tep, reject_b, enc, retransmit;
     double delay;
     struct tamper tam[8]; int ntam;
     int64_t stop_at;                    /* when to leave the call after dcn= or phase E */
@@ -436,6 +437,8 @@ static int on_phase_b(t30_state_t *t, void *user, int result)
         return T30_ERR_PWD_UNACCEPTABLE;
     if (s->need_sub && (!sub || strcmp(sub, s->need_sub)))
         return T30_ERR_SUB_UNACCEPTABLE;
+    if (s->first > t->current_fallback && (result & 0xFE) == T30_DIS)      /* the engine has just chosen its highest rate */
+        t->current_fallback = s->first;
     return s->reject_b ? T30_ERR_IDENT_UNACCEPTABLE : T30_ERR_OK;
 }
 
@@ -1268,6 +1271,12 @@ static void station_opt(station_t *s, char *k, char *v)
     if (!strcmp(k, "hangup-page")) { if (sscanf(v, "%d+%lf", &s->hangup_page, &s->hangup_page_t) < 1) die("hangup-page=N+SEC"); return; }
     if (!strcmp(k, "ring")) { if (sscanf(v, "%lf-%lf", &s->ring_on, &s->ring_off) != 2) die("ring=ON-OFF"); return; }
     if (!strcmp(k, "dtr")) { s->dtr_ignore = !strcmp(v, "ignore"); return; }
+    if (!strcmp(k, "first")) {                                  /* the engine's own table, in its order */
+        static const char *const rates[] = {"v17/14400", "v17/12000", "v17/9600", "v29/9600", "v17/7200", "v29/7200", "v27ter/4800", "v27ter/2400"};
+        while (s->first < 8 && strcmp(rates[s->first], v)) s->first++;
+        if (s->first == 8) die("first=: unknown rate '%s'", v);
+        return;
+    }
     if (!strcmp(k, "modems")) { s->modems = bits(v, mn, mv); return; }
     if (!strcmp(k, "comp")) { s->comp = bits(v, cn, cv); return; }
     if (!strcmp(k, "res")) { s->res = bits(v, rn, rv) | T30_SUPPORT_R8_RESOLUTION | T30_SUPPORT_STANDARD_RESOLUTION; return; }
