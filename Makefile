@@ -59,7 +59,7 @@ bench-codec:
 	$(GO) test -run '^$$' -bench . -benchmem ./imaging/...
 
 bench-line: peers build
-	$(GO) test -count=1 -tags 'peers bench' -run 'TestLineTime' -v -timeout 30m ./cmd/tipring
+	$(GO) test -count=1 -tags 'peers bench' -run '^TestLineTime$$' -parallel 40 -v -timeout 30m ./cmd/tipring
 
 lint:
 	@f=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$f" ] || { echo "not gofmt-ed:"; echo "$$f"; exit 1; }
