@@ -66,12 +66,15 @@ func (c *call) run(p place) (Report, error) {
 	if c.rep.Code == CodeNone {
 		c.end(CodeProtocol, "ended without an outcome")
 	}
-	c.rep.Unknown = c.tx.doubt
+	c.rep.Unknown, c.rep.Trouble = c.tx.doubt, c.tx.trouble(c.rep.Code)
 	c.rep.Remote = c.far
 	c.rx.close(c)
 	c.tx.close(c)
 	if c.rep.Code == CodeOK && c.rep.Refused > 0 {
-		c.rep.Code, c.rep.Text = CodePageRefused, fmt.Sprintf("RTN to %d pages", c.rep.Refused)
+		c.rep.Code, c.rep.Text = CodePageRefused, fmt.Sprintf("%d pages refused", c.rep.Refused)
+		if c.tx.givenUp {
+			c.rep.Code = CodeECMGivenUp
+		}
 	}
 	c.trace(LayerCall, Note, "ended: %v %s", c.rep.Code, c.rep.Text)
 	return c.rep, c.err

@@ -9,12 +9,15 @@ type Report struct {
 
 	Sent     int // pages confirmed by the far end (MCF or RTP)
 	SentPoor int // of these, confirmed with RTP
-	Refused  int // pages refused by the far end (RTN) as often as they were tried
+	Refused  int // pages refused by the far end (RTN) as often as they were tried, or given up (ECM: EOR)
 	Received int // pages received and confirmed by us
 
 	// Unknown is set when the last page's confirmation may have been lost: sent whole, post-message command sent, no
 	// answer understood. The page may have been printed.
 	Unknown bool
+
+	// Trouble is what the far end, or the line to it, did not manage in this call.
+	Trouble Trouble
 
 	Remote     Remote
 	Modulation Modulation // of the last high-speed carrier, zero if none

@@ -103,6 +103,9 @@ func (c *call) dcs() place {
 		return c.broken(err)
 	}
 	t.long = false
+	if m.Scheme == V17 {
+		t.fumbles.checks++
+	}
 	return placeTrainReply
 }
 
@@ -133,6 +136,7 @@ func (c *call) trainReply() place {
 		return c.farDCN(c.quit())
 	case c.sig.fcf == FcfCFR:
 		t.tries, t.trains = 0, 0
+		t.fumbles.trained = t.fumbles.trained || t.now.Modulation.Scheme == V17
 		if t.now.ECM {
 			t.ecm.startPage()
 			return placeBlock
@@ -153,17 +157,22 @@ func (c *call) trainReply() place {
 	return placeDCS
 }
 
-// ask sends DTC for the far end's document (T.30 5.3.6.1.2).
+// ask sends DTC for the far end's document (T.30 5.3.6.1.2). SEP and PWD only go to a station whose DIS has them (Table 2 bits 47,
+// 50); to poll one without SEP would bring another document than the one asked for.
 func (c *call) ask() place {
 	c.rx.polled = true
+	can := c.far.Capabilities
 	var frames []Frame
 	if c.s.Me.ID != "" {
 		frames = append(frames, NewFrame(FcfCIG, c.x, false, encodeIdent(c.s.Me.ID)...))
 	}
 	if s := c.s.Poll.Selective; s != "" {
+		if !can.SelectivePoll {
+			return c.bye(CodeNothingToPoll, "far end has no selective polling")
+		}
 		frames = append(frames, NewFrame(FcfSEP, c.x, false, encodeIdent(s)...))
 	}
-	if s := c.s.Poll.Password; s != "" {
+	if s := c.s.Poll.Password; s != "" && can.Password {
 		frames = append(frames, NewFrame(FcfPWD, c.x, false, encodeIdent(s)...))
 	}
 	frames = append(frames, NewFrame(FcfDTC, c.x, true, encodeDIS(c.own, c.s.Sink != nil, false)...))

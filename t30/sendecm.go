@@ -2,6 +2,7 @@ package t30
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -47,6 +48,7 @@ func (c *call) block() place {
 		return c.broken(err)
 	}
 	t.long = false
+	t.carried().sent++
 	c.trace(LayerImage, Out, "page %d block %d: %d frames", t.n, e.block, e.burst)
 	return placePartial
 }
@@ -107,12 +109,16 @@ func (c *call) partial() place {
 		if err := c.reply(FcfPPS, fif...); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
+		err := c.await(timerT4Sender, partialAnswers...)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			continue
 		case err != nil:
 			return c.broken(err)
+		case c.beganAnew() && try == 1:
+			continue
+		case c.beganAnew():
+			return c.restarted()
 		case c.sig.fcf == FcfDCN:
 			t.doubt = t.doubt && try > 1
 			return c.farDCN(CodeDCNAfterPage)
@@ -125,32 +131,54 @@ func (c *call) partial() place {
 	return c.bye(CodeNoReplyPage, "no answer to PPS-%v, %d times", second, maxTries)
 }
 
+// partialAnswers are what may come in answer to PPS and RR: T.30 A.4.4, and those of a page without ECM.
+var partialAnswers = append([]FCF{FcfPPR, FcfRNR}, postAnswers...)
+
 // partialAnswer goes on after MCF, PPR and the answers of a page without ECM.
 func (c *call) partialAnswer() place {
-	e := &c.tx.ecm
-	switch {
-	case c.sig.fcf == FcfPPR:
-		c.tx.doubt = false
+	t := &c.tx
+	e := &t.ecm
+	if c.sig.fcf == FcfPPR {
+		t.doubt = false
 		return c.requested()
-	case c.sig.fcf == FcfMCF && e.more:
+	}
+	t.carried().got = true
+	if !e.more {
+		return c.postAnswer()
+	}
+	switch c.sig.fcf {
+	case FcfMCF, FcfRTP: // Field: RTP for a block is as good as MCF; it says nothing of the page
 		e.data = nil
 		e.block++
 		return placeBlock
+	case FcfRTN:
+		if p, ok := c.settleFollow(); !ok {
+			return p
+		}
+		if p, ok := c.tellSent(); !ok {
+			return p
+		}
+		return placeRefused
+	case FcfPIP, FcfPIN:
+		return c.bye(CodeInterrupted, "%v inside page %d", c.sig.fcf, t.n)
 	}
-	return c.postAnswer()
+	return c.bye(CodeProtocol, "page %d block %d answered with the unknown %v", t.n, e.block, c.sig.fcf)
 }
 
 // requested takes a PPR: a 1 bit asks for the frame (T.30 A.4.4).
 func (c *call) requested() place {
 	t := &c.tx
 	e := &t.ecm
-	missing := 0
-	for i := range e.want {
+	missing, through := 0, false // some frame of this transmission arrived
+	for i, sent := range e.want {
 		e.want[i] = i/8 < len(c.sig.fif) && c.sig.fif[i/8]>>(i%8)&1 != 0
 		if e.want[i] {
 			missing++
+		} else if sent {
+			through = true
 		}
 	}
+	t.carried().got = t.carried().got || through
 	if missing == 0 { // a PPR that asks for nothing of ours: the last frame serves
 		e.want[len(e.want)-1] = true
 		missing = 1
@@ -177,13 +205,18 @@ func (c *call) notReady() place {
 		if err := c.reply(FcfRR); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfPPR, FcfRNR, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
+		err := c.await(timerT4Sender, partialAnswers...)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			lost++
 			continue
 		case err != nil:
 			return c.broken(err)
+		case c.beganAnew() && lost == 0:
+			lost++
+			continue
+		case c.beganAnew():
+			return c.restarted()
 		case c.sig.fcf == FcfDCN:
 			return c.farDCN(CodeDCNAfterPage)
 		case c.sig.fcf == FcfRNR:
@@ -210,7 +243,7 @@ func (c *call) continueToCorrect() place {
 		case err != nil:
 			return c.broken(err)
 		case c.sig.fcf == FcfDCN:
-			return c.farDCN(CodeDCNAfterPage)
+			return c.farDCN(CodeECMGivenUp)
 		}
 		t.ecm.ppr, t.long = 0, true
 		return placeBlock
@@ -218,21 +251,56 @@ func (c *call) continueToCorrect() place {
 	return c.bye(CodeECMGivenUp, "no answer to CTC, %d times", maxTries)
 }
 
-// giveUp ends the correction: EOR-EOP, since a page with holes is no page sent (T.30 A.4.3; promise "sent means every
-// page was confirmed").
+// giveUp ends the correction of a block (T.30 A.4.3): EOR, and RR for as long as the receiver is not ready. With a page's last block the
+// call goes on after it, once; inside a page EOR-EOP ends it, since a page with holes is no page sent.
 func (c *call) giveUp() place {
 	t := &c.tx
-	for range maxTries {
-		if err := c.reply(FcfEOR, FcfEOP.octet(c.x)); err != nil {
+	second := t.follow
+	if t.ecm.more || t.givenUp {
+		second = FcfEOP
+	}
+	eor := NewFrame(FcfEOR, c.x, true, second.octet(c.x))
+	cmd, deadline := eor, time.Now().Add(timerT5)
+	for lost := 0; lost < maxTries && time.Now().Before(deadline); {
+		if err := c.send(cmd); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfERR, FcfRNR, FcfCRP)
-		if err != nil && !errors.Is(err, ErrTimeout) {
+		err := c.await(timerT4Sender, FcfERR, FcfMCF, FcfRNR, FcfCRP)
+		switch {
+		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+			lost++
+		case err != nil:
 			return c.broken(err)
-		}
-		if err == nil && (c.sig.fcf == FcfERR || c.sig.fcf == FcfDCN) {
-			break
+		case c.sig.fcf == FcfDCN:
+			return c.farDCN(CodeECMGivenUp)
+		case c.sig.fcf == FcfRNR:
+			cmd, lost = NewFrame(FcfRR, c.x, true), 0
+		default:
+			return c.afterGivenUp(second)
 		}
 	}
-	return c.bye(CodeECMGivenUp, "page %d block %d: %d PPR at %v", t.n, t.ecm.block, t.ecm.ppr, t.now.Modulation)
+	return c.bye(CodeECMGivenUp, "page %d block %d: no answer to EOR", t.n, t.ecm.block)
+}
+
+// afterGivenUp is after the answer to EOR: the page counts as refused.
+func (c *call) afterGivenUp(second FCF) place {
+	t := &c.tx
+	text := fmt.Sprintf("page %d block %d: %d PPR at %v", t.n, t.ecm.block, t.ecm.ppr, t.now.Modulation)
+	if t.ecm.more { // it was not sent whole
+		return c.bye(CodeECMGivenUp, "%s", text)
+	}
+	stop, p, ok := c.recordRefusal()
+	switch {
+	case !ok:
+		return p
+	case stop, second == FcfEOP:
+		return c.bye(CodeECMGivenUp, "%s", text)
+	}
+	t.givenUp = true
+	c.pageOver()
+	if second == FcfEOM {
+		return placeIdentify
+	}
+	t.ecm.startPage()
+	return placeBlock
 }

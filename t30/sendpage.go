@@ -56,6 +56,7 @@ func (c *call) page() place {
 	case err != nil:
 		return c.broken(err)
 	}
+	t.carried().sent++
 	c.trace(LayerImage, Out, "page %d: %d octets in %.1f s", t.n, t.octets, time.Since(t.began).Seconds())
 	return placePost
 }
@@ -95,20 +96,44 @@ func (c *call) post() place {
 		if err := c.reply(t.follow); err != nil {
 			return c.broken(err)
 		}
-		err := c.await(timerT4Sender, FcfMCF, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfNULL)
+		err := c.await(timerT4Sender, postAnswers...)
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			continue
 		case err != nil:
 			return c.broken(err)
+		case c.beganAnew() && try == 1:
+			continue
+		case c.beganAnew():
+			return c.restarted()
 		case c.sig.fcf == FcfDCN:
 			// After a repeated command the DCN may come from a station that has confirmed already.
 			t.doubt = t.last && try > 1
 			return c.farDCN(CodeDCNAfterPage)
 		}
+		t.carried().got = true
 		return c.postAnswer()
 	}
 	return c.bye(CodeNoReplyPage, "no answer to %v, %d times", t.follow, maxTries)
+}
+
+// postAnswers are what may come in answer to a post-message command (T.30 5.3.6.1.7). Field: DIS or DTC too, of a far end that has begun
+// anew; FcfNULL stands for all that is in no table.
+var postAnswers = []FCF{FcfMCF, FcfRTP, FcfRTN, FcfPIP, FcfPIN, FcfCRP, FcfDIS, FcfDTC, FcfNULL}
+
+// beganAnew tells whether a DIS (when polled: DTC) came in place of an answer: the far end is back in phase B.
+func (c *call) beganAnew() bool { return c.sig.fcf == FcfDIS || c.sig.fcf == FcfDTC }
+
+// restarted follows the far end back to phase B when the repeated command brought DIS again. Field: it has not got the page, or its
+// answer was lost: the page goes out again, and until it is answered its fate is open.
+func (c *call) restarted() place {
+	t := &c.tx
+	if t.resends++; t.resends > maxResends {
+		return c.bye(CodeNoReplyPage, "%v in place of an answer, %d times", c.sig.fcf, t.resends)
+	}
+	c.closePage()
+	t.ecm.startPage()
+	return placeChoose
 }
 
 // tellSent lets the source record, once for each transmission, that page n is out: before the command that the far end may
@@ -217,7 +242,11 @@ func (c *call) pageOver() {
 
 // outcome is how a document ends whose pages are all through.
 func (t *sender) outcome() (Code, string) {
-	if t.part.Refused > 0 {
+	switch {
+	case t.part.Refused == 0:
+	case t.givenUp:
+		return CodeECMGivenUp, fmt.Sprintf("%d of its pages given up or refused", t.part.Refused)
+	default:
 		return CodePageRefused, fmt.Sprintf("RTN to %d of its pages", t.part.Refused)
 	}
 	return CodeOK, ""
@@ -258,14 +287,11 @@ func (c *call) refused() place {
 func (c *call) refusedForGood() (place, bool) {
 	t := &c.tx
 	n, times, follow := t.n, t.resends+1, t.follow
-	err := t.src.Refused(n, t.result())
-	if err != nil && !errors.Is(err, ErrStop) {
-		c.fault(err)
-		return c.bye(CodeSource, "page %d was refused, which could not be recorded: %v", n, err), false
-	}
-	c.rep.Refused++
-	t.part.Refused++
-	if err != nil || follow == FcfEOP {
+	stop, p, ok := c.recordRefusal()
+	switch {
+	case !ok:
+		return p, false
+	case stop, follow == FcfEOP:
 		return c.bye(CodePageRefused, "RTN to page %d, %d times", n, times), false
 	}
 	if times == 1 { // after EOM: no lower rate was tried yet
@@ -273,4 +299,17 @@ func (c *call) refusedForGood() (place, bool) {
 	}
 	c.pageOver()
 	return 0, true
+}
+
+// recordRefusal lets the source record that page n was refused; stop: it wants no more pages sent.
+func (c *call) recordRefusal() (stop bool, p place, ok bool) {
+	t := &c.tx
+	err := t.src.Refused(t.n, t.result())
+	if err != nil && !errors.Is(err, ErrStop) {
+		c.fault(err)
+		return false, c.bye(CodeSource, "page %d was refused, which could not be recorded: %v", t.n, err), false
+	}
+	c.rep.Refused++
+	t.part.Refused++
+	return err != nil, 0, true
 }

@@ -23,6 +23,8 @@ type sender struct {
 	part    Report // of src: Sent, SentPoor, Refused
 	doubt   bool   // page n was the last and its confirmation is open
 	onLine  bool   // a page was on the line
+	givenUp bool   // a page was given up with EOR
+	fumbles fumbles
 
 	ladder []Modulation // rates in common
 	rung   int
@@ -229,7 +231,7 @@ func (c *call) endDocument(code Code, text string) {
 	r := c.rep
 	r.Code, r.Text, r.Received = code, text, 0
 	r.Sent, r.SentPoor, r.Refused = t.part.Sent, t.part.SentPoor, t.part.Refused
-	r.Unknown = t.doubt
+	r.Unknown, r.Trouble = t.doubt, t.trouble(code)
 	r.Remote, r.End = c.far, time.Now()
 	src := t.src
 	t.src = nil
