@@ -78,10 +78,11 @@ type Control interface {
 	ClearAlarm(ctx context.Context, code string) error
 }
 
-// Appliance is both.
+// Appliance is all of it.
 type Appliance interface {
 	View
 	Control
+	Numbers
 }
 
 // Status is the whole picture at one moment.
