@@ -64,8 +64,8 @@ func octets(s control.Signal) string {
 func printParts(w io.Writer, c control.CallRecord) {
 	fmt.Fprintf(w, "\n%-24s %9s %9s %9s\n", "WHERE THE SECONDS WENT", "SECONDS", "AT LEAST", "BEYOND")
 	row := func(name string, seconds, least float64, clause string) {
-		over := fmt.Sprintf("%9.3f", seconds-least)
-		if seconds < least {
+		over := fmt.Sprintf("%9.3f", max(0, seconds-least))
+		if seconds < least-0.0005 {
 			over = fmt.Sprintf("%9s", "-")
 		}
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-24s %9.3f %9.3f %s  %s", name, seconds, least, over, clause), " "))
@@ -92,7 +92,7 @@ func printParts(w io.Writer, c control.CallRecord) {
 		least += sumLeast
 	}
 	row("the call", total, least, "")
-	if total < least {
+	if total < least-0.0005 {
 		fmt.Fprintln(w, "This line ran faster than a telephone line.")
 	}
 }
