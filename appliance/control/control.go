@@ -233,6 +233,7 @@ type Attempt struct {
 	RemoteID   string    `json:"remote_id,omitempty"`
 	Modulation string    `json:"modulation,omitempty"`
 	ECM        bool      `json:"ecm"`
+	CallID     string    `json:"call_id,omitempty"` // its record, see View.CallRecord
 }
 
 // Fax is one received fax.

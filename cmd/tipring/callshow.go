@@ -22,42 +22,11 @@ func printCall(out io.Writer, c control.CallRecord) error {
 	}
 	fmt.Fprintln(w, "\n    FROM    TAKES   > ours  < the far end's and the wait for it  - neither's")
 	for _, s := range c.Signals {
-		fmt.Fprintf(w, "%8.3f %8.3f %s %s\n", s.At, s.Seconds, s.Dir, signalText(s))
+		fmt.Fprintf(w, "%8.3f %8.3f %s %s\n", s.At, s.Seconds, s.Dir, s.Describe())
 	}
 	printParts(w, c)
 	printTranscript(w, c)
 	return w.Flush()
-}
-
-// signalText is one stretch of a call in words.
-func signalText(s control.Signal) string {
-	text := s.Text
-	switch s.Kind {
-	case "frames", "waiting", "spoilt":
-	case "merged":
-		text = fmt.Sprintf("(%d signals and silences left out)", s.Merged)
-	default:
-		text = s.Kind
-		if s.Kind == "tcf" {
-			text = "TCF"
-		}
-		for _, more := range []string{s.Modulation, octets(s), s.Text} {
-			if more != "" {
-				text += ", " + more
-			}
-		}
-	}
-	if s.Again {
-		text += " (again)"
-	}
-	return text
-}
-
-func octets(s control.Signal) string {
-	if s.Octets == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d octets", s.Octets)
 }
 
 // printParts prints the table of seconds: side by side, the largest part first.
