@@ -90,6 +90,9 @@ func (p *player) pageSignal(im imageSpec) *Signal {
 			data[i*lineOctets] ^= 0x5a
 		}
 	}
+	if !im.empty && !im.noRTC {
+		data = append(data, MakeRTC()...)
+	}
 	p.d.sent[n] = data
 	return &Signal{Kind: SignalCarrier, Mod: im.mod.mod, Octets: data, Untrained: im.untrained, Cut: im.cut}
 }
