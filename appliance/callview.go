@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
@@ -40,8 +41,11 @@ func CallRecord(l queue.CallLog, id string, transcript bool) (control.CallRecord
 	if err != nil {
 		return v, fmt.Errorf("call %s: %w", id, err)
 	}
+	at := time.Duration(0) // by the durations: the clock may have been set in the middle
 	for _, s := range spans {
-		v.Signals = append(v.Signals, signalView(c, s))
+		at += s.Before
+		v.Signals = append(v.Signals, signalView(at, s))
+		at += s.Duration
 	}
 	if len(spans) > 0 {
 		v.Parts = partsView(t30.Breakdown(t30.Report{Start: c.Start, End: c.End, Spans: spans}))
@@ -68,8 +72,8 @@ func callView(c queue.Call) control.CallRecord {
 	return v
 }
 
-func signalView(c queue.Call, s t30.Span) control.Signal {
-	v := control.Signal{At: s.Start.Sub(c.Start).Seconds(), Seconds: s.Duration.Seconds(), Dir: string(s.Dir), Kind: string(s.Kind), Text: s.Text,
+func signalView(at time.Duration, s t30.Span) control.Signal {
+	v := control.Signal{At: at.Seconds(), Seconds: s.Duration.Seconds(), Dir: string(s.Dir), Kind: string(s.Kind), Text: s.Text,
 		Octets: s.Octets, Again: s.Again, Merged: s.Merged}
 	if s.Modulation.Rate > 0 {
 		v.Modulation = s.Modulation.String()

@@ -91,7 +91,7 @@ func jobView(j queue.Job) control.Job {
 		Confirmed: len(j.Done), Tries: len(j.Attempts), Next: j.NotBefore, Created: j.Created, Ended: j.Ended, Text: j.Text}
 	for _, t := range j.Attempts {
 		at := control.Attempt{Start: t.Start, End: t.End, Line: t.Line, Code: int(t.Code), Text: t.Code.String(), Pages: t.Pages,
-			RemoteID: t.RemoteID, ECM: t.ECM}
+			RemoteID: t.RemoteID, ECM: t.ECM, CallID: string(t.Call)}
 		if t.Text != "" {
 			at.Text += ": " + t.Text
 		}

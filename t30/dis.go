@@ -164,10 +164,11 @@ func encodeDCS(s settings) []byte {
 	return f
 }
 
-// decodeDCS reads the FIF of DCS, of any length. ok is false for a data signalling rate that is not in the table.
+// decodeDCS reads the FIF of DCS, of any length. ok is false for a data signalling rate that is missing or not in the table.
 func decodeDCS(b []byte) (s settings, ok bool) {
 	f := fif(b[:min(len(b), maxDISOctets)])
 	s.Modulation, ok = dcsRates[f.rateBits()]
+	ok = ok && len(f) >= 2
 	s.ECM = f.bit(bitECM)
 	s.Frame64 = s.ECM && f.bit(bitFrame64)
 	inch := f.bit(bitInch)

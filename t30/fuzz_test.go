@@ -304,6 +304,7 @@ type confirmOracle struct {
 	done  []byte        // that of the last confirmed
 	size  int           // of a frame, by the last DCS
 	dcs   bool          // it is not answered with CFR yet
+	plain bool          // it is without ECM
 }
 
 func (o *confirmOracle) gave(frames []t30.Frame) {
@@ -321,6 +322,9 @@ func (o *confirmOracle) said(frames []t30.Frame) {
 			o.have, o.done, o.dcs = map[byte]bool{}, nil, false
 		}
 	case t30.FcfMCF:
+		if o.plain {
+			return // FuzzReceive judges pages without ECM
+		}
 		if len(o.have) == 0 && o.done != nil && (o.heard != t30.FcfPPS || bytes.Equal(o.done, o.pps[:3])) {
 			return // confirmed before
 		}
@@ -395,7 +399,8 @@ func (w *ppsWatch) ReceiveFrame(ctx context.Context, wait time.Duration) (t30.Fr
 		w.o.pps[0] = byte(t30.NewFrame(t30.FCF(fif[0]), false, true).FCF())
 	case f.FCF() == t30.FcfDCS:
 		w.o.size, w.o.dcs = 256, true
-		if len(fif) > 3 && fif[3]&0x08 != 0 { // Table 2 bit 28
+		w.o.plain = len(fif) <= 3 || fif[3]&0x04 == 0 // Table 2 bit 27: ECM
+		if len(fif) > 3 && fif[3]&0x08 != 0 {         // Table 2 bit 28
 			w.o.size = 64
 		}
 	}

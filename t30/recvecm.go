@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"sync/atomic"
 	"time"
 )
 
@@ -194,6 +195,7 @@ func (c *call) store() place {
 	r := &c.rx
 	second, _ := isPost(FCF(r.ecm.ppsID[0])) // 0: NULL
 	done := make(chan error, 1)
+	var stored atomic.Bool // the page is durable, even if the call ended meanwhile
 	w, v := r.w, Good
 	if r.damaged {
 		v = BadKept
@@ -202,15 +204,20 @@ func (c *call) store() place {
 		go func() { done <- w.Sync(c.ctx) }()
 	} else {
 		r.w = nil
-		go func() { done <- w.Finish(c.ctx, v) }()
+		go func() {
+			err := w.Finish(c.ctx, v)
+			stored.Store(err == nil)
+			done <- err
+		}()
 	}
-	if p, ok := c.untilStored(done); !ok {
+	p, ok := c.untilStored(done)
+	if stored.Load() {
+		c.pageStored()
+	}
+	if !ok {
 		return p
 	}
 	r.cmd, r.answer, r.pending, r.repeats, r.cmdEnd = second, FcfMCF, true, 0, c.sig.at
-	if second != 0 {
-		c.pageStored()
-	}
 	if err := c.reply(FcfMCF); err != nil {
 		return c.broken(err)
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,6 +46,34 @@ type Signal struct {
 	Modulation string  `json:"modulation,omitempty"`
 	Again      bool    `json:"again,omitempty"`  // repeats what was sent before
 	Merged     int     `json:"merged,omitempty"` // so many in the middle of a long call
+}
+
+// Describe says what a signal is, in a line: its frames, or kind, modulation and size.
+func (s Signal) Describe() string {
+	text := s.Text
+	switch s.Kind {
+	case "frames", "waiting", "spoilt":
+	case "merged":
+		text = fmt.Sprintf("(%d signals and silences left out)", s.Merged)
+	default:
+		text = s.Kind
+		if s.Kind == "tcf" {
+			text = "TCF"
+		}
+		if s.Modulation != "" {
+			text += ", " + s.Modulation
+		}
+		if s.Octets > 0 {
+			text += fmt.Sprintf(", %d octets", s.Octets)
+		}
+		if s.Text != "" {
+			text += ", " + s.Text
+		}
+	}
+	if s.Again {
+		text += " (again)"
+	}
+	return text
 }
 
 // Part is where some of a call's seconds went.

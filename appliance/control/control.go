@@ -78,10 +78,11 @@ type Control interface {
 	ClearAlarm(ctx context.Context, code string) error
 }
 
-// Appliance is both.
+// Appliance is all of it.
 type Appliance interface {
 	View
 	Control
+	Numbers
 }
 
 // Status is the whole picture at one moment.
@@ -232,6 +233,7 @@ type Attempt struct {
 	RemoteID   string    `json:"remote_id,omitempty"`
 	Modulation string    `json:"modulation,omitempty"`
 	ECM        bool      `json:"ecm"`
+	CallID     string    `json:"call_id,omitempty"` // its record, see View.CallRecord
 }
 
 // Fax is one received fax.

@@ -84,6 +84,10 @@ func (f *fake) TestRule(_ context.Context, n string) (RuleResult, error) {
 func (f *fake) TestRoute(_ context.Context, d, c string) (RouteResult, error) {
 	return RouteResult{Reason: "default"}, f.note("route %s %s", d, c)
 }
+func (f *fake) Remembered(context.Context) ([]Number, error) {
+	return []Number{{Number: "5550100", NoECM: true, Since: moment, Last: moment}}, f.note("remembered")
+}
+func (f *fake) Forget(_ context.Context, number string) error   { return f.note("forget %s", number) }
 func (f *fake) ClearAlarm(_ context.Context, code string) error { return f.note("clear %s", code) }
 
 // start serves f in a fresh folder and returns a client.
@@ -154,6 +158,8 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"rmroute 4", func() (any, error) { return nil, c.RemoveRoute(ctx, "4") }, nil},
 		{"rule +1&2", func() (any, error) { return c.TestRule(ctx, "+1&2") }, RuleResult{Number: "+1&2", Allowed: true}},
 		{"route 1 2", func() (any, error) { return c.TestRoute(ctx, "1", "2") }, RouteResult{Reason: "default"}},
+		{"remembered", func() (any, error) { return c.Remembered(ctx) }, []Number{{Number: "5550100", NoECM: true, Since: moment, Last: moment}}},
+		{"forget +1 555", func() (any, error) { return nil, c.Forget(ctx, "+1 555") }, nil},
 		{"clear line-lost/a b", func() (any, error) { return nil, c.ClearAlarm(ctx, "line-lost/a b") }, nil},
 	}
 	for i, s := range steps {

@@ -93,6 +93,7 @@ func Handler(a Appliance) http.Handler {
 	viewRoutes(mux, a)
 	callRoutes(mux, a)
 	controlRoutes(mux, a)
+	numberRoutes(mux, a)
 	return mux
 }
 

@@ -42,8 +42,12 @@ const (
 	maxTranscripts = 128 << 20
 )
 
-// CallOf fills a record from a report.
+// CallOf fills a record from a report. Its End is reckoned from its Start by what the call took, whatever was done to the
+// clock meanwhile: the spans add up to that.
 func CallOf(line string, outgoing bool, number string, r t30.Report) Call {
+	if !r.Start.IsZero() && !r.End.IsZero() {
+		r.Start, r.End = r.Start.Round(0), r.Start.Round(0).Add(r.End.Sub(r.Start))
+	}
 	c := Call{Line: line, Outgoing: outgoing, Number: number, RemoteID: r.Remote.ID, Start: r.Start, End: r.End, Code: r.Code,
 		Text: r.Text, Pages: r.Sent + r.Received, ECM: r.ECM, Coding: r.Format.Coding, Resolution: r.Format.Resolution, Spans: r.Spans}
 	if r.Modulation.Rate > 0 {

@@ -41,6 +41,16 @@ func TestCallLog_KeepsSpansAndEvents(t *testing.T) {
 	}
 }
 
+// A clock that is set in the middle of a call changes nothing about how long it took.
+func TestCallOf_ClockSetMeanwhile(t *testing.T) {
+	start := time.Now() // with a monotonic reading, as a report has
+	end := start.Add(7 * time.Second)
+	c := CallOf("east", true, "1", t30.Report{Start: start, End: end})
+	if c.End.Sub(c.Start) != 7*time.Second || strings.Contains(c.Start.String(), "m=") || strings.Contains(c.End.String(), "m=") {
+		t.Errorf("%v to %v", c.Start, c.End)
+	}
+}
+
 // What came to no call has a time all the same, and a call never ends before it began.
 func TestCallLog_RecordWithoutTimes(t *testing.T) {
 	q := open(t, eager())

@@ -27,7 +27,7 @@ import (
 var files embed.FS
 
 var pages = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"clock": clock, "ago": ago, "took": took, "percent": percent, "count": count, "list": strings.Join,
+	"clock": clock, "seconds": seconds, "ago": ago, "took": took, "percent": percent, "count": count, "list": strings.Join,
 }).ParseFS(files, "page.html"))
 
 // thumbWidth is the width of a page's picture on the overview, in pixels; pageWidth that on a fax's own page.
@@ -57,6 +57,7 @@ func Handler(view control.View, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /faxes/{id}/pages/{n}", s.page)
 	mux.HandleFunc("GET /faxes/{id}/file", s.file)
 	mux.HandleFunc("GET /jobs/{id}", s.job)
+	mux.HandleFunc("GET /calls/{id}", s.call)
 	mux.HandleFunc("GET /lines/{name}", s.line)
 	mux.HandleFunc("GET /status.json", s.status)
 	mux.Handle("GET /style.css", http.FileServerFS(files))
@@ -87,7 +88,7 @@ func guard(next http.Handler) http.Handler {
 
 // model is what page.html shows; Kind picks the part.
 type model struct {
-	Kind       string // "overview", "fax", "job", "line"
+	Kind       string // "overview", "fax", "job", "call", "line"
 	Title      string
 	Refresh    int // seconds until the page reloads itself, 0 never
 	Status     control.Status
@@ -96,6 +97,7 @@ type model struct {
 	Mail       []control.Mail
 	Job        control.Job
 	Fax        control.Fax
+	Call       control.CallRecord
 	Line       control.Line
 	Events     []control.Event
 	ThumbWidth int
@@ -135,6 +137,16 @@ func (s *server) job(w http.ResponseWriter, r *http.Request) {
 		if !m.Job.State.Final() {
 			m.Refresh = 2
 		}
+	}
+	s.show(w, m, err)
+}
+
+func (s *server) call(w http.ResponseWriter, r *http.Request) {
+	m := model{Kind: "call"}
+	id, err := pathID(r)
+	if err == nil {
+		m.Call, err = s.view.CallRecord(r.Context(), id, false)
+		m.Title = fmt.Sprintf("Call %s", id)
 	}
 	s.show(w, m, err)
 }
@@ -255,6 +267,8 @@ func clock(t time.Time) string {
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
 }
+
+func seconds(x float64) string { return fmt.Sprintf("%.3f", x) }
 
 // ago says how long before now t was, coarsely.
 func ago(now, t time.Time) string {

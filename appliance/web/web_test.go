@@ -41,7 +41,7 @@ func (v view) Job(_ context.Context, id string) (control.Job, error) {
 		return control.Job{}, control.ErrNotFound
 	}
 	return control.Job{ID: "7", Number: "5550123", From: "anna@contoso.com", State: control.JobFailed, Pages: 2, Text: "<b>busy</b> five times",
-		Attempts: []control.Attempt{{Start: v.now, Line: "east", Text: "busy"}}}, nil
+		Attempts: []control.Attempt{{Start: v.now, Line: "east", Text: "busy", CallID: "5"}}}, nil
 }
 
 func (v view) Faxes(context.Context, int) ([]control.Fax, error) {
@@ -101,7 +101,10 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 			"Plug it in again.", "Fax 3 received", "60 s ago", "from &#43;1 555 0142", `src="/faxes/3/pages/1?width=420"`, "Not delivered yet",
 			"5550123", "&lt;b&gt;busy&lt;/b&gt; five times", `http-equiv="refresh"`}},
 		{"/faxes/3", 200, []string{"for desk@contoso.com", `src="/faxes/3/pages/2?width=864"`}},
-		{"/jobs/7", 200, []string{"Fax job 7 to 5550123", "east", "busy"}},
+		{"/jobs/7", 200, []string{"Fax job 7 to 5550123", "east", "busy", `href="/calls/5"`}},
+		{"/calls/5", 200, []string{"to 5550142", "0 pages in 26.400 s", "1.500    2.000 &gt; TSI &lt;b&gt;, DCS v17/14400", "<td>page data<td>10.700<td>10.600<td>octets x 8 / rate"}},
+		{"/calls/6", 404, nil},
+		{"/calls/X", 400, nil},
 		{"/lines/east", 200, []string{"AT&#43;FTH=3"}},
 		{"/faxes/3/pages/1?width=420", 200, []string{"png"}},
 		{"/status.json", 200, []string{`"hostname":"fax.example"`}},

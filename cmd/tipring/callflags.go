@@ -76,6 +76,7 @@ type callResult struct {
 	RemoteID   string   `json:"remote_id"`
 	Seconds    float64  `json:"seconds"` // off hook
 	Files      []string `json:"files"`
+	Begun      string   `json:"begun,omitempty"` // how the call began otherwise than at the best, as remembered of the number
 }
 
 // resultOf fills in what a report tells of both directions.
@@ -115,6 +116,9 @@ func (c callResult) print(w io.Writer, asJSON bool) {
 	}
 	if c.RemoteID != "" {
 		fmt.Fprintf(w, ", far end %s", c.RemoteID)
+	}
+	if c.Begun != "" {
+		fmt.Fprintf(w, ", %s", c.Begun)
 	}
 	fmt.Fprintln(w)
 	for _, f := range c.Files {

@@ -127,7 +127,11 @@ func callHead(c control.CallRecord) string {
 			fmt.Fprintf(&b, ", %s %s", x.name, x.value)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s; %d pages in %.1f s", c.Text, c.Pages, c.Seconds)
+	pages := "pages"
+	if c.Pages == 1 {
+		pages = "page"
+	}
+	fmt.Fprintf(&b, "\n%s; %d %s in %.1f s", c.Text, c.Pages, pages, c.Seconds)
 	if c.RateBPS > 0 {
 		fmt.Fprintf(&b, ", %s %d bit/s", c.Modulation, c.RateBPS)
 	}

@@ -22,50 +22,19 @@ func printCall(out io.Writer, c control.CallRecord) error {
 	}
 	fmt.Fprintln(w, "\n    FROM    TAKES   > ours  < the far end's and the wait for it  - neither's")
 	for _, s := range c.Signals {
-		fmt.Fprintf(w, "%8.3f %8.3f %s %s\n", s.At, s.Seconds, s.Dir, signalText(s))
+		fmt.Fprintf(w, "%8.3f %8.3f %s %s\n", s.At, s.Seconds, s.Dir, s.Describe())
 	}
 	printParts(w, c)
 	printTranscript(w, c)
 	return w.Flush()
 }
 
-// signalText is one stretch of a call in words.
-func signalText(s control.Signal) string {
-	text := s.Text
-	switch s.Kind {
-	case "frames", "waiting", "spoilt":
-	case "merged":
-		text = fmt.Sprintf("(%d signals and silences left out)", s.Merged)
-	default:
-		text = s.Kind
-		if s.Kind == "tcf" {
-			text = "TCF"
-		}
-		for _, more := range []string{s.Modulation, octets(s), s.Text} {
-			if more != "" {
-				text += ", " + more
-			}
-		}
-	}
-	if s.Again {
-		text += " (again)"
-	}
-	return text
-}
-
-func octets(s control.Signal) string {
-	if s.Octets == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d octets", s.Octets)
-}
-
 // printParts prints the table of seconds: side by side, the largest part first.
 func printParts(w io.Writer, c control.CallRecord) {
 	fmt.Fprintf(w, "\n%-24s %9s %9s %9s\n", "WHERE THE SECONDS WENT", "SECONDS", "AT LEAST", "BEYOND")
 	row := func(name string, seconds, least float64, clause string) {
-		over := fmt.Sprintf("%9.3f", seconds-least)
-		if seconds < least {
+		over := fmt.Sprintf("%9.3f", max(0, seconds-least))
+		if seconds < least-0.0005 {
 			over = fmt.Sprintf("%9s", "-")
 		}
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-24s %9.3f %9.3f %s  %s", name, seconds, least, over, clause), " "))
@@ -92,7 +61,7 @@ func printParts(w io.Writer, c control.CallRecord) {
 		least += sumLeast
 	}
 	row("the call", total, least, "")
-	if total < least {
+	if total < least-0.0005 {
 		fmt.Fprintln(w, "This line ran faster than a telephone line.")
 	}
 }

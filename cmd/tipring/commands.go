@@ -9,6 +9,7 @@ func commands() []command {
 		{name: "receive", usage: receiveUsage, run: receiveMain},
 		{name: "submit", usage: submitUsage, run: submitMain},
 		{name: "queue", usage: queueUsage, run: queueMain},
+		{name: "numbers", usage: numbersUsage, run: numbersMain},
 		{name: "faxes", usage: faxesUsage, run: faxesMain},
 		{name: "calls", usage: callsUsage, run: callsMain},
 		{name: "route", usage: routeUsage, run: routeMain},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/t30"
@@ -44,6 +45,8 @@ func TestCommands_ExitStatus(t *testing.T) {
 		{"inspect main.go", exitUsage, "not a TIFF"},
 		{"queue --data " + dir, exitLocal, "no appliance runs"},
 		{"queue fly", exitUsage, "cannot do"},
+		{"numbers --data " + dir, exitLocal, "no appliance runs"},
+		{"numbers fly", exitUsage, "cannot do"},
 		{"submit --to 5551234", exitUsage, "at least one file"},
 		{"serve --config " + dir + "/none", exitUsage, "configuration"},
 	} {
@@ -57,9 +60,9 @@ func TestCommands_ExitStatus(t *testing.T) {
 
 // TestSend_LedgerOfItsFolder: with --data the redial law is kept over one-off calls.
 func TestSend_LedgerOfItsFolder(t *testing.T) {
-	f := &sendFlags{data: t.TempDir()}
+	dir := t.TempDir()
 	for n := 1; n <= 3; n++ {
-		end, err := f.permit("5551234")
+		_, end, err := permit(dir, "5551234")
 		if allowed := n <= 2; allowed != (err == nil) {
 			t.Fatalf("call %d: %v", n, err)
 		}
@@ -78,5 +81,37 @@ func TestSend_TellsOfPoorPages(t *testing.T) {
 	}
 	if c := resultOf(t30.Report{Code: t30.CodeOK, Sent: 3}); c.Text != "ok" {
 		t.Errorf("text %q", c.Text)
+	}
+}
+
+// TestNumbers_OfAFolder: what a one-off send learned is used by the next, listed and forgotten.
+func TestNumbers_OfAFolder(t *testing.T) {
+	dir := t.TempDir()
+	_, end, err := permit(dir, "5551234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(queue.Outcome{Report: t30.Report{Code: t30.CodeECMGivenUp, FaxHeard: true, Start: time.Now()}})
+	tell := func(args, want string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := run(t.Context(), strings.Fields(args+" --data "+dir), streams{nil, &out, &errs}); got != exitOK || !strings.Contains(out.String(), want) {
+			t.Errorf("tipring %s: status %d, %s%s", args, got, out.String(), errs.String())
+		}
+	}
+	how, end, err := permit(dir, "555-1234")
+	if err != nil || how.hint != (queue.Hint{NoECM: true}) || how.since.IsZero() {
+		t.Errorf("the second call begins at %+v, %v", how, err)
+	}
+	end(noFax)
+	tell("numbers", "without error correction")
+	tell("numbers list --json", `"no_ecm": true`)
+	tell("numbers forget 5551234", "")
+	var out, errs bytes.Buffer
+	if got := run(t.Context(), []string{"numbers", "forget", "5551234", "--data", dir}, streams{nil, &out, &errs}); got != exitUsage {
+		t.Errorf("forgotten twice: status %d, %s", got, errs.String())
+	}
+	if how, _, err := permit(dir, "5551234"); err != nil || how.hint != (queue.Hint{}) {
+		t.Errorf("the third call begins at %+v, %v", how, err)
 	}
 }

@@ -62,7 +62,7 @@ func jobRows(w io.Writer, jobs []control.Job) {
 func jobDetail(w io.Writer, j control.Job) {
 	jobRows(w, []control.Job{j})
 	for _, a := range j.Attempts {
-		fmt.Fprintf(w, "call %s\t%s\t%s\t%d pages\t%s\t%s\n", a.Start.Local().Format(time.DateTime), a.Line, a.RemoteID, a.Pages, a.Modulation, a.Text)
+		fmt.Fprintf(w, "call %s\t%s\t%s\t%s\t%d pages\t%s\t%s\n", a.CallID, a.Start.Local().Format(time.DateTime), a.Line, a.RemoteID, a.Pages, a.Modulation, a.Text)
 	}
 }
 

@@ -131,8 +131,9 @@ func (f *receiveFlags) answer(ctx context.Context, s streams, in t30.Incoming, c
 func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) int {
 	number, err := queue.NormalizeNumber(f.to)
 	var end func(queue.Outcome)
+	var how remembered
 	if err == nil {
-		end, err = (&sendFlags{data: f.data}).permit(number)
+		how, end, err = permit(f.data, number)
 	}
 	if err != nil {
 		return usageError(s, fs, "--to: %v", err)
@@ -147,6 +148,7 @@ func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) in
 	defer m.Close()
 	return f.take(ctx, s, func(session t30.Session) (t30.Report, error) {
 		session.NeedPassword = ""
+		how.limit(&session)
 		session.Poll = &t30.Poll{Selective: f.sep, Password: f.password}
 		report, err := m.Call(ctx, number, session)
 		outcome = queue.Outcome{Report: report, Err: err}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/tipring/tipring/appliance/call"
 	"github.com/tipring/tipring/appliance/queue"
-	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/t30"
 )
@@ -91,11 +89,12 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 		}
 		session.Sink, session.Poll = call.NewSink(polled, nil), &t30.Poll{Password: f.password}
 	}
-	end, err := f.permit(number)
+	how, end, err := permit(f.data, number)
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
 	}
+	how.limit(&session)
 	keeper := newCallKeeper(f.data, f.tracer(s.err))
 	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: keeper.trace()})
 	if err != nil {
@@ -104,11 +103,13 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 		return exitLocal
 	}
 	session.Trace = nil // the modem tells everything
+	own := ownLimits(m.Capabilities(), session.Limit)
 	report, err := m.Call(ctx, number, session)
-	end(queue.Outcome{Report: report, Err: err})
+	end(queue.Outcome{Report: report, Err: err, Own: own})
 	keeper.keep(s, true, number, report)
 	closeErr := m.Close()
 	c := resultOf(report)
+	c.Begun = queue.Remembered(how.hint, how.since)
 	c.Pages = report.Sent
 	switch {
 	case err == nil && report.OK() && report.Sent >= pages:
@@ -141,35 +142,6 @@ func keepPolled(folder *call.Folder, r t30.Report, c *callResult) error {
 		c.Files = append(c.Files, path)
 	}
 	return err
-}
-
-// permit asks the dial rules whether number may be dialed now. The function it returns records how the call ended.
-func (f *sendFlags) permit(number string) (end func(queue.Outcome), err error) {
-	emergency := queue.DefaultPolicy().Emergency
-	if f.data == "" {
-		if queue.NewLedger(nil, queue.DialRule{}, emergency).IsEmergency(number) {
-			return nil, queue.ErrEmergency
-		}
-		if !queue.ClockSet(time.Now()) {
-			return nil, queue.ErrClock
-		}
-		return func(queue.Outcome) {}, nil
-	}
-	count := func(do func(*queue.Ledger) error) error {
-		st, err := store.Open(f.data, store.Options{})
-		if err != nil {
-			return err
-		}
-		return errors.Join(do(queue.NewLedger(st, queue.DialRules["us"], emergency)), st.Close())
-	}
-	if err := count(func(l *queue.Ledger) error { return l.Begin(time.Now(), number) }); err != nil {
-		return nil, err
-	}
-	return func(o queue.Outcome) {
-		if err := count(func(l *queue.Ledger) error { return l.End(number, o) }); err != nil {
-			fmt.Fprintln(os.Stderr, "tipring:", err)
-		}
-	}, nil
 }
 
 // openDocuments are the documents of one call and their files.

@@ -59,7 +59,7 @@ func (l *line) SendFrames(ctx context.Context, frames ...t30.Frame) error {
 
 // sendFrame sends one frame; the modem adds FCS and flags, and ends the carrier after one with the final bit.
 func (l *line) sendFrame(ctx context.Context, f t30.Frame) error {
-	l.ch.Note("frame % x", []byte(f))
+	l.noteFrame(f)
 	if err := l.ch.WriteData(ctx, f); err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (l *line) readFrame(ctx context.Context) (t30.Frame, error) {
 		return nil, err
 	}
 	raw = afterGarbage(raw)
-	l.ch.Note("frame % x", raw)
+	l.noteFrame(raw)
 	r, err := l.ch.Result(ctx, endWait)
 	switch {
 	case errors.Is(err, at.ErrNoReply):

@@ -138,7 +138,7 @@ func (m *Modem) faxAction(c command) status {
 	case "TH":
 		m.transmitFrames()
 	case "RH":
-		m.start(&receiveFrame{m: m})
+		m.listen()
 	}
 	return pending
 }

@@ -3,6 +3,7 @@ package virtual
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -35,6 +36,10 @@ type ModemOptions struct {
 	// OKAtCarrierEnd gives the OK of +FRH=3 to a final frame when the carrier is off, as spandsp does. By default it comes with
 	// the frame's closing flag, and the far end may have flags to send still.
 	OKAtCarrierEnd bool
+	// ListenLimit, if not 0, ends +FRH=3 with OK when nothing was heard for so long (Silicon Labs: 30 s).
+	ListenLimit time.Duration
+	// FalseStarts, if not 0, makes each so many-th +FRH=3 a false start: CONNECT, then NO CARRIER without a frame (Lucent, MultiTech).
+	FalseStarts int
 	// RefuseFAR leaves adaptive reception (+FAR=1) out: V.21 in +FRM is +FCERROR.
 	RefuseFAR bool
 	// RefuseClass10 leaves Class 1.0 out.
@@ -67,6 +72,7 @@ type Modem struct {
 	ear       ear
 	dump      dump
 	stats     Stats
+	listens   int    // +FRH=3 so far
 	held      []byte // for the DTE, to go with what is emitted next
 }
 

@@ -208,6 +208,26 @@ type receiveFrame struct {
 	waits   bool // the frame is delivered with DLE ETX, its OK waits for the end of the carrier
 }
 
+// falseStart is how long a false start of +FRH=3 lasts.
+const falseStart = 60 * time.Millisecond
+
+// listen is +FRH=3, with the misbehaviour that the modem's options ask for.
+func (m *Modem) listen() {
+	m.listens++
+	if n := m.opts.FalseStarts; n > 0 && m.listens%n == 0 {
+		a := &silence{m: m}
+		m.start(a)
+		m.result(resConnect)
+		a.timer = m.ex.after(falseStart, func() { m.finish(resNoCarrier) })
+		return
+	}
+	a := &receiveFrame{m: m}
+	if d := m.opts.ListenLimit; d > 0 {
+		a.timer = m.ex.after(d, func() { m.finish(resOK) })
+	}
+	m.start(a)
+}
+
 // heard implements T.31 8.3.6: CONNECT on flags, the frame's octets with FCS, DLE ETX, then OK, or ERROR for a bad FCS;
 // NO CARRIER when the carrier is lost.
 func (a *receiveFrame) heard() {

@@ -142,7 +142,7 @@ func (h *hearing) octet(b byte) {
 	}
 }
 
-// frameEnd takes the end of a frame.
+// frameEnd takes the end of a frame, its FCS off.
 func (h *hearing) frameEnd(good bool) {
 	f := h.current
 	h.current = nil

@@ -101,10 +101,11 @@ func hdlcOctets(rate int, lead time.Duration, frames []t30test.SignalFrame) []by
 	return p.full
 }
 
-// clipped appends a frame whose FCS ends half way: nothing follows it.
+// clipped appends a frame that ends in the second octet of its FCS; nothing follows it.
 func (p *bitPacker) clipped(frame []byte) []byte {
 	p.frame(frame)
-	return p.full[:len(p.full)-2] // the flag and the most of the second FCS octet
+	const gone = 12 // bits: the flag and half an octet
+	return p.full[:(8*len(p.full)+int(p.n)-gone)/8]
 }
 
 // transmit sends a signal: training and octets, or without octets something that lasts for d.

@@ -30,6 +30,11 @@ func MakePage(seed uint64, n int) []byte {
 	return out
 }
 
+// MakeRTC makes what stands for a return to control (T.4 4.1.4) at the end of a page of MakePage: one more line.
+func MakeRTC() []byte {
+	return hdlc.AppendFCS(append(bytes.Repeat([]byte{0, 0x80}, lineOctets/2-2), "RT"...))
+}
+
 // judge counts the lines of MakePage whose check is wrong. Zeros at the end are fill.
 func judge(data []byte) (q t30.Quality) {
 	run := 0

@@ -121,6 +121,7 @@ type imageSpec struct {
 	lines     int
 	fill      time.Duration
 	empty     bool
+	noRTC     bool
 	any       bool
 	content   string // of a TCF
 	errors    float64

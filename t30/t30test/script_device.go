@@ -30,7 +30,7 @@ func (s *Script) Device() *Device {
 	if err != nil {
 		panic(err) // ParseScript has taken it
 	}
-	d := &Device{Sink: &Sink{SyncDelay: spec.store, FinishDelay: spec.store}, sent: map[int][]byte{}}
+	d := &Device{Sink: &Sink{WantRTC: true, SyncDelay: spec.store, FinishDelay: spec.store}, sent: map[int][]byte{}}
 	if spec.full {
 		d.Sink.WriteErr, d.Sink.SyncErr, d.Sink.FinishErr = errDiskFull, errDiskFull, errDiskFull
 	}

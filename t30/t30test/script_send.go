@@ -90,6 +90,9 @@ func (p *player) pageSignal(im imageSpec) *Signal {
 			data[i*lineOctets] ^= 0x5a
 		}
 	}
+	if !im.empty && !im.noRTC {
+		data = append(data, MakeRTC()...)
+	}
 	p.d.sent[n] = data
 	return &Signal{Kind: SignalCarrier, Mod: im.mod.mod, Octets: data, Untrained: im.untrained, Cut: im.cut}
 }
@@ -126,11 +129,12 @@ func (p *player) blockSignal(im imageSpec) *Signal {
 type partial struct {
 	page, block int
 	command     string // the last PPS or EOR, without an answer yet
+	fresh       bool   // a block was on the line since the last answer
 }
 
 // next is the page and block that a step is about.
 func (c *partial) next(im imageSpec) (page, block int) {
-	c.command = ""
+	c.command, c.fresh = "", true
 	if c.page == 0 {
 		c.page = 1
 	}
@@ -145,7 +149,7 @@ func (c *partial) next(im imageSpec) (page, block int) {
 
 // commanded and answered take what each side says after a block.
 func (c *partial) commanded(name string) {
-	if strings.HasPrefix(name, "PPS-") || strings.HasPrefix(name, "EOR-") {
+	if c.fresh && (strings.HasPrefix(name, "PPS-") || strings.HasPrefix(name, "EOR-")) {
 		c.command = name
 	}
 }
@@ -159,7 +163,7 @@ func (c *partial) answered(name string) {
 	} else {
 		c.page, c.block = c.page+1, 0
 	}
-	c.command = ""
+	c.command, c.fresh = "", false
 }
 
 // send sends a step's signal.
@@ -191,13 +195,21 @@ func (p *player) put(s *Signal, echo bool) error {
 	p.note(">", s)
 	err := p.t.Send(p.ctx, s)
 	p.own = time.Now()
-	if errors.Is(err, t30.ErrHungUp) && p.hook {
+	if errors.Is(err, t30.ErrHungUp) && (p.hook || p.farDCN()) {
 		return nil
 	}
 	if errors.Is(err, t30.ErrHungUp) {
 		return fmt.Errorf("expected the line up, seen the device hang up")
 	}
 	return err
+}
+
+// farDCN tells whether the device has said good-bye.
+func (p *player) farDCN() bool {
+	if p.far == nil || p.far.Kind != SignalV21 || len(p.far.Frames) == 0 {
+		return false
+	}
+	return frameName(p.far.Frames[len(p.far.Frames)-1].Frame) == "DCN"
 }
 
 // sendAndHangUp sends a part of a carrier and goes on hook in it.

@@ -250,6 +250,8 @@ func (st *step) carrierWord(w string) (err error) {
 			im.any = true
 		case w == "empty":
 			im.empty = true
+		case w == "no-rtc":
+			im.noRTC = true
 		case (w == "ones" || w == "alternate") && st.do == sendTCF:
 			im.content = w
 		case st.do == sendTCF:

@@ -25,6 +25,8 @@ type Sink struct {
 	SyncDelay, FinishDelay time.Duration
 	// BeginErr, WriteErr, SyncErr and FinishErr make it fail.
 	BeginErr, WriteErr, SyncErr, FinishErr error
+	// WantRTC makes it miss the return to control at a page's end: MakeRTC.
+	WantRTC bool
 	// Judge, when set, judges page n (from 0, in the order of BeginPage) in place of its check octets.
 	Judge func(n int, data []byte) t30.Quality
 
@@ -102,7 +104,9 @@ func (w *writer) Quality() t30.Quality {
 	if w.s.Judge != nil {
 		return w.s.Judge(w.n, w.r.Data)
 	}
-	return judge(w.r.Data)
+	q := judge(w.r.Data)
+	q.NoRTC = w.s.WantRTC && !bytes.HasSuffix(bytes.TrimRight(w.r.Data, "\x00"), MakeRTC())
+	return q
 }
 
 func (w *writer) Finish(_ context.Context, v t30.Verdict) error {
