@@ -571,17 +571,22 @@ func silences(r t30.Report) (pauses []time.Duration, tcf []time.Duration) {
 func TestSend_BriskUntilASignalIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name   string
+		noECM  bool
 		choose func(t30test.Item) t30test.Fault
 		tcf    []time.Duration
 		from   int // silences are nominal from this one on
 	}{
-		{"nothing lost", func(t30test.Item) t30test.Fault { return t30test.None }, []time.Duration{1400 * ms}, 99},
-		{"training fails", carrier("tcf", 1, 1, t30test.Corrupt), []time.Duration{1400 * ms, 1500 * ms}, 2},
-		{"MCF lost", nth(t30.FcfMCF, 1, 1, t30test.Drop), []time.Duration{1400 * ms}, 4},
+		{"nothing lost", false, func(t30test.Item) t30test.Fault { return t30test.None }, []time.Duration{1400 * ms}, 99},
+		{"nothing lost, without ECM", true, func(t30test.Item) t30test.Fault { return t30test.None }, []time.Duration{1400 * ms}, 99},
+		{"training fails", false, carrier("tcf", 1, 1, t30test.Corrupt), []time.Duration{1400 * ms, 1500 * ms}, 2},
+		{"CFR lost", false, nth(t30.FcfCFR, 1, 1, t30test.Drop), []time.Duration{1400 * ms, 1500 * ms}, 2},
+		{"MCF lost", false, nth(t30.FcfMCF, 1, 1, t30test.Drop), []time.Duration{1400 * ms}, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc, sink := t30test.NewDocument(1, 2, 400), &t30test.Sink{}
-			o := sending(t30test.Config{Choose: c.choose}, sink, doc).run(t)
+			doc, sink := t30test.NewDocument(1, 3, 400), &t30test.Sink{}
+			k := sending(t30test.Config{Choose: c.choose}, sink, doc)
+			k.caller.NoECM = c.noECM
+			o := k.run(t)
 			wantOK(t, o)
 			pauses, tcf := silences(o.sent)
 			if !slices.Equal(tcf, c.tcf) {

@@ -151,6 +151,7 @@ func (c *call) trainReply() place {
 		}
 		return placeDCS
 	}
+	c.nominal = true
 	if t.tries++; t.tries >= maxTries {
 		return c.bye(CodeNoReplyDCS, "no answer to DCS, %d times", t.tries)
 	}

@@ -111,7 +111,7 @@ func (c *call) partial() place {
 		}
 		err := c.await(timerT4Sender, partialAnswers...)
 		switch {
-		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+		case c.unanswered(err):
 			continue
 		case err != nil:
 			return c.broken(err)
@@ -207,7 +207,7 @@ func (c *call) notReady() place {
 		}
 		err := c.await(timerT4Sender, partialAnswers...)
 		switch {
-		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+		case c.unanswered(err):
 			lost++
 			continue
 		case err != nil:
@@ -238,7 +238,7 @@ func (c *call) continueToCorrect() place {
 		}
 		err := c.await(timerT4Sender, FcfCTR, FcfCRP)
 		switch {
-		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+		case c.unanswered(err):
 			continue
 		case err != nil:
 			return c.broken(err)
@@ -267,7 +267,7 @@ func (c *call) giveUp() place {
 		}
 		err := c.await(timerT4Sender, FcfERR, FcfMCF, FcfRNR, FcfCRP)
 		switch {
-		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+		case c.unanswered(err):
 			lost++
 		case err != nil:
 			return c.broken(err)

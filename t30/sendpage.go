@@ -98,7 +98,7 @@ func (c *call) post() place {
 		}
 		err := c.await(timerT4Sender, postAnswers...)
 		switch {
-		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
+		case c.unanswered(err):
 			continue
 		case err != nil:
 			return c.broken(err)

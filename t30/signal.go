@@ -19,9 +19,6 @@ var errNothing = errors.New("t30: nothing for us")
 
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
-	if bytes.Equal(frames[len(frames)-1], c.sent) {
-		c.nominal = true // it is repeated
-	}
 	if err := c.quiet(); err != nil {
 		return err
 	}
@@ -70,6 +67,13 @@ func (c *call) gap() time.Duration {
 		return pause - time.Since(c.rx.quiet)
 	}
 	return pauseBrisk - time.Since(c.rx.quiet)
+}
+
+// unanswered tells whether the command sent last is to be repeated: nothing came in time, or CRP (T.30 5.3.6.1.8).
+func (c *call) unanswered(err error) bool {
+	again := errors.Is(err, ErrTimeout) || err == nil && c.sig.fcf == FcfCRP
+	c.nominal = c.nominal || again
+	return again
 }
 
 // reply sends a signal of one frame without or with a FIF.
