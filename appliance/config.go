@@ -43,10 +43,14 @@ type LineConfig struct {
 	Rings     int    `toml:"rings"`      // rings before answering, 1 to 20
 	MaxRate   int    `toml:"max_rate"`   // bit/s, 0: what the modem can do
 	NoECM     bool   `toml:"no_ecm"`     // do without error correction
+	// Resolution is the finest that callers may send; 600 makes DIS eight octets longer.
+	Resolution string `toml:"resolution"`
 }
 
 // lineDefaults are those of a [[line]] table that leaves keys out.
-func lineDefaults() LineConfig { return LineConfig{Send: true, Receive: true, Rings: 1} }
+func lineDefaults() LineConfig {
+	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400"}
+}
 
 // SMTPConfig is the mail that comes in to be faxed.
 type SMTPConfig struct {
@@ -225,6 +229,9 @@ func applyLineDefaults(l *LineConfig, given map[string]any) {
 	}
 	if _, ok := given["rings"]; !ok {
 		l.Rings = d.Rings
+	}
+	if _, ok := given["resolution"]; !ok {
+		l.Resolution = d.Resolution
 	}
 	if l.StationID == "" {
 		l.StationID = l.Number

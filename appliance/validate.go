@@ -52,6 +52,7 @@ func (c Config) validateLines(v *faults) {
 		v.need(validStation(l.StationID), "%s: station_id %q: up to 20 digits, + and spaces", at, l.StationID)
 		v.need(len(l.Header) <= 60, "%s: header is longer than 60 octets", at)
 		v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
+		v.need(resolutions[l.Resolution].X > 0, "%s: resolution %q: use standard, fine, superfine, r16, 200, 300, 400 or 600", at, l.Resolution)
 		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -202,167 +200,16 @@ func TestCall_RandomFaults(t *testing.T) {
 // check holds both directions against the promises.
 func (c *randomCall) check(t *testing.T, o outcome) {
 	t.Helper()
-	c.checkWay(t, "sent", o.sent, o.got, c.there, c.sinkB, o.callerLog)
-	c.checkWay(t, "polled", o.got, o.sent, c.back, c.sinkA, o.answererLog)
+	for _, err := range (t30test.Passage{Docs: c.there, Sink: c.sinkB, Sent: o.sent, Got: o.got, ECM: c.ecm}).Broken() {
+		t.Errorf("sent: %v", err)
+	}
+	for _, err := range (t30test.Passage{Docs: c.back, Sink: c.sinkA, Sent: o.got, Got: o.sent, ECM: c.ecm}).Broken() {
+		t.Errorf("polled: %v", err)
+	}
 	if o.sentErr != nil || o.gotErr != nil && !(errors.Is(o.gotErr, errDisk) && c.diskFails) {
 		t.Errorf("faults of our own: %v, %v", o.sentErr, o.gotErr)
 	}
 	if o.sent.Code == t30.CodeNone || o.got.Code == t30.CodeNone {
 		t.Errorf("no outcome: %v, %v", o.sent.Code, o.got.Code)
 	}
-}
-
-// checkWay holds one direction's pages against what both ends say of them.
-func (c *randomCall) checkWay(t *testing.T, way string, sent, got t30.Report, docs []*t30test.Document, sink *t30test.Sink, log []string) {
-	t.Helper()
-	kept := c.identify(t, way, docs, sink)
-	// Report.Received counts what was confirmed: the last page of a broken call may be kept beyond that.
-	if beyond := len(kept) - got.Received; beyond < 0 || beyond > 1 || beyond > 0 && got.Code == t30.CodeOK {
-		t.Errorf("%s: %d pages kept, the receiver's report says %d", way, len(kept), got.Received)
-	}
-	confirmed := 0
-	at := map[pageID]int{} // where it was kept
-	for i, id := range kept {
-		if _, twice := at[id]; twice && !sentAgain(log, id) {
-			t.Errorf("%s: page %v was kept twice", way, id)
-		}
-		at[id] = i
-	}
-	last := -1
-	for d, doc := range docs {
-		pages := doc.ConfirmedPages()
-		for _, n := range pages {
-			i, ok := at[pageID{d, n}]
-			if !ok {
-				t.Errorf("%s: page %d of document %d was confirmed and is lost", way, n, d)
-			} else if i < last {
-				t.Errorf("%s: page %d of document %d was kept out of turn", way, n, d)
-			}
-			last = max(last, i)
-		}
-		confirmed += len(pages)
-		c.checkEnd(t, way, sent, d, doc, at)
-	}
-	if sent.Sent != confirmed {
-		t.Errorf("%s: %d pages confirmed, the sender's report says %d", way, confirmed, sent.Sent)
-	}
-	if len(kept) > confirmed+1 {
-		t.Errorf("%s: %d pages kept, %d confirmed", way, len(kept), confirmed)
-	}
-	for i, p := range sink.Pages() {
-		if !p.Done {
-			t.Errorf("%s: page %d of the sink was never finished", way, i)
-		}
-	}
-}
-
-// checkEnd holds a document's end against its pages.
-func (c *randomCall) checkEnd(t *testing.T, way string, sent t30.Report, d int, doc *t30test.Document, at map[pageID]int) {
-	t.Helper()
-	ends := doc.Ended()
-	confirmed, refused := len(doc.ConfirmedPages()), len(doc.RefusedPages())
-	switch {
-	case len(ends) == 0:
-		if confirmed+refused > 0 {
-			t.Errorf("%s: document %d has %d confirmed pages, %d refused and no end", way, d, confirmed, refused)
-		}
-		return
-	case len(ends) > 1:
-		t.Errorf("%s: document %d ended %d times", way, d, len(ends))
-	}
-	e := ends[0]
-	if (e.Code == t30.CodeOK) != (confirmed == len(doc.Pages)) || e.Sent != confirmed || e.Refused != refused {
-		t.Errorf("%s: document %d ended %v with %d of %d pages confirmed, %d refused, its report says %d and %d", way, d, e.Code, confirmed, len(doc.Pages), refused, e.Sent, e.Refused)
-	}
-	if refused > 0 && confirmed+refused == len(doc.Pages) && e.Code != t30.CodePageRefused && e.Code != t30.CodeECMGivenUp {
-		t.Errorf("%s: document %d has refused pages and ended %v", way, d, e.Code)
-	}
-	through := append(doc.ConfirmedPages(), doc.RefusedPages()...)
-	slices.Sort(through)
-	for i, n := range through {
-		if n != i+1 {
-			t.Errorf("%s: document %d: pages %v are through", way, d, through)
-			break
-		}
-	}
-	_, kept := at[pageID{d, len(doc.Pages)}]
-	if kept && !slices.Contains(doc.ConfirmedPages(), len(doc.Pages)) && !e.Unknown {
-		t.Errorf("%s: document %d is there whole, its sender knows nothing of that and says %v", way, d, e.Code)
-	}
-	if e.Unknown && e.Code == t30.CodeOK {
-		t.Errorf("%s: document %d ended well, but unknown", way, d)
-	}
-	if sent.Code == t30.CodeOK && e.Code != t30.CodeOK && e.Code != t30.CodePageRefused {
-		t.Errorf("%s: the call ended well, document %d %v", way, d, e.Code)
-	}
-}
-
-// pageID names a page: document from 0, page from 1.
-type pageID struct{ doc, page int }
-
-// sentAgain tells whether the sender's transcript has the page on the line more than once after it was answered.
-func sentAgain(log []string, id pageID) bool {
-	n := 0
-	for _, l := range log {
-		if strings.Contains(l, fmt.Sprintf("> image page %d: ", id.page)) || strings.Contains(l, fmt.Sprintf("> image page %d block 0: ", id.page)) {
-			n++
-		}
-	}
-	return n > 1
-}
-
-// identify finds out which pages were kept as good or poor, and holds each against what was sent: with ECM to the octet,
-// without within the limits of copy quality.
-func (c *randomCall) identify(t *testing.T, way string, docs []*t30test.Document, sink *t30test.Sink) (ids []pageID) {
-	t.Helper()
-	for i, p := range sink.Pages() {
-		if !p.Done || p.Verdict != t30.Good && p.Verdict != t30.Poor {
-			continue
-		}
-		data := bytes.TrimRight(p.Data, "\x00")
-		best, id := t30.Quality{}, pageID{-1, -1}
-		for d, doc := range docs {
-			for n, orig := range doc.Pages {
-				q := compare(bytes.TrimRight(orig.Data, "\x00"), data)
-				if id.doc < 0 || q.BadLines < best.BadLines {
-					best, id = q, pageID{d, n + 1}
-				}
-			}
-		}
-		if id.doc < 0 {
-			t.Errorf("%s: page %d was kept, but none was sent", way, i)
-			continue
-		}
-		orig := bytes.TrimRight(docs[id.doc].Pages[id.page-1].Data, "\x00")
-		percent, run := 3, 8 // T.30 leaves the limits to the receiver: these are the engine's for MCF and for RTP
-		if p.Verdict == t30.Poor {
-			percent, run = 10, 64
-		}
-		switch {
-		case c.ecm && !bytes.Equal(data, orig):
-			t.Errorf("%s: page %d of document %d was kept as good with ECM, but differs in %d lines", way, id.page, id.doc, best.BadLines)
-		case len(data) != len(orig), best.BadLines*100 > best.Lines*percent, best.LongestBad > run:
-			t.Errorf("%s: page %d of document %d was kept as %v with %d octets of %d, %+v", way, id.page, id.doc, p.Verdict, len(data), len(orig), best)
-		}
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// compare counts the lines of MakePage that differ.
-func compare(want, got []byte) (q t30.Quality) {
-	const line = 32
-	run := 0
-	for at := 0; at < max(len(want), len(got)); at += line {
-		q.Lines++
-		a, b := want[min(at, len(want)):min(at+line, len(want))], got[min(at, len(got)):min(at+line, len(got))]
-		if bytes.Equal(a, b) {
-			run = 0
-			continue
-		}
-		q.BadLines++
-		run++
-		q.LongestBad = max(q.LongestBad, run)
-	}
-	return q
 }

@@ -92,6 +92,9 @@ func framesText(frames []Frame) string {
 func (t *timed) SendFrames(ctx context.Context, frames ...Frame) error {
 	start := time.Now()
 	err := t.Line.SendFrames(ctx, frames...)
+	if len(frames) == 0 {
+		return err
+	}
 	s := Span{Dir: Out, Kind: KindFrames, Text: withFailure(framesText(frames), err)}
 	t.add(start, s, func(s *Span) { t.turn.sentFrames(s, frames, err == nil) })
 	return err

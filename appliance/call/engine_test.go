@@ -21,7 +21,7 @@ func phone(t *testing.T, cfg t30test.Config, noECM bool, d *Document, sink t30.P
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := t30test.Pair(cfg, t30test.All, t30test.All)
-		limit := t30.Capabilities{Resolutions: t30.Resolutions(t30.Standard | t30.Fine | t30.Superfine), Length: t30.LengthUnlimited}
+		limit := t30.Capabilities{Resolutions: AllResolutions, Length: t30.LengthUnlimited}
 		var wg sync.WaitGroup
 		var sendErr, recvErr error
 		wg.Go(func() {
@@ -151,6 +151,71 @@ func TestCall_ResumesAtTheFirstUnconfirmedPage(t *testing.T) {
 	if p, err := f.Page(1); err != nil || p.Height <= 800 {
 		t.Errorf("page 2 came without its header line: %d lines, %v", p.Height, err)
 	}
+}
+
+// TestCall_RefusedPageGoesAgainAlone: page 2 of 3 is hit each time it is sent; the call goes on, and the next one sends
+// that page only, under its own number.
+func TestCall_RefusedPageGoesAgainAlone(t *testing.T) {
+	image := 0
+	cfg := t30test.Config{Choose: func(i t30test.Item) t30test.Fault {
+		if i.Kind == "page" {
+			if image++; image >= 2 && image <= 4 {
+				return t30test.Corrupt
+			}
+		}
+		return t30test.None
+	}}
+	header := &Header{FromName: "Contoso", FromNumber: "+1 555 0100", Location: time.UTC}
+	// White pages do not decode at all when hit; they must be told apart by their height.
+	pages := PageList{textLike(1728, 600, imaging.Fine, 1), textLike(1728, 800, imaging.Fine, 2), textLike(1728, 700, imaging.Fine, 3)}
+	j, keep := &journal{}, newFolder(t)
+	sent, _ := phone(t, cfg, true, NewDocument(DocumentOptions{Pages: pages, Journal: j, Header: header}), NewSink(keep, nil))
+	heard := strings.Join(j.lines, ", ")
+	if sent.Code != t30.CodePageRefused || sent.Sent != 2 || !strings.Contains(heard, "refused 2") || !strings.Contains(heard, "confirmed 3") || strings.Contains(heard, "confirmed 2") {
+		t.Fatalf("sent %d pages, %v %q; journal %s", sent.Sent, sent.Code, sent.Text, heard)
+	}
+	again, rest := &journal{}, newFolder(t)
+	sent, got := phone(t, t30test.Config{}, true, NewDocument(DocumentOptions{Pages: pages, Only: []int{2}, Journal: again, Header: header}), NewSink(rest, nil))
+	if !sent.OK() || !Complete(got) || sent.Sent != 1 || strings.Join(again.lines, ", ") != "started 2, sent 2, confirmed 2" {
+		t.Fatalf("the second call: %v %q; journal %v", sent.Code, sent.Text, again.lines)
+	}
+}
+
+// TestCall_EveryFormat: each resolution and width of T.30 Table 2 arrives pel by pel, its resolution in the file.
+func TestCall_EveryFormat(t *testing.T) {
+	for _, e := range resolutions {
+		for _, w := range []t30.Width{t30.WidthA4, t30.WidthB4, t30.WidthA3} {
+			for _, noECM := range []bool{false, true} {
+				pels := t30.PageFormat{Resolution: e.res, Width: w}.Pels()
+				pages := PageList{textLike(pels, 300, e.dpi, uint64(pels))}
+				keep := newFolder(t)
+				sent, got := phone(t, t30test.Config{}, noECM, NewDocument(DocumentOptions{Pages: pages}), NewSink(keep, nil))
+				if !sent.OK() || !Complete(got) || got.Format.Resolution != e.res || got.Format.Width != w {
+					t.Errorf("%v, width %v, no ECM %v: %v %q as %+v", e.res, w, noECM, sent.Code, sent.Text, got.Format)
+					continue
+				}
+				path, _, err := keep.Finish(time.Now(), "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantTIFF(t, path, pages)
+			}
+		}
+	}
+}
+
+// TestCall_LongPage: a page of 3 m arrives whole.
+func TestCall_LongPage(t *testing.T) {
+	pages, keep := PageList{textLike(1728, 23000, imaging.Fine, 1)}, newFolder(t)
+	sent, got := phone(t, t30test.Config{}, false, NewDocument(DocumentOptions{Pages: pages}), NewSink(keep, nil))
+	if !sent.OK() || !Complete(got) || got.Format.Length != t30.LengthUnlimited {
+		t.Fatalf("%v %q, %+v", sent.Code, sent.Text, got.Format)
+	}
+	path, _, err := keep.Finish(time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTIFF(t, path, pages)
 }
 
 // FuzzReceive feeds a page writer with any data: it must neither panic nor keep more than it was given, and what it

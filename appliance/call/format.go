@@ -29,6 +29,21 @@ var resolutions = []resolution{
 	{t30.Res600, imaging.Res600, 5},
 }
 
+// AllResolutions is every resolution that we code and decode.
+const AllResolutions = t30.Resolutions(t30.Standard | t30.Fine | t30.Superfine | t30.R16 | t30.Res200 | t30.Res300 | t30.Res400 | t30.Res600)
+
+// ResolutionsUpTo returns all resolutions but those finer than r.
+func ResolutionsUpTo(r t30.Resolution) t30.Resolutions {
+	i := slices.IndexFunc(resolutions, func(e resolution) bool { return e.res == r })
+	var set t30.Resolutions
+	for _, e := range resolutions {
+		if i >= 0 && e.level <= resolutions[i].level {
+			set |= t30.Resolutions(e.res)
+		}
+	}
+	return set
+}
+
 // ImagingResolution returns a T.30 resolution in pels per inch; the zero Resolution for an unknown one.
 func ImagingResolution(r t30.Resolution) imaging.Resolution {
 	for _, e := range resolutions {
@@ -68,27 +83,26 @@ func ImagingCoding(c t30.Coding) imaging.Coding {
 	return imaging.MH
 }
 
-// chooseResolution takes the page's own resolution if it is allowed, else the one beside it, else the next coarser,
-// else the next finer. Standard is always allowed (T.30 Table 2).
+// inch tells whether a resolution is one of those in pels per inch; the others are metric.
+func (e resolution) inch() bool { return e.dpi.X%100 == 0 }
+
+// chooseResolution takes the page's own resolution if it is allowed, else the one beside it, else the next coarser, of its
+// own family (metric or inch) where there are two. Standard is always allowed (T.30 Table 2).
 func chooseResolution(own t30.Resolution, allowed t30.Resolutions) t30.Resolution {
-	if allowed.Has(own) {
-		return own
-	}
 	i := slices.IndexFunc(resolutions, func(e resolution) bool { return e.res == own })
 	if i < 0 {
 		return t30.Standard
 	}
+	best, found := resolutions[0], false
 	for _, e := range resolutions {
-		if e.level == resolutions[i].level && allowed.Has(e.res) {
-			return e.res
+		if !allowed.Has(e.res) || e.level > resolutions[i].level {
+			continue
+		}
+		if !found || e.level > best.level || e.inch() == resolutions[i].inch() {
+			best, found = e, true
 		}
 	}
-	for j := i - 1; j >= 0; j-- {
-		if allowed.Has(resolutions[j].res) {
-			return resolutions[j].res
-		}
-	}
-	return t30.Standard
+	return best.res
 }
 
 // chooseCoding takes the densest coding allowed. MMR and JBIG stand no errors: ECM only. MH is always allowed.

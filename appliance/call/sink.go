@@ -177,7 +177,8 @@ func (w *pageWriter) publish(flags Page, record bool) error {
 // Quality judges what came so far.
 func (w *pageWriter) Quality() t30.Quality {
 	q := w.dec.Quality()
-	return t30.Quality{Lines: q.Lines, BadLines: q.BadLines, LongestBad: q.LongestBad, NoRTC: !q.Ended}
+	// Lines that a hit took whole are as bad as any.
+	return t30.Quality{Lines: q.Lines, BadLines: q.BadLines + q.Missing, LongestBad: max(q.LongestBad, q.MissingRun), NoRTC: !q.Ended}
 }
 
 // Finish ends the page: durable and recorded for Good, Poor and BadKept, as far as there is anything for Partial, gone

@@ -16,13 +16,13 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--max-rate BPS] [--no-ecm]\n" +
+const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--max-rate BPS] [--no-ecm]\n" +
 	"        [--offer FILE] [--to NUMBER [--sep SEP]] [--password PWD] [--data DIR] [--trace] [--json]"
 
 type receiveFlags struct {
 	*callFlags
-	out, format, offer, to, sep, data string
-	count, rings                      int
+	out, format, offer, to, sep, data, resolution string
+	count, rings                                  int
 
 	keeper *callKeeper
 }
@@ -33,6 +33,7 @@ func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
 	fs.StringVar(&f.format, "format", "tiff", "tiff or pdf")
 	fs.StringVar(&f.offer, "offer", "", "a caller that polls gets this `file`")
 	fs.StringVar(&f.to, "to", "", "call this `number` and poll its document")
+	fs.StringVar(&f.resolution, "resolution", "400", "finest to take: standard, fine, superfine, r16, 200, 300, 400 or 600 (600 makes DIS eight octets longer)")
 	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP), with --to")
 	fs.StringVar(&f.data, "data", "", "keep a record of each call in this data `folder`, and count a call to --to in its dial ledger")
 	fs.IntVar(&f.count, "count", 1, "end after so many calls; 0: never")
@@ -53,6 +54,8 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 		err = errors.New("--out is missing")
 	case f.format != "tiff" && f.format != "pdf":
 		err = fmt.Errorf("--format %q: tiff or pdf", f.format)
+	case resolutions[f.resolution].X == 0:
+		_, err = oneOf("resolution", f.resolution, resolutions)
 	case f.count < 0 || f.rings < 1:
 		err = errors.New("--count and --rings cannot be so small")
 	case len(words) > 0:
@@ -164,7 +167,8 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
 	}
-	session := t30.Session{Me: t30.Station{ID: f.id}, Limit: t30.Capabilities{MaxRate: f.maxRate}, NoECM: f.noECM,
+	session := t30.Session{Me: t30.Station{ID: f.id}, NoECM: f.noECM,
+		Limit:        t30.Capabilities{MaxRate: f.maxRate, Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[f.resolution]))},
 		NeedPassword: f.password, Sink: call.NewSink(folder, nil)}
 	if f.offer != "" {
 		d, err := f.offered(ctx)

@@ -70,7 +70,7 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 	defer docs.close()
 	session := t30.Session{
 		Me:    t30.Station{ID: f.id, Subaddress: f.sub, Password: f.password},
-		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: cods},
+		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: cods, Resolutions: call.AllResolutions},
 		NoECM: f.noECM,
 		Send:  call.Documents(docs.sources...),
 		Trace: f.tracer(s.err),

@@ -64,7 +64,7 @@ func mustRender(t *testing.T, doc Document, opt Options, pages int) []*imaging.P
 
 func checkPage(t *testing.T, p *imaging.Page) {
 	t.Helper()
-	if w := PageWidth(p.Resolution); w == 0 || p.Width != w {
+	if !faxWidth(p.Width, PageWidth(p.Resolution)) {
 		t.Errorf("page of %d pels at %v", p.Width, p.Resolution)
 	}
 	if p.Height <= 0 || len(p.Words) != p.Height*p.Stride {

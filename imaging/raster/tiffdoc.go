@@ -137,7 +137,13 @@ func tiffError(err error) error {
 	return fmt.Errorf("%w: %w", fail(sentinel, what), err)
 }
 
-// bilevelTIFF passes a page that already is a fax page, no finer than asked for, as it is. Others are scaled.
+// faxWidth tells whether width pels are a line of A4, B4 or A3 where a4 are one of A4 (T.4 2.2; T.30 Table 2 bits 17, 18).
+func faxWidth(width, a4 int) bool {
+	return a4 > 0 && (width == a4 || width == a4*2048/1728 || width == a4*2432/1728)
+}
+
+// bilevelTIFF passes a page that already is a fax page, no finer than asked for, as it is: B4 and A3 ones too, which the
+// call reduces if the far end's paper is narrower. Others are scaled.
 func (r *renderer) bilevelTIFF(ctx context.Context, f *tiff.File, n int) error {
 	p, _, err := f.Decode(n)
 	if err != nil {
@@ -150,12 +156,12 @@ func (r *renderer) bilevelTIFF(ctx context.Context, f *tiff.File, n int) error {
 			p.Resolution = imaging.Standard
 		}
 	}
-	if w := PageWidth(p.Resolution); w == p.Width && w > 0 {
+	if a4 := PageWidth(p.Resolution); faxWidth(p.Width, a4) {
 		if p.Resolution.X*p.Resolution.Y <= want.X*want.Y {
 			return r.page(ctx, &p)
 		}
-		if p.Width == r.sheet.w {
-			p = imaging.Rescale(p, want, r.sheet.w)
+		if p.Width == r.sheet.w || p.Width > a4 {
+			p = imaging.Rescale(p, want, p.Width*r.sheet.w/a4)
 			return r.page(ctx, &p)
 		}
 	}

@@ -57,11 +57,29 @@ func TestTIFF_FinerThanAskedForIsReduced(t *testing.T) {
 	}
 }
 
+// TestTIFF_WideFaxPagesPass: B4 and A3 pages stay as they are, or keep their paper when they are finer than asked for.
+func TestTIFF_WideFaxPagesPass(t *testing.T) {
+	for _, c := range []struct {
+		w, want int
+		res     imaging.Resolution
+		up      imaging.Resolution // asked for
+	}{
+		{2048, 2048, imaging.Fine, imaging.Fine}, {2432, 2432, imaging.Standard, imaging.Fine}, {3072, 3072, imaging.Res300, imaging.Res400},
+		{3648, 2432, imaging.Res300, imaging.Fine}, {6144, 2048, imaging.Res600, imaging.Superfine}, {7296, 4864, imaging.Res600, imaging.Res400},
+	} {
+		in := faxPage(c.w, 2000, c.res, 1)
+		p := mustRender(t, docOf(writeTIFF(t, in), ""), Options{Resolution: c.up}, 1)[0]
+		if p.Width != c.want || c.want == c.w && !p.Equal(in.Bitmap) {
+			t.Errorf("%d at %v for %v: %d at %v", c.w, c.res, c.up, p.Width, p.Resolution)
+		}
+	}
+}
+
 func TestTIFF_OtherSizesKeepTheirShape(t *testing.T) {
 	for _, c := range []struct {
 		w, h int
 		res  imaging.Resolution
-	}{{2480, 3508, imaging.Res300}, {4960, 7016, imaging.Res600}, {2048, 2800, imaging.Fine}, {3508, 2480, imaging.Res300}} {
+	}{{2480, 3508, imaging.Res300}, {4960, 7016, imaging.Res600}, {2050, 2800, imaging.Fine}, {3508, 2480, imaging.Res300}} {
 		in := imaging.New(c.w, c.h)
 		fill(in, c.w/10, c.h/10, c.w*8/10, c.h*8/10)
 		p := mustRender(t, docOf(writeTIFF(t, imaging.Page{Bitmap: in, Resolution: c.res}), ""), Options{}, 1)[0]

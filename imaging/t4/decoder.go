@@ -30,6 +30,7 @@ type Decoder struct {
 	refBad  bool // MR: the reference line was bad
 	retry   int  // octets pending that are worth another try
 	badRun  int
+	room    room
 	q       Quality
 }
 
@@ -74,7 +75,7 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 func (d *Decoder) Reset() {
 	d.br = bitReader{data: d.br.data[:0], order: d.br.order}
 	d.final, d.done, d.oneDim, d.eolSeen, d.refBad = false, false, false, false, false
-	d.zeros, d.eols, d.retry, d.badRun, d.q = 0, 0, 0, 0, Quality{}
+	d.zeros, d.eols, d.retry, d.badRun, d.room, d.q = 0, 0, 0, 0, room{}, Quality{}
 	d.endLine(0)
 	d.cur, d.ref = d.ref, d.cur
 	clear(d.row)
@@ -98,6 +99,7 @@ func (d *Decoder) Write(p []byte) (int, error) {
 	if d.done {
 		return len(p), nil
 	}
+	d.room.passed += int64(d.br.pos) * 8
 	n := copy(d.br.data, d.br.data[d.br.pos:])
 	d.br.data, d.br.pos = append(d.br.data[:n], p...), 0
 	if len(d.br.data) >= d.retry {
@@ -251,6 +253,7 @@ func (d *Decoder) stepEOL() bool {
 		return false
 	case res == lineOK:
 		d.emptyLines()
+		d.countMissing(start.taken(), r.taken())
 		d.emitGood()
 		switch {
 		case d.damagedEOL():

@@ -134,8 +134,10 @@ type imageSpec struct {
 type want struct {
 	line int
 	text string
-	what string // outcome, received, sent, remote
+	what string // outcome, received, sent, remote, format, modulation
 	arg  string // outcome's text, remote's value
 	key  string // remote's field
-	list []int
+	// words of a page's format
+	words []string
+	list  []int
 }

@@ -148,11 +148,31 @@ func (w want) judge(rep t30.Report, d *Device) string {
 		return w.judgeReceived(rep, d)
 	case "sent":
 		return w.judgeSent(rep, d)
+	case "format":
+		return w.judgeFormat(rep)
+	case "modulation":
+		if got := rep.Modulation.String(); got != w.arg {
+			return got
+		}
 	case "remote":
 		r := rep.Remote
 		if got := map[string]string{"id": r.ID, "sub": r.Subaddress, "sep": r.Selective, "pwd": r.Password}[w.key]; got != w.arg {
 			return fmt.Sprintf("%q", got)
 		}
+	}
+	return ""
+}
+
+// judgeFormat holds the last page's format against the words; its length is not judged.
+func (w want) judgeFormat(rep t30.Report) string {
+	want, err := pageFormat(w.words)
+	if err != nil {
+		return err.Error()
+	}
+	got := rep.Format
+	want.Length = got.Length
+	if got != want {
+		return fmt.Sprintf("%v %v %v", got.Resolution, got.Coding, got.Width)
 	}
 	return ""
 }

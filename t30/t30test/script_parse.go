@@ -226,6 +226,11 @@ func (p *scriptParser) wantLine(text string, words []string) (err error) {
 		}
 		w.key = words[1]
 		w.arg, err = quoted(words[2])
+	case "format":
+		w.words = words[1:]
+		_, err = pageFormat(w.words)
+	case "modulation":
+		w.arg = strings.Join(words[1:], " ")
 	default:
 		return fmt.Errorf("= has no %q", w.what)
 	}

@@ -346,6 +346,16 @@ func TestScript_Judge(t *testing.T) {
 			_ = d.Documents[0].Confirmed(1, t30.PageResult{})
 			return t30.Report{Sent: 1}
 		}},
+		{"format fine MR B4", true, func(*Device) t30.Report {
+			return t30.Report{Format: t30.PageFormat{Resolution: t30.Fine, Coding: t30.MR, Width: t30.WidthB4, Length: t30.LengthUnlimited}}
+		}},
+		{"format fine MR", false, func(*Device) t30.Report {
+			return t30.Report{Format: t30.PageFormat{Resolution: t30.Fine, Coding: t30.MR, Width: t30.WidthB4}}
+		}},
+		{"modulation v17/12000 short", true, func(*Device) t30.Report {
+			return t30.Report{Modulation: t30.Modulation{Scheme: t30.V17, Rate: 12000, Short: true}}
+		}},
+		{"modulation v17/12000", false, func(*Device) t30.Report { return t30.Report{} }},
 		{`remote id "1"`, true, func(*Device) t30.Report { return t30.Report{Remote: t30.Remote{ID: "1"}} }},
 		{`remote sub "1"`, false, func(*Device) t30.Report { return t30.Report{Remote: t30.Remote{ID: "1"}} }},
 	} {
@@ -401,6 +411,7 @@ func TestParseScript_Errors(t *testing.T) {
 		{head + "> ECHO MCF\n", "no meaning"},
 		{head + "= outcome splendid\n", "no outcome"},
 		{head + "= sent 2\n", "sent pages"},
+		{head + "= format purple\n", "purple"},
 		{head + "= luck 2\n", "= has no"},
 		{head + "< CSI \"123456789012345678901\" DIS\n", "20 characters"},
 	} {
