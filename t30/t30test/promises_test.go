@@ -58,6 +58,10 @@ func TestPassage_Broken(t *testing.T) {
 			keep(p.Sink, p.Docs[1].Pages[1].Data, t30.Good)
 			p.Got.Received++
 		}},
+		{"twice, and the sender knows why", "", func(p *Passage) {
+			p.Sink.pages = append(p.Sink.pages, p.Sink.pages[3])
+			p.Got.Received, p.Again = 5, 1
+		}},
 		{"out of turn", "out of turn", func(p *Passage) { s := p.Sink.pages; s[0], s[2] = s[2], s[0] }},
 		{"receiver's count", "the receiver's report says 3", func(p *Passage) { p.Got.Received-- }},
 		{"sender's count", "the sender's report says 3", func(p *Passage) { p.Sent.Sent-- }},
