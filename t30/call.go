@@ -66,7 +66,7 @@ func (c *call) run(p place) (Report, error) {
 	if c.rep.Code == CodeNone {
 		c.end(CodeProtocol, "ended without an outcome")
 	}
-	c.rep.Unknown, c.rep.Trouble = c.tx.doubt, c.tx.trouble(c.rep.Code)
+	c.rep.Unknown, c.rep.Trouble = c.tx.unknown(), c.tx.trouble(c.rep.Code)
 	c.rep.Remote = c.far
 	c.rx.close(c)
 	c.tx.close(c)

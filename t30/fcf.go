@@ -73,6 +73,9 @@ func (f FCF) String() string {
 	return fmt.Sprintf("FCF(%02x)", byte(f))
 }
 
+// known tells whether the field is one of T.30's.
+func (f FCF) known() bool { _, ok := fcfNames[f]; return ok && f != FcfNULL }
+
 // xBit is the first bit of the FCF: 1 from the station that received the last DIS (T.30 5.3.6.1).
 const xBit = 0x01
 

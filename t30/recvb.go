@@ -116,6 +116,7 @@ func (c *call) calledForDIS() place {
 
 // judgeDCS takes a DCS over, or refuses it: DCN once its training check has passed by, since the sender hears nothing before.
 func (c *call) judgeDCS() place {
+	c.identified()
 	set, ok := decodeDCS(c.sig.fif)
 	r := &c.rx
 	switch {

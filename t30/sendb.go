@@ -29,6 +29,7 @@ func (c *call) identify() place {
 // choose decides what this phase B is for: to send, to poll, or nothing more (chart: after DIS or DTC).
 func (c *call) choose() place {
 	c.startQuiet() // whatever is chosen, a signal of ours is next
+	c.identified()
 	c.x = c.sig.fcf == FcfDIS
 	if !c.x && !c.mayPoll() {
 		return c.bye(CodePassword, "poller gave a wrong password")
@@ -127,7 +128,7 @@ func (c *call) dcsFrames() []Frame {
 // trainReply waits for CFR or FTT.
 func (c *call) trainReply() place {
 	t := &c.tx
-	err := c.await(timerT4Sender, FcfCFR, FcfFTT, FcfDIS, FcfDTC, FcfCRP)
+	err := c.await(timerT4Sender, FcfCFR, FcfFTT, FcfDIS, FcfDTC, FcfCRP, FcfNULL)
 	switch {
 	case errors.Is(err, ErrTimeout):
 	case err != nil:
@@ -142,6 +143,8 @@ func (c *call) trainReply() place {
 			return placeBlock
 		}
 		return placePage
+	case !c.sig.fcf.known():
+		return c.bye(CodeProtocol, "DCS answered with the unknown %v", c.sig.fcf)
 	case c.sig.fcf == FcfFTT:
 		c.nominal = true
 		t.tries = 0

@@ -131,6 +131,7 @@ func (c *call) restarted() place {
 	if t.resends++; t.resends > maxResends {
 		return c.bye(CodeNoReplyPage, "%v in place of an answer, %d times", c.sig.fcf, t.resends)
 	}
+	t.before = t.before || t.doubt
 	c.closePage()
 	t.ecm.startPage()
 	return placeChoose
@@ -194,6 +195,7 @@ func (c *call) confirmed() place {
 	if t.follow != FcfEOM || c.sig.fcf == FcfPIP {
 		c.startQuiet()
 	}
+	t.before = false
 	if err := t.src.Confirmed(t.n, t.result()); err != nil {
 		c.fault(err)
 		return c.bye(CodeSource, "page %d was confirmed, which could not be recorded: %v", t.n, err)

@@ -9,9 +9,10 @@ import (
 
 // signal is one received V.21 signal: its final frame.
 type signal struct {
-	fcf FCF
-	fif []byte
-	at  time.Time // when its final frame was in
+	fcf   FCF
+	fif   []byte
+	ident Remote    // what its other frames tell
+	at    time.Time // when its final frame was in
 }
 
 // errNothing is returned by receive in a glance that found our own echo.
@@ -79,9 +80,8 @@ func (c *call) unanswered(err error) bool {
 // reply sends a signal of one frame without or with a FIF.
 func (c *call) reply(fcf FCF, fif ...byte) error { return c.send(NewFrame(fcf, c.x, true, fif...)) }
 
-// receive waits until the deadline for a signal's beginning and puts its final frame into c.sig; what identification
-// came with it goes into c.far. Bad frames, noise and our own echo are passed over. Errors: ErrTimeout, and those that
-// end the call.
+// receive waits until the deadline for a signal's beginning and puts it into c.sig. Bad frames, noise and our own echo are
+// passed over. Errors: ErrTimeout, and those that end the call.
 func (c *call) receive(deadline *time.Time) error {
 	var in bool // inside a signal: its first frames have come
 	var ident Remote
@@ -132,8 +132,7 @@ func (c *call) receive(deadline *time.Time) error {
 			noteIdent(&ident, f)
 			continue
 		}
-		c.identified(ident, f)
-		c.sig = signal{fcf: f.FCF(), fif: bytes.Clone(f.FIF()), at: time.Now()}
+		c.sig = signal{fcf: f.FCF(), fif: bytes.Clone(f.FIF()), ident: ident, at: time.Now()}
 		return nil
 	}
 	return ErrTimeout
@@ -190,11 +189,13 @@ func noteIdent(r *Remote, f Frame) {
 	}
 }
 
-// identified takes the identification over when the final frame is one that it goes with.
-func (c *call) identified(r Remote, f Frame) {
-	switch f.FCF() {
+// identified takes over what a DIS, DTC or DCS that is acted on tells of the far end. One that comes where none is wanted changes
+// nothing in the midst of a document.
+func (c *call) identified() {
+	r := c.sig.ident
+	switch c.sig.fcf {
 	case FcfDIS, FcfDTC:
-		caps, receive, poll := decodeDIS(f.FIF())
+		caps, receive, poll := decodeDIS(c.sig.fif)
 		r.Capabilities, r.CanPoll = caps, poll
 		c.farCan.receive = receive
 	case FcfDCS:

@@ -22,6 +22,7 @@ type sender struct {
 	resends int    // of page n after RTN
 	part    Report // of src: Sent, SentPoor, Refused
 	doubt   bool   // page n was the last and its confirmation is open
+	before  bool   // page n was the last, its confirmation was left open and it goes out again
 	onLine  bool   // a page was on the line
 	givenUp bool   // a page was given up with EOR
 	fumbles fumbles
@@ -59,6 +60,9 @@ type lookahead struct {
 	docErr error
 }
 
+// unknown tells whether the far end may have the last page although it did not say so.
+func (t *sender) unknown() bool { return t.doubt || t.before }
+
 // modulation is the rate in use.
 func (t *sender) modulation() Modulation { return t.ladder[t.rung] }
 
@@ -94,7 +98,7 @@ func (c *call) beginDocument() (bool, error) {
 
 func (c *call) startDocument(src PageSource) {
 	t := &c.tx
-	t.src, t.next, t.n, t.resends, t.last = src, nil, 1, 0, false
+	t.src, t.next, t.n, t.resends, t.last, t.before = src, nil, 1, 0, false, false
 	t.part = Report{}
 }
 
@@ -231,7 +235,7 @@ func (c *call) endDocument(code Code, text string) {
 	r := c.rep
 	r.Code, r.Text, r.Received = code, text, 0
 	r.Sent, r.SentPoor, r.Refused = t.part.Sent, t.part.SentPoor, t.part.Refused
-	r.Unknown, r.Trouble = t.doubt, t.trouble(code)
+	r.Unknown, r.Trouble = t.unknown(), t.trouble(code)
 	r.Remote, r.End = c.far, time.Now()
 	src := t.src
 	t.src = nil
