@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"math/bits"
 	"os"
+	"slices"
 	"sort"
 	"testing"
 
@@ -70,6 +71,13 @@ func readCall(t *testing.T, s *softline) lineCall {
 		t.Fatalf("no whole call in softline's log: %+v", c)
 	}
 	return c
+}
+
+// repeated tells whether part of a page was sent again.
+func (c lineCall) repeated() bool {
+	return slices.ContainsFunc(c.signals, func(s lineSignal) bool {
+		return slices.ContainsFunc(s.frames, func(f []byte) bool { return t30.Frame(f).FCF() == t30.FcfPPR })
+	})
 }
 
 // part is one kind of line time of one station.
