@@ -31,6 +31,7 @@ const lineModems = ",ident=5550100,modems=v27+v29+v17"
 func TestLineTime(t *testing.T) {
 	need(t, "efax", "pbmtog3", "faxgetty")
 	one, five := benchPages(t)
+	checkFrameBits(t, codedPages(t, one)[0])
 	var mu sync.Mutex
 	var runs []lineRun
 	t.Run("calls", func(t *testing.T) {

@@ -193,6 +193,21 @@ func frameBits(frame []byte) int {
 	return n
 }
 
+// checkFrameBits holds frameBits against what is sent: octets of the encoder that ECM pages go through.
+func checkFrameBits(t *testing.T, page []byte) {
+	t.Helper()
+	var enc hdlc.Encoder
+	var sent []byte
+	want := 0
+	for len(page) >= 256 {
+		f := append([]byte{0xff, 0x03, 0x06, byte(want)}, page[:256]...)
+		page, sent, want = page[256:], enc.Frame(sent, f), want+frameBits(f)
+	}
+	if got := 8 * len(sent); want == 0 || want < got || want > got+7 {
+		t.Fatalf("%d bits counted, %d octets sent", want, len(sent))
+	}
+}
+
 // ecmSeconds is the least time for a page in ECM at rate: flags, frames of 256 octets (the last one short), three RCPs.
 func ecmSeconds(page []byte, rate int) float64 {
 	n := 0
