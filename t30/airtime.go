@@ -8,8 +8,8 @@ import (
 
 // What the recommendations demand at least, where they give a tolerance; the values without "least" are the nominal ones.
 const (
-	preambleTime  = time.Second             // V.21 flags before the first frame: 1 s ± 15 % (T.30 5.3.1)
-	leastPreamble = 850 * time.Millisecond  //
+	preambleTime  = time.Second // V.21 flags before the first frame: 1 s ± 15 % (T.30 5.3.1)
+	leastPreamble = 850 * time.Millisecond
 	leastPause    = 55 * time.Millisecond   // between V.21 and another modulation: 75 ± 20 ms (T.30 5, notes 3 and 4)
 	leastTCF      = 1350 * time.Millisecond // 1.5 s ± 10 % (T.30 5.3.6.1.3)
 	leastAnswer   = 4400 * time.Millisecond // 1.8 s to 2.5 s of silence, CED of 2.6 s to 4 s (T.30 4)

@@ -25,6 +25,7 @@ type turn struct {
 	tcf       bool          // a DCS came: the next carrier is its TCF
 	retrain   bool          // after FTT, until CFR
 	resend    bool          // after RTN or PPR, until the page or block is confirmed
+	again     bool          // the last V.21 signal repeated one: so does its TCF
 	ours      Frame         // final frame of our last V.21 signal since the last page or block
 	theirs    Frame         // theirs
 }
@@ -148,7 +149,7 @@ func (u *turn) sentFrames(s *Span, frames []Frame, whole bool) {
 	d := bitsTime(bits, v21Rate)
 	u.begin(s, soundV21).send(whole, nominal{PartPreamble, preambleTime, leastPreamble}, nominal{PartFrames, d, d})
 	u.ended(soundV21)
-	u.ours, u.tcf = bytes.Clone(last), false
+	u.ours, u.tcf, u.again = bytes.Clone(last), false, s.Again
 	u.final(last)
 }
 
@@ -157,7 +158,7 @@ func (u *turn) gotFrame(s *Span, f Frame) {
 	d := bitsTime(frameBits(f), v21Rate)
 	a := &account{s, s.Before + s.Duration}
 	a.hear(u.pauseBefore(soundV21), nominal{PartPreamble, preambleTime, leastPreamble}, nominal{PartFrames, d, d})
-	u.heard(f)
+	u.heard(s, f)
 }
 
 // gotMore adds a further frame of the signal that s is; d is the time since the frame before.
@@ -174,13 +175,14 @@ func (u *turn) gotMore(s *Span, f Frame, d time.Duration) {
 		share.Least = bitsTime(frameBits(f), v21Rate)
 	}
 	s.Shares = addShare(s.Shares, share)
-	u.heard(f)
+	u.heard(s, f)
 }
 
 func (u *turn) repeated(f Frame) bool { return f.Final() && bytes.Equal(f, u.theirs) }
 
-func (u *turn) heard(f Frame) {
+func (u *turn) heard(s *Span, f Frame) {
 	u.ended(soundV21)
+	u.again = s.Again
 	if u.inSignal = !f.Final(); u.inSignal {
 		return
 	}
@@ -207,8 +209,8 @@ func (u *turn) gotNothing(s *Span, p PartName) {
 }
 
 func (u *turn) sentTCF(s *Span, d time.Duration, whole bool) {
-	s.Again = s.Again || u.retrain || u.resend
-	s.Octets = int64(bitsIn(d, s.Modulation.Rate) / 8)
+	s.Again = u.retrain || u.resend || u.again
+	s.Octets = bitsIn(d, s.Modulation.Rate) / 8
 	t := trainingTime(s.Modulation)
 	u.begin(s, soundCarrier).send(whole, nominal{PartTraining, t, t}, nominal{PartTCF, d, min(d, leastTCF)})
 	u.ended(soundCarrier)
@@ -284,7 +286,7 @@ func (u *turn) gotPage(s *Span, in arrivals, err error) {
 		u.noCarrier(s, err)
 		return
 	}
-	s.Again = u.retrain || u.resend
+	s.Again = u.retrain || u.resend || u.tcf && u.again
 	a := &account{s, s.Before + s.Duration}
 	d := bitsTime(in.n*8, s.Modulation.Rate)
 	a.take(PartModem, Out, tail(s.Start.Add(s.Duration), in, d), 0)

@@ -31,6 +31,7 @@ const lineModems = ",ident=5550100,modems=v27+v29+v17"
 func TestLineTime(t *testing.T) {
 	need(t, "efax", "pbmtog3", "faxgetty")
 	one, five := benchPages(t)
+	checkFrameBits(t, codedPages(t, one)[0])
 	var mu sync.Mutex
 	var runs []lineRun
 	t.Run("calls", func(t *testing.T) {
@@ -40,14 +41,7 @@ func TestLineTime(t *testing.T) {
 					t.Run(strings.Join([]string{program, direction, filepath.Base(file)}, " "), func(t *testing.T) {
 						t.Parallel()
 						r := lineRun{program: program, direction: direction, pages: len(codedPages(t, file))}
-						var line *softline
-						if direction == "send" {
-							line = benchSend(t, program, file, r.pages)
-						} else {
-							line = benchReceive(t, program, file)
-						}
-						line.wait(30 * time.Second)
-						r.call = readCall(t, line)
+						r.call = benchCall(t, program, direction, file, r.pages)
 						r.budget = account(r.call, nil)
 						if direction == "send" && program != "efax" {
 							r.budget = account(r.call, codedPages(t, file))
@@ -69,6 +63,26 @@ func TestLineTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log("\n" + report)
+}
+
+// benchCall runs one call, and once more when the machine stood still in it: with no fault on the line, a block is asked for
+// again (PPR) only because a program had no turn for longer than the pause before a carrier.
+func benchCall(t *testing.T, program, direction, file string, pages int) lineCall {
+	t.Helper()
+	for try := 1; ; try++ {
+		var line *softline
+		if direction == "send" {
+			line = benchSend(t, program, file, pages)
+		} else {
+			line = benchReceive(t, program, file)
+		}
+		line.wait(30 * time.Second)
+		c := readCall(t, line)
+		if !c.repeated() || try == 3 {
+			return c
+		}
+		t.Logf("try %d: a block was sent again", try)
+	}
 }
 
 // benchPages makes the documents: a page full of text, and five pages of different kinds, in MMR as everybody sends them.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"math/bits"
 	"os"
+	"slices"
 	"sort"
 	"testing"
 
@@ -70,6 +71,13 @@ func readCall(t *testing.T, s *softline) lineCall {
 		t.Fatalf("no whole call in softline's log: %+v", c)
 	}
 	return c
+}
+
+// repeated tells whether part of a page was sent again.
+func (c lineCall) repeated() bool {
+	return slices.ContainsFunc(c.signals, func(s lineSignal) bool {
+		return slices.ContainsFunc(s.frames, func(f []byte) bool { return t30.Frame(f).FCF() == t30.FcfPPR })
+	})
 }
 
 // part is one kind of line time of one station.
@@ -183,6 +191,21 @@ func frameBits(frame []byte) int {
 		}
 	}
 	return n
+}
+
+// checkFrameBits holds frameBits against what is sent: octets of the encoder that ECM pages go through.
+func checkFrameBits(t *testing.T, page []byte) {
+	t.Helper()
+	var enc hdlc.Encoder
+	var sent []byte
+	want := 0
+	for len(page) >= 256 {
+		f := append([]byte{0xff, 0x03, 0x06, byte(want)}, page[:256]...)
+		page, sent, want = page[256:], enc.Frame(sent, f), want+frameBits(f)
+	}
+	if got := 8 * len(sent); want == 0 || want < got || want > got+7 {
+		t.Fatalf("%d bits counted, %d octets sent", want, len(sent))
+	}
 }
 
 // ecmSeconds is the least time for a page in ECM at rate: flags, frames of 256 octets (the last one short), three RCPs.

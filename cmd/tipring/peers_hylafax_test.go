@@ -33,9 +33,9 @@ func faxsend(t *testing.T) string {
 // hylafax is HylaFAX's own sender and receiver on one port, with a spool of their own and no daemon: faxsend is given a
 // job file, faxgetty answers. It wants root, because both open the port as root and work as uucp.
 type hylafax struct {
-	t                 *testing.T
-	spool, port, id   string
-	settings, session []string // lines of the port's configuration; of the job
+	t               *testing.T
+	spool, port, id string   // folder; device; HylaFAX's name for the device
+	settings        []string // lines of the port's configuration
 }
 
 // startHylafax makes the spool for the modem at pty, a name that softline gave; settings are lines of HylaFAX's configuration.

@@ -201,16 +201,21 @@ func (s *softline) readLog() string {
 	return string(b)
 }
 
-// events returns the log's events of one kind.
-func (s *softline) events(kind string) []map[string]any {
+// readEvents returns all of the log.
+func (s *softline) readEvents() []map[string]any {
 	var list []map[string]any
 	for sc := bufio.NewScanner(strings.NewReader(s.readLog())); sc.Scan(); {
 		var e map[string]any
-		if json.Unmarshal(sc.Bytes(), &e) == nil && e["ev"] == kind {
+		if json.Unmarshal(sc.Bytes(), &e) == nil {
 			list = append(list, e)
 		}
 	}
 	return list
+}
+
+// events returns the log's events of one kind.
+func (s *softline) events(kind string) []map[string]any {
+	return slices.DeleteFunc(s.readEvents(), func(e map[string]any) bool { return e["ev"] != kind })
 }
 
 // eventsOf is events of one station.

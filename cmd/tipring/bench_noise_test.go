@@ -1,0 +1,201 @@
+//go:build peers && bench
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// make bench-noise: the same three pages on ever worse lines, ours and HylaFAX in turn against the same spandsp station, with the
+// same seeds. The table goes to docs/line-noise.md.
+
+// badLine is one kind of bad line: softline's options for faults in the direction of the pages, ab or ba.
+type badLine struct {
+	name string
+	args func(direction string) []string
+}
+
+// lineLevel is a line that weakens both ends by loss dB, with noise at -48 dBm0: the most at which spandsp, which sends at
+// -14 dBm0, still takes the pauses for silence.
+func lineLevel(loss int) badLine {
+	return badLine{fmt.Sprintf("noise %d dB under the signal", 34-loss), func(string) []string {
+		return []string{"--noise", "-48", "--loss", fmt.Sprint(loss), "--seed", fmt.Sprint(100 + loss)}
+	}}
+}
+
+// lineHits is a line with n hits of ms milliseconds in each image, evenly spread over its first eight seconds.
+func lineHits(n, ms int) badLine {
+	return badLine{fmt.Sprintf("%d hits of %d ms a page", n, ms), func(direction string) []string {
+		args := []string{"--noise", "-60", "--seed", fmt.Sprint(n)}
+		for image := 1; image <= 60/n; image++ {
+			for i := range n {
+				at := 0.9 + 7*float64(i)/float64(n)
+				args = append(args, "--hit", fmt.Sprintf("p%d+%.2f:%d:noise:%s:-12", image, at, ms, direction))
+			}
+		}
+		return args
+	}}
+}
+
+// badLines get worse from one to the next, twice.
+func badLines() []badLine {
+	lines := []badLine{{"quiet", func(string) []string { return nil }}}
+	for _, loss := range []int{4, 8, 12, 15, 18} {
+		lines = append(lines, lineLevel(loss))
+	}
+	return append(lines, lineHits(1, 5), lineHits(1, 40), lineHits(2, 40), lineHits(4, 40), lineHits(6, 80))
+}
+
+// noiseRun is one call on a bad line.
+type noiseRun struct {
+	line, program, direction string
+	ecm                      bool
+	verdicts                 []verdict
+	delivered                bool
+	bad                      []pageDamage // of the pages called good
+	seconds                  float64
+}
+
+func TestNoiseTable(t *testing.T) {
+	need(t, "faxgetty", "tiffsplit", "tifftopnm")
+	var mu sync.Mutex
+	var runs []noiseRun
+	t.Run("calls", func(t *testing.T) {
+		for _, line := range badLines() {
+			for _, ecm := range []bool{true, false} {
+				for _, direction := range []string{"send", "receive"} {
+					for _, program := range []string{"tipring", "HylaFAX"} {
+						t.Run(fmt.Sprintf("%s ecm=%v %s %s", line.name, ecm, direction, program), func(t *testing.T) {
+							t.Parallel()
+							r := noiseRun{line: line.name, program: program, direction: direction, ecm: ecm}
+							noiseCall(t, line, &r)
+							mu.Lock()
+							defer mu.Unlock()
+							runs = append(runs, r)
+						})
+					}
+				}
+			}
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	report := noiseReport(runs)
+	if err := os.WriteFile(repoFile(t, "docs/line-noise.md"), []byte(report), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + report)
+}
+
+// noiseCall runs r's call and judges it.
+func noiseCall(t *testing.T, line badLine, r *noiseRun) {
+	t.Helper()
+	const pages = 3
+	ecm := ",ecm=0"
+	if r.ecm {
+		ecm = ",ecm=1"
+	}
+	var s *softline
+	var got []string
+	told := callResult{}
+	if r.direction == "send" {
+		out := filepath.Join(t.TempDir(), "got.tif")
+		s = startSoftline(t, "fax:answer,out="+out+lineModems+ecm, append(line.args("ab"), "--elastic", "0")...)
+		switch r.program {
+		case "tipring":
+			told, _ = callJSON(t, 9*time.Minute, "send", "--modem", s.pty, "--to", "5550100", "--header", "none", repoFile(t, letter))
+		default:
+			startHylafax(t, s.pty).send(repoFile(t, letter), pages).wait(9 * time.Minute)
+		}
+		s.wait(30 * time.Second)
+		got = existing(out)
+	} else {
+		s = startSoftline(t, "fax:call,delay=4,in="+repoFile(t, letter)+lineModems+ecm, append(line.args("ba"), "--elastic", "0")...)
+		switch r.program {
+		case "tipring":
+			told, _ = callJSON(t, 9*time.Minute, "receive", "--modem", s.pty, "--out", t.TempDir(), "--count", "1")
+			s.wait(30 * time.Second)
+			got = told.Files
+		default:
+			h := startHylafax(t, s.pty)
+			h.receive(s, "A")
+			s.wait(9 * time.Minute)
+			time.Sleep(3 * time.Second)
+			got, _ = filepath.Glob(filepath.Join(h.spool, "recvq", "fax*.tif"))
+		}
+	}
+	sender := map[string]string{"send": "A", "receive": "B"}[r.direction]
+	r.verdicts = s.verdicts(sender)
+	r.delivered = confirmed(r.verdicts) == pages
+	for _, e := range s.events("call_end") {
+		r.seconds, _ = e["line_s"].(float64)
+	}
+	r.bad = damage(t, libtiffPages(t, repoFile(t, letter)), got, r.verdicts)
+	if r.program == "tipring" {
+		judgeNoise(t, *r, told)
+	}
+}
+
+// judgeNoise holds our own calls to what is promised.
+func judgeNoise(t *testing.T, r noiseRun, told callResult) {
+	t.Helper()
+	whole := told.Outcome == "sent" || told.Outcome == "received"
+	n := confirmed(r.verdicts)
+	if whole && !r.delivered || told.Pages > n || told.Pages < n && r.direction == "receive" { // a sender may not have heard the last answer
+		t.Errorf("told %s, %d pages; on the line: %v", told.Outcome, told.Pages, r.verdicts)
+	}
+	for _, d := range r.bad {
+		switch {
+		case r.ecm && d.pels != 0:
+			t.Errorf("page %d was called good with ECM, and %d pels are wrong", d.page, d.pels)
+		case r.direction == "receive" && d.beyondCopyQuality():
+			t.Errorf("page %d was called good, and %d of %d rows are wrong, %d in a row", d.page, d.rows, d.of, d.run)
+		}
+	}
+}
+
+// noiseReport is docs/line-noise.md.
+func noiseReport(runs []noiseRun) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Bad lines\n\nWritten by `make bench-noise` on %s; do not edit. %s.\n\n", time.Now().Format("2006-01-02"), peerVersions())
+	b.WriteString("Three pages (testdata/pages/letter3.tif, 1728 x 2291 pels each) in one call, against the same spandsp station over the same softline with " +
+		"the same seeds. Pages by what the receiver answered on the line: good (MCF), poor (RTP), refused (RTN); a page sent again counts each time. " +
+		"Wrong rows and pels are those of the pages called good, compared with what was sent, rows aligned. Seconds from connect to the end of the call. " +
+		"A page without ECM that *spandsp* calls good is judged by spandsp; the copy-quality limit is ours to keep when we receive.\n")
+	for _, ecm := range []bool{true, false} {
+		for _, direction := range []string{"send", "receive"} {
+			fmt.Fprintf(&b, "\n## %s, ECM %s\n\n| line | program | delivered | good / poor / refused | wrong rows | wrong pels | seconds |\n|---|---|---|---|---|---|---|\n",
+				direction, map[bool]string{true: "on", false: "off"}[ecm])
+			for _, line := range badLines() {
+				for _, program := range []string{"tipring", "HylaFAX"} {
+					for _, r := range runs {
+						if r.ecm == ecm && r.direction == direction && r.line == line.name && r.program == program {
+							b.WriteString(r.row())
+						}
+					}
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+func (r noiseRun) row() string {
+	var n [3]int
+	for _, v := range r.verdicts {
+		n[v]++
+	}
+	rows, pels := 0, 0
+	for _, d := range r.bad {
+		rows, pels = rows+d.rows, pels+d.pels
+	}
+	delivered := map[bool]string{true: "yes", false: fmt.Sprintf("%d of 3", confirmed(r.verdicts))}[r.delivered]
+	return fmt.Sprintf("| %s | %s | %s | %d / %d / %d | %d | %d | %.0f |\n", r.line, r.program, delivered, n[good], n[poor], n[refused], rows, pels, r.seconds)
+}
