@@ -17,12 +17,16 @@ const (
 	v21Rate     = 300              // bit/s
 	preamble    = 1150 * time.Millisecond
 
-	fcErrorGap   = 200 * time.Millisecond // before +FRH=3 again after +FCERROR
-	repeatGap    = 50 * time.Millisecond  // before a receive command again after OK or NO CARRIER
-	firstOctet   = 5 * time.Second        // from CONNECT, at the first flags, to the frame
-	octetGap     = 3 * time.Second        // between octets within a frame
-	endWait      = 5 * time.Second        // from DLE ETX to the result: a final frame's comes with the end of the carrier
-	maxFrame     = 1024                   // octets with FCS: 27 s at 300 bit/s, twice and more what T.30 has
+	fcErrorGap = 200 * time.Millisecond // before +FRH=3 again after +FCERROR
+	repeatGap  = 50 * time.Millisecond  // before a receive command again after OK or NO CARRIER
+	firstOctet = 5 * time.Second        // from CONNECT, at the first flags, to the frame
+	octetGap   = 3 * time.Second        // between octets within a frame
+	endWait    = 5 * time.Second        // from DLE ETX to the result: a final frame's comes with the end of the carrier
+	// atOnce is less than the shortest end of a V.21 signal lasts: one flag, and the time in which a modem finds the carrier gone.
+	atOnce = 20 * time.Millisecond
+	// flagsLeft is what may follow a final frame's closing flag: three flags.
+	flagsLeft    = 80 * time.Millisecond
+	maxFrame     = 1024 // octets with FCS: 27 s at 300 bit/s, twice and more what T.30 has
 	maxFrameTime = 30 * time.Second
 )
 
@@ -157,7 +161,9 @@ func (l *line) readFrame(ctx context.Context) (t30.Frame, error) {
 	}
 	raw = afterGarbage(raw)
 	l.noteFrame(raw)
+	ended := time.Now()
 	r, err := l.ch.Result(ctx, endWait)
+	l.early = r.Code == at.OK && r.At.Sub(ended) < atOnce && t30.Frame(raw).Final()
 	switch {
 	case errors.Is(err, at.ErrNoReply):
 		if err := l.ch.Abort(ctx); err != nil {
