@@ -3,6 +3,7 @@ package t30_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -216,6 +217,31 @@ func TestSpans_Again(t *testing.T) {
 				t.Errorf("again at the receiver: %q, want %q", got, c.heard)
 			}
 		})
+	}
+}
+
+// A page that is refused three times gives way to the next, which is new.
+func TestSpans_RefusedPageIsAgainTheNextIsNot(t *testing.T) {
+	sink := &t30test.Sink{Judge: func(n int, _ []byte) t30.Quality {
+		if n < 3 {
+			return t30.Quality{Lines: 100, BadLines: 90, LongestBad: 90}
+		}
+		return t30.Quality{Lines: 100}
+	}}
+	k := sending(t30test.Config{}, sink, t30test.NewDocument(1, 2, 300))
+	k.caller.NoECM = true
+	o := k.run(t)
+	for side, r := range map[string]t30.Report{"sender": o.sent, "receiver": o.got} {
+		addsUp(t, r)
+		var pages []bool
+		for _, s := range r.Spans {
+			if s.Kind == t30.KindPage && s.Octets > 0 {
+				pages = append(pages, s.Again)
+			}
+		}
+		if !slices.Equal(pages, []bool{false, true, true, false}) {
+			t.Errorf("%s: pages sent again %v", side, pages)
+		}
 	}
 }
 

@@ -30,6 +30,13 @@ func (p peer) blockOf(m t30.Modulation, rcps int, frames ...t30.Frame) {
 	_ = p.l.SendBlock(p.t.Context(), m, frames)
 }
 
+// unheard sends a carrier that does not train at the other end.
+func (p peer) unheard(d time.Duration) {
+	p.quiet(75 * time.Millisecond)
+	m := t30.Modulation{Scheme: t30.V27ter, Rate: 2400}
+	_ = p.l.SendPage(p.t.Context(), m, bytes.NewReader(make([]byte, int(d.Seconds()*2400/8))))
+}
+
 func (p peer) pps(second t30.FCF, page, block, count byte, answer t30.FCF) t30.Frame {
 	p.t.Helper()
 	p.say(t30.FcfPPS, byte(second), page, block, count)
@@ -79,7 +86,7 @@ func TestHabit_ECMBlocks(t *testing.T) {
 			p.pps(t30.FcfMPS, 0, 0, 11, t30.FcfMCF)
 			p.blockOf(v29, 3, g...)
 			p.pps(t30.FcfMPS, 0, 0, 11, t30.FcfMCF)
-			p.quiet(20 * time.Second) // the third page passes by unheard
+			p.unheard(20 * time.Second) // the third page
 			p.pps(t30.FcfMPS, 0, 0, 11, t30.FcfPPR)
 			p.blockOf(v29, 3, f...)
 			p.pps(t30.FcfMPS, 0, 0, 11, t30.FcfMCF)
@@ -106,7 +113,7 @@ func TestHabit_ECMBlocks(t *testing.T) {
 		}},
 		{"the carrier never trained", t30test.Config{}, nil, t30.CodeOK, 1, func(p peer) {
 			p.train(dcsECM)
-			p.quiet(25 * time.Second)
+			p.unheard(25 * time.Second)
 			if ppr := p.pps(t30.FcfEOP, 0, 0, 11, t30.FcfPPR); len(ppr.FIF()) != 32 || ppr.FIF()[0] != 0xff || ppr.FIF()[1] != 0xff {
 				p.t.Errorf("PPR % x, want all", ppr.FIF())
 			}

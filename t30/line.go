@@ -59,6 +59,12 @@ type Line interface {
 	Hangup() error
 }
 
+// Listener is a [Line] that can tell silence from a carrier that it cannot receive.
+type Listener interface {
+	// Quiet tells whether nothing is on the line now, within half a second.
+	Quiet(ctx context.Context) (bool, error)
+}
+
 // Phone makes and takes calls and hands over each answered call as a [Line]: a Class 1 modem. NewTerminal runs T.30
 // over it.
 type Phone interface {

@@ -21,6 +21,7 @@ type receiver struct {
 	holes   int       // pages with holes
 	lost    bool      // ECM: the block's carrier never came or was lost inside the block
 	cut     bool      // the page's carrier was lost before its end
+	failed  bool      // the page could not be stored
 	endless bool      // the page has a line longer than T.4 allows
 	ended   time.Time // when the page's carrier was gone
 	goesOn  bool      // RTN or RTP to MPS: some senders send the next page without a new DCS
@@ -28,10 +29,11 @@ type receiver struct {
 	skipped int       // pages that were refused and did not come again
 	trains  int       // trainings refused since the last that was good
 
-	quiet   time.Time // when the far end's signal was over; zero: ours was the last
-	glance  bool      // a page is awaited: only what is for us ends the wait for frames
-	early   bool      // c.sig came in place of the page and is to be answered
-	blurred bool      // a signal was spoilt since the page ended
+	renew   time.Duration // the wait after a spoilt signal
+	quiet   time.Time     // when the far end's signal was over; zero: ours was the last
+	glance  bool          // a page is awaited: only what is for us ends the wait for frames
+	early   bool          // c.sig came in place of the page and is to be answered
+	blurred bool          // a signal was spoilt since the page ended
 
 	cmd     FCF       // post-message command being answered
 	answer  FCF       // our answer to it
@@ -39,7 +41,9 @@ type receiver struct {
 	pending bool      // cmd was answered and no new page began since
 	repeats int       // of answers, without anything new
 
-	ecm ecmReceive
+	ecm   ecmReceive
+	ahead chan error // delivers when the writer has made ready what was handed to it before the PPS; nil: it is free
+	rest  [][]byte   // frames of a whole block that it has not yet
 }
 
 // close ends a page that the call's end cut off.
@@ -48,6 +52,9 @@ func (r *receiver) close(c *call) {
 		return
 	}
 	v := Partial
+	if err := r.joinAhead(); err != nil {
+		c.fault(err)
+	}
 	switch {
 	case r.octets == 0, c.rep.Code == CodePageLost && !r.set.ECM && r.w.Quality().empty():
 		v = Discard
@@ -64,7 +71,7 @@ func (r *receiver) close(c *call) {
 func (c *call) finish(ctx context.Context, v Verdict) error {
 	w := c.rx.w
 	c.rx.w = nil
-	return w.Finish(ctx, v)
+	return errors.Join(c.rx.joinAhead(), w.Finish(ctx, v))
 }
 
 // offer sends CSI and DIS until the caller answers, for T1 (T.30 5.4.3.1, chart connector R).
@@ -81,7 +88,9 @@ func (c *call) offer() place {
 		if err := c.send(frames...); err != nil {
 			return c.broken(err)
 		}
+		c.patience, c.rx.renew = 1, tcfPass // the training check of a spoilt DCS is not to be talked into
 		err := c.await(timerT4, FcfDCS, FcfDTC, FcfCRP, FcfDIS)
+		c.patience = 0
 		switch {
 		case errors.Is(err, ErrTimeout), err == nil && c.sig.fcf == FcfCRP:
 			continue
@@ -265,7 +274,7 @@ func (c *call) awaitDCS() place {
 			return p
 		}
 	}
-	err := c.awaitEarly(timerT2, FcfDCS, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDTC, FcfCRP)
+	err := c.awaitEarly(timerT2, append([]FCF{FcfDTC}, afterPage...)...)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoDocument

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +14,7 @@ import (
 // ecmReceive is the receiver's side of one block (T.30 A.3, A.4). It holds at most one block.
 type ecmReceive struct {
 	data   [framesPerBlock][]byte // frames received, nil: missing
+	saved  int                    // frames from 0 on that the writer has
 	top    int                    // one more than the highest frame number received
 	count  int                    // frames in the block, as its PPS told
 	rounds int                    // transmissions of this block
@@ -24,7 +27,7 @@ type ecmReceive struct {
 
 // clear forgets the block's frames.
 func (e *ecmReceive) clear() {
-	e.data, e.top, e.count, e.rounds = [framesPerBlock][]byte{}, 0, 0, 0
+	e.data, e.saved, e.top, e.count, e.rounds = [framesPerBlock][]byte{}, 0, 0, 0, 0
 }
 
 // take keeps one frame of coded data. A frame longer than size octets is none of the block's.
@@ -36,6 +39,9 @@ func (e *ecmReceive) take(f Frame, size int) {
 	e.data[n] = bytes.Clone(f.FIF()[1:])
 	e.top = max(e.top, n+1)
 }
+
+// afterBlockCarrier are the signals that may follow a block, or come in its place.
+var afterBlockCarrier = []FCF{FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP}
 
 // receiveBlock takes one transmission of a block (T.30 A.3).
 func (c *call) receiveBlock() place {
@@ -52,15 +58,22 @@ func (c *call) receiveBlock() place {
 			frames++
 			r.ecm.take(f, size)
 		})
-	})
+	}, afterBlockCarrier)
 	r.lost = false
 	switch {
 	case err == nil, errors.Is(err, ErrCarrierLost):
 		r.onLine, r.long = true, false
 		r.lost = err != nil // after a dropout the rest of the block may still be on the line
 		c.trace(LayerImage, In, "block: %d frames", frames)
+		if err == nil {
+			c.storeAhead()
+		}
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):
+		if c.lineQuiet() {
+			c.end(CodePageLost, "no block within T2")
+			return placeEnd
+		}
 		r.lost = true
 		c.trace(LayerImage, In, "no carrier within T2")
 	default:
@@ -76,7 +89,7 @@ func (c *call) pps() place {
 	if r.lost {
 		wait = waitLost
 	}
-	err := c.awaitEarly(wait, FcfPPS, FcfEOR, FcfCTC, FcfRR, FcfDCS, FcfCRP)
+	err := c.awaitEarly(wait, afterBlockCarrier...)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		c.end(CodeNoPostMessage, "no PPS within T2 after the block")
@@ -149,16 +162,62 @@ func (c *call) takePPS() place {
 		}
 		e.stuck = true
 	}
-	for _, d := range e.data[:count] {
-		n, err := r.w.Write(d)
-		r.octets += int64(n)
-		if err != nil {
-			return c.sinkFailed(err)
-		}
-	}
+	r.rest = slices.Clone(e.data[e.saved:count])
 	e.clear()
 	e.ppsID, e.done, e.sum = id, true, sum
 	return placeStore
+}
+
+// storeAhead hands a block without a hole to the writer and lets it be made durable while its PPS is on the line: MCF then need
+// not wait for the disk.
+func (c *call) storeAhead() {
+	r := &c.rx
+	e := &r.ecm
+	if e.top == e.saved || r.w == nil || r.ahead != nil || e.done && e.checksum(e.top) == e.sum {
+		return
+	}
+	for _, d := range e.data[e.saved:e.top] {
+		if d == nil {
+			return
+		}
+	}
+	frames := slices.Clone(e.data[e.saved:e.top])
+	e.saved = e.top
+	r.octets += octetsOf(frames)
+	r.ahead = make(chan error, 1)
+	go func(w PageWriter, done chan<- error) {
+		err := writeFrames(w, frames)
+		if err == nil {
+			err = w.Sync(c.ctx)
+		}
+		done <- err
+	}(r.w, r.ahead)
+}
+
+// joinAhead waits until the writer is free again after storeAhead.
+func (r *receiver) joinAhead() error {
+	if r.ahead == nil {
+		return nil
+	}
+	err := <-r.ahead
+	r.ahead = nil
+	return err
+}
+
+func octetsOf(frames [][]byte) (n int64) {
+	for _, d := range frames {
+		n += int64(len(d))
+	}
+	return n
+}
+
+func writeFrames(w io.Writer, frames [][]byte) error {
+	for _, d := range frames {
+		if _, err := w.Write(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // blockSeed makes checksums comparable within one run of the program.
@@ -196,20 +255,34 @@ func (c *call) store() place {
 	second, _ := isPost(FCF(r.ecm.ppsID[0])) // 0: NULL
 	done := make(chan error, 1)
 	var stored atomic.Bool // the page is durable, even if the call ended meanwhile
-	w, v := r.w, Good
+	w, v, rest, ahead := r.w, Good, r.rest, r.ahead
 	if r.damaged {
 		v = BadKept
 	}
-	if second == 0 {
-		go func() { done <- w.Sync(c.ctx) }()
-	} else {
+	r.octets += octetsOf(rest)
+	r.rest, r.ahead = nil, nil
+	if second != 0 {
 		r.w = nil
-		go func() {
-			err := w.Finish(c.ctx, v)
-			stored.Store(err == nil)
-			done <- err
-		}()
 	}
+	go func() {
+		var err error
+		if ahead != nil {
+			err = <-ahead
+		}
+		if err == nil {
+			err = writeFrames(w, rest)
+		}
+		switch {
+		case second == 0 && err == nil:
+			err = w.Sync(c.ctx)
+		case second != 0 && err == nil:
+			err = w.Finish(c.ctx, v)
+			stored.Store(err == nil)
+		case second != 0: // what is there is kept
+			err = errors.Join(err, w.Finish(context.WithoutCancel(c.ctx), Partial))
+		}
+		done <- err
+	}()
 	p, ok := c.untilStored(done)
 	if stored.Load() {
 		c.pageStored()
@@ -261,6 +334,7 @@ func (c *call) untilStored(done <-chan error) (place, bool) {
 		case <-t.C:
 		case <-c.ctx.Done():
 			t.Stop()
+			c.hangUpFirst()
 			<-done
 			return c.broken(c.ctx.Err()), false
 		}
@@ -269,13 +343,22 @@ func (c *call) untilStored(done <-chan error) (place, bool) {
 			if err := c.reply(FcfDCN); err != nil {
 				c.trace(LayerCall, Note, "DCN: %v", err)
 			}
+			c.hangUpFirst()
 			<-done
 			return placeEnd, false
 		}
 		if p, ok := c.answerRNR(); !ok {
+			c.hangUpFirst()
 			<-done
 			return p, false
 		}
+	}
+}
+
+// hangUpFirst frees the line while a slow disk still works for the call.
+func (c *call) hangUpFirst() {
+	if err := c.line.Hangup(); err != nil {
+		c.trace(LayerCall, Note, "hang up: %v", err)
 	}
 }
 
@@ -324,16 +407,17 @@ func (c *call) takeEOR() place {
 	e := &r.ecm
 	second, _ := isPost(fcfOf(c.sig.fif[0]))
 	if r.w != nil && (e.rounds > 0 || e.top > 0) {
-		for _, d := range e.data {
-			if d == nil {
-				break
-			}
-			n, err := r.w.Write(d)
-			r.octets += int64(n)
-			if err != nil {
-				return c.sinkFailed(err)
-			}
+		if err := r.joinAhead(); err != nil {
+			return c.sinkFailed(err)
 		}
+		rest := e.data[e.saved:]
+		if hole := slices.IndexFunc(rest, func(d []byte) bool { return d == nil }); hole >= 0 {
+			rest = rest[:hole]
+		}
+		if err := writeFrames(r.w, rest); err != nil {
+			return c.sinkFailed(err)
+		}
+		r.octets += octetsOf(rest)
 		r.damaged = true
 		e.clear()
 		e.done = false

@@ -32,11 +32,13 @@ func (q Quality) verdict(r Resolution) Verdict {
 	return Good
 }
 
-// pageOctets passes a page on to its writer.
+// pageOctets passes a page on to its writer. When that fails the rest of the page is let pass, since the sender hears our DCN only
+// after it.
 type pageOctets struct {
 	c    *call
 	zero int // octets of zeros at its end so far: fill
 	err  error
+	past int // octets since then
 }
 
 // longLine tells whether b ends fill of more than 5 s (T.4 3.3). Zeros at the end of a page are none.
@@ -56,19 +58,24 @@ func (p *pageOctets) longLine(b []byte) bool {
 }
 
 func (p *pageOctets) Write(b []byte) (int, error) {
+	r := &p.c.rx
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if p.longLine(b) && !p.c.rx.endless {
-		p.c.rx.endless = true
+	if p.err != nil {
+		if p.past += len(b); p.past > r.set.Modulation.Rate*maxPastSeconds/8 {
+			return 0, p.err
+		}
+		return len(b), nil
+	}
+	if p.longLine(b) && !r.endless {
+		r.endless = true
 		p.c.trace(LayerImage, In, "a scan line of more than 5 s")
 	}
-	n, err := p.c.rx.w.Write(b)
-	p.c.rx.octets += int64(n)
-	if err != nil {
-		p.err = err
-	}
-	return n, err
+	n, err := r.w.Write(b)
+	r.octets += int64(n)
+	p.err = err
+	return len(b), nil
 }
 
 // receivePage takes one page without ECM (T.30 phase C).
@@ -79,7 +86,7 @@ func (c *call) receivePage() place {
 	return placeCommand
 }
 
-// hearPage listens for a page's carrier, T2 long. ok: there was one, or the call ends, and next follows; else a V.21
+// hearPage listens for a page's carrier, for T2. ok: there was one, or the call ends, and next follows; else a V.21
 // signal may have come in its place.
 func (c *call) hearPage(from place) (next place, ok bool) {
 	r := &c.rx
@@ -91,9 +98,11 @@ func (c *call) hearPage(from place) (next place, ok bool) {
 	m := r.set.Modulation
 	m.Short = m.Scheme == V17
 	c.rep.Modulation = m
-	err := c.untilV21(func(wait time.Duration) error { return c.line.ReceivePage(c.ctx, m, wait, out) })
-	if out.err != nil {
-		return c.sinkFailed(out.err), true
+	err := c.untilV21(func(wait time.Duration) error { return c.line.ReceivePage(c.ctx, m, wait, out) }, afterPage)
+	if out.err != nil && c.ctx.Err() == nil {
+		c.fault(out.err)
+		c.end(CodeSink, "%v", out.err)
+		r.failed = true
 	}
 	r.ended, r.blurred = time.Now(), false
 	switch {
@@ -109,6 +118,11 @@ func (c *call) hearPage(from place) (next place, ok bool) {
 		return placeCommand, from == placeReceive || r.octets > 0
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):
+		if c.lineQuiet() {
+			c.end(CodePageLost, "no page within T2")
+			return placeEnd, true
+		}
+		r.cut = true // it may be on the line unheard; its command gets DCN, which spares the sender the rest of the call
 		c.trace(LayerImage, In, "no carrier within T2")
 	default:
 		return c.broken(err), true
@@ -116,11 +130,24 @@ func (c *call) hearPage(from place) (next place, ok bool) {
 	return 0, false
 }
 
-// untilV21 listens for a carrier, T2 long. A V.21 signal in its place ends that only if it is for us: it is then in c.sig,
+// lineQuiet tells whether it is certain that nothing is on the line: then T2 ends the call. A carrier that never trained has to be waited out.
+func (c *call) lineQuiet() bool {
+	l, ok := c.line.Line.(Listener)
+	if !ok {
+		return false
+	}
+	quiet, err := l.Quiet(c.ctx)
+	return err == nil && quiet
+}
+
+// afterPage are the signals that may follow a page, or come in its place.
+var afterPage = []FCF{FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP}
+
+// untilV21 listens for a carrier, for T2. A V.21 signal in its place ends that only if it is for us: it is then in c.sig,
 // and early is set. An echo of ours, a spoilt frame or noise that the modem took for V.21 does not: the carrier may begin
-// right after it.
-func (c *call) untilV21(listen func(wait time.Duration) error) error {
-	deadline := time.Now().Add(timerT2)
+// right after it. want are the signals for us.
+func (c *call) untilV21(listen func(wait time.Duration) error, want []FCF) error {
+	deadline := time.Now().Add(waitCarrier)
 	for spoilt := 0; ; {
 		began := time.Now()
 		err := listen(max(0, time.Until(deadline)))
@@ -128,7 +155,7 @@ func (c *call) untilV21(listen func(wait time.Duration) error) error {
 		if !errors.Is(err, ErrV21) {
 			return err
 		}
-		got, bad, err := c.glanceAtV21()
+		got, bad, err := c.glanceAtV21(want)
 		if err != nil || got {
 			return errOr(err, ErrV21)
 		}
@@ -152,14 +179,17 @@ func errOr(err, other error) error {
 	return other
 }
 
-// glanceAtV21 reads the V.21 signal that is on the line now. got: it is one for us; bad: a frame of it was spoilt.
-func (c *call) glanceAtV21() (got, bad bool, err error) {
+// glanceAtV21 reads the V.21 signal that is on the line now. got: it is one of want or DCN; bad: a frame of it was spoilt.
+func (c *call) glanceAtV21(want []FCF) (got, bad bool, err error) {
 	r := &c.rx
 	r.glance, r.blurred = true, false
 	deadline := time.Now().Add(glanceAt)
 	err = c.receive(&deadline)
 	r.glance = false
 	switch {
+	case err == nil && c.sig.fcf != FcfDCN && !slices.Contains(want, c.sig.fcf):
+		c.trace(LayerFrame, Note, "%v makes no sense here", c.sig.fcf)
+		return false, false, nil
 	case err == nil:
 		r.early = true
 		return true, false, nil
@@ -203,8 +233,10 @@ func (c *call) command() place {
 	if unended || r.cut {
 		wait = waitLost
 	}
-	err := c.awaitEarly(wait, FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP)
+	err := c.awaitEarly(wait, afterPage...)
 	switch {
+	case r.failed && err == nil && c.sig.fcf != FcfDCN:
+		return placeDisconnect
 	case errors.Is(err, ErrTimeout):
 		code := CodeNoPostMessage
 		if r.octets == 0 || r.endless {

@@ -154,7 +154,7 @@ func (c *call) spoilt(deadline *time.Time) {
 		*deadline = now.Add(glanceNext)
 	case c.patience > 0 && !same:
 		c.patience--
-		if again := now.Add(timerT2); again.After(*deadline) {
+		if again := now.Add(c.rx.renew); again.After(*deadline) {
 			*deadline = again
 		}
 	}
@@ -240,7 +240,7 @@ func (c *call) await(wait time.Duration, want ...FCF) error {
 // awaitCommand is await for the receiver: a spoilt signal means that the sender is there and will repeat it, so T2
 // begins anew, as often as a command is repeated.
 func (c *call) awaitCommand(wait time.Duration, want ...FCF) error {
-	c.patience = maxTries - 1
+	c.patience, c.rx.renew = maxTries-1, timerT2
 	err := c.await(wait, want...)
 	c.patience = 0
 	return err

@@ -24,6 +24,9 @@ const (
 	// afterDCN is how long we stay on the line after our DCN (T.24: 0.8 to 1.2 s). Field: what goes through a packet network is some
 	// tenths of a second late, and lost with the call.
 	afterDCN = 800 * time.Millisecond
+	// waitCarrier bounds the wait for a page's carrier: with its training, which a modem waits for as well, and the look whether the line
+	// is quiet it comes to T2.
+	waitCarrier = 5300 * time.Millisecond
 	// waitTCF bounds the wait for the TCF's carrier after a DCS. Field: it is short of T2 so that the FTT for a
 	// carrier that never trained reaches the sender inside its T4 (its TCF ends at most 3.1 s after the DCS).
 	waitTCF = 3500 * time.Millisecond
@@ -35,10 +38,10 @@ const (
 	// slowStore is how long storing a page or block may take before the answer would miss the sender's T4: then RNR
 	// (ECM), or the answer waits for the repeated command.
 	slowStore = 1500 * time.Millisecond
-	// repeatTo bounds the time from the end of a post-message command to the end of its repetition: T4, the pause and a V.21 signal of
-	// 1.0 to 1.3 s, with some slack. A sender that misread our answer repeats it at once. A page heard by nobody lies outside unless
-	// it is shorter than about 2 s.
-	repeatTo = 5500 * time.Millisecond
+	// repeatTo bounds the time from the end of a post-message command to the end of its repetition: our lost answer, T4 (some senders
+	// begin it after that), and a V.21 signal of 1.0 to 1.3 s. A sender that misread our answer repeats it at once. A page heard
+	// by nobody lies outside unless it is shorter than about 2.5 s.
+	repeatTo = 6 * time.Second
 	// commandDue is how long after the end of a page its post-message command is in at the latest: some slack, a preamble of 1 s ±15 % and
 	// the frame. One that comes later to a page without RTC followed a part of the page that was not heard.
 	commandDue = 3 * time.Second
@@ -62,6 +65,7 @@ const (
 	maxFTT         = 24  // trainings refused in a row: three at each rate of the ladder
 	maxRTN         = 32  // pages refused in a row: some senders go on in spite of RTN, and more than this is no fax
 	minTrainings   = 3   // trainings tried before the call is given up, even at the lowest rate
+	maxPastSeconds = 300 // of a page that cannot be stored, before its carrier is cut off
 	maxLineSeconds = 5   // one coded line, fill included (T.4 3.3)
 	maxFrames      = 32  // frames taken in one V.21 signal
 	framesPerBlock = 256 // ECM frames in a block (T.30 A.3.3)

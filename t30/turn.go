@@ -25,6 +25,7 @@ type turn struct {
 	tcf       bool          // a DCS came: the next carrier is its TCF
 	retrain   bool          // after FTT, until CFR
 	resend    bool          // after RTN or PPR, until the page or block is confirmed
+	refusals  int           // RTN since a confirmation
 	again     bool          // the last V.21 signal repeated one: so does its TCF
 	ours      Frame         // final frame of our last V.21 signal since the last page or block
 	theirs    Frame         // theirs
@@ -132,10 +133,13 @@ func (u *turn) final(f Frame) {
 		u.retrain = true
 	case FcfCFR:
 		u.retrain = false
-	case FcfRTN, FcfPPR:
+	case FcfPPR:
 		u.resend = true
+	case FcfRTN: // refused as often as a page is sent, the next one follows
+		u.refusals = (u.refusals + 1) % (maxResends + 1)
+		u.resend = u.refusals > 0
 	case FcfMCF, FcfRTP, FcfPIP, FcfERR, FcfDIS, FcfDTC, FcfDCN:
-		u.retrain, u.resend = false, false
+		u.retrain, u.resend, u.refusals = false, false, 0
 	}
 }
 

@@ -197,6 +197,27 @@ func TestSilence_AfterAnEarlyOK(t *testing.T) {
 	}
 }
 
+func TestQuiet(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		quirks       Quirks
+		want         bool
+	}{
+		{"silence", "> AT+FRS=10\n100ms\n< OK\n", Quirks{}, true},
+		{"a carrier", "> AT+FRS=10\n400ms\n> CAN\n< OK\n", Quirks{}, false},
+		{"refused", "> AT+FRS=10\n< ERROR\n", Quirks{}, false},
+		{"not to be asked", "", Quirks{HostSilence: true}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onCall(t, Config{Quirks: c.quirks}, c.script, func(t *testing.T, l t30.Line, _ *fake) {
+				if got, err := l.(t30.Listener).Quiet(t.Context()); got != c.want || err != nil {
+					t.Error(got, err)
+				}
+			})
+		})
+	}
+}
+
 // spoken is an MCF that we send: afterwards the modem knows best when the line is quiet.
 const spoken = "> AT+FTH=3\n< CONNECT\n>~ ff 13 8c\n1s\n< OK\n"
 

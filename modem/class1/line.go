@@ -147,6 +147,28 @@ func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	})
 }
 
+// quietFor is how long the line has to be silent to be called quiet, and quietWait how long that is waited for.
+const (
+	quietFor  = 100 * time.Millisecond
+	quietWait = 400 * time.Millisecond
+)
+
+// Quiet implements [t30.Listener]: +FRS (T.31 8.3.2).
+func (l *line) Quiet(ctx context.Context) (quiet bool, err error) {
+	if l.p.cfg.Quirks.HostSilence { // Field: U.S. Robotics resets on +FRS
+		return false, nil
+	}
+	err = l.method(ctx, "listen for silence", func(ctx context.Context) error {
+		r, err := l.command(ctx, fmt.Sprintf("AT+FRS=%d", quietFor/(10*time.Millisecond)), quietWait)
+		if errors.Is(err, at.ErrNoReply) {
+			return l.ch.Abort(ctx)
+		}
+		quiet = err == nil && r.Code == at.OK
+		return err
+	})
+	return quiet, err
+}
+
 // Hangup implements [t30.Line].
 func (l *line) Hangup() error {
 	l.hang.Do(func() {

@@ -12,6 +12,12 @@ import (
 // flagsHeard is how much of a V.21 preamble a modem needs to know it.
 const flagsHeard = 100 * time.Millisecond
 
+// Quiet implements t30.Listener.
+func (e *End) Quiet(context.Context) (bool, error) {
+	s := e.heard()
+	return s == nil || s.start.After(time.Now()), nil
+}
+
 // late is how long after a carrier began a receiver may come and still train on it.
 const late = 60 * time.Millisecond
 
