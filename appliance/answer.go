@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tipring/tipring/appliance/call"
@@ -38,7 +39,15 @@ func (l *line) answer(ctx context.Context, in t30.Incoming) error {
 		Sink:  call.NewSink(keep, l.live.page),
 		Trace: log.Add,
 	}
+	offered, closeOffers := l.offers.forCall(l)
+	if offered != nil {
+		session.Send = offered
+	}
 	report, err := in.Answer(ctx, t30.AnswerFax, session)
+	closeOffers()
+	if offered != nil && offered.Refused() != "" {
+		report.Text = strings.TrimPrefix(report.Text+": "+offered.Refused(), ": ")
+	}
 	return l.settleAnswer(ring, keep.Finish, report, err, log.Events())
 }
 

@@ -47,6 +47,7 @@ type Appliance struct {
 	warm    func(context.Context) error // compiles the PDF engine; nil: nothing to compile
 	sup     *supervisor
 	lines   []*line
+	offers  *offers
 	smtp    []net.Listener
 	web     net.Listener
 	socket  net.Listener
@@ -201,6 +202,9 @@ func (a *Appliance) start(ctx context.Context) error {
 	a.sup.start(ctx, "deliver", a.g.Deliver)
 	retention := queue.Retention{Jobs: time.Duration(a.cfg.Retention.Sent), Faxes: time.Duration(a.cfg.Retention.Received), Outs: time.Duration(a.cfg.Retention.Records), Calls: time.Duration(a.cfg.Retention.Records)}
 	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })
+	if len(a.cfg.Offers) > 0 {
+		a.sup.start(ctx, "offers", a.offers.run)
+	}
 	for _, l := range a.lines {
 		a.sup.start(ctx, "line "+l.cfg.Name, l.run)
 	}
@@ -282,7 +286,7 @@ func (a *Appliance) openLines() {
 		open = openModem
 	}
 	for _, c := range a.cfg.Lines {
-		a.lines = append(a.lines, &line{cfg: c, prefix: a.cfg.Dial.Prefix, open: open, q: a.q, g: a.g, alarms: a.alarms,
+		a.lines = append(a.lines, &line{cfg: c, prefix: a.cfg.Dial.Prefix, open: open, q: a.q, g: a.g, offers: a.offers, alarms: a.alarms,
 			live: newLiveLine(c), log: a.log.With("line", c.Name)})
 	}
 }

@@ -20,6 +20,7 @@ type Config struct {
 	LogLevel   string   `toml:"log_level"`   // debug, info, warn, error
 
 	Lines     []LineConfig    `toml:"line"`
+	Offers    []OfferConfig   `toml:"offer"`
 	SMTP      SMTPConfig      `toml:"smtp"`
 	Send      SendConfig      `toml:"send"`
 	Routes    RoutesConfig    `toml:"routes"`
@@ -50,6 +51,13 @@ type LineConfig struct {
 // lineDefaults are those of a [[line]] table that leaves keys out.
 func lineDefaults() LineConfig {
 	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400"}
+}
+
+// OfferConfig is one document that callers may poll (fetch) on every line that receives.
+type OfferConfig struct {
+	File      string `toml:"file"`      // any document that can be faxed; looked at for changes all the time
+	Selective string `toml:"selective"` // address (SEP) a caller asks for it by, up to 20 digits, # and *; empty: for callers that give none
+	Password  string `toml:"password"`  // PWD a caller must give, likewise; empty: none
 }
 
 // SMTPConfig is the mail that comes in to be faxed.

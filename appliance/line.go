@@ -25,6 +25,7 @@ type line struct {
 	open   OpenFunc
 	q      *queue.Queue
 	g      *gateway.Gateway
+	offers *offers
 	alarms *gateway.Alarms
 	live   *liveLine
 	log    *slog.Logger

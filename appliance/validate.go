@@ -20,6 +20,7 @@ func (c Config) Validate() error {
 	}
 	v.need(oneOf(c.LogLevel, "debug", "info", "warn", "error"), "log_level: %q: use debug, info, warn or error", c.LogLevel)
 	c.validateLines(v)
+	c.validateOffers(v)
 	c.validateSMTP(v)
 	c.validateSend(v)
 	c.validateRules(v)
@@ -56,6 +57,21 @@ func (c Config) validateLines(v *faults) {
 		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
 	}
 }
+
+func (c Config) validateOffers(v *faults) {
+	seen := map[string]bool{}
+	for i, o := range c.Offers {
+		at := fmt.Sprintf("[[offer]] number %d", i+1)
+		v.need(o.File != "", "%s: file is missing", at)
+		v.need(validPollAddress(o.Selective), "%s: selective %q: up to 20 digits, # and *", at, o.Selective)
+		v.need(validPollAddress(o.Password), "%s: password: up to 20 digits, # and *", at)
+		v.need(!seen[o.Selective], "%s: another document has selective = %q already", at, o.Selective)
+		seen[o.Selective] = true
+	}
+}
+
+// validPollAddress holds SEP and PWD against T.30 5.3.6.2.7-8.
+func validPollAddress(s string) bool { return len(s) <= 20 && strings.Trim(s, "0123456789#*") == "" }
 
 func (c Config) validateSMTP(v *faults) {
 	s := c.SMTP

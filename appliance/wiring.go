@@ -49,6 +49,8 @@ func (a *Appliance) wire() error {
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
 		Deliver: deliver, Log: a.log,
 	})
+	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
+		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}
 	a.openLines()
 	return nil
 }

@@ -100,10 +100,8 @@ func (f *FarEnd) learn(now time.Time, o Outcome) {
 
 func (f *FarEnd) learnECM(now time.Time, r t30.Report) {
 	switch {
-	case r.Code == t30.CodeECMGivenUp:
+	case r.Trouble.Has(t30.TroubleECM):
 		f.ECM.note(now, firm, ecmLife)
-	case r.ECM && r.Sent == 0 && (r.Code == t30.CodeNoReplyPage || r.Code == t30.CodeDCNAfterPage):
-		f.ECM.note(now, hintOnly, ecmLife) // deaf to PPS, or the line was bad
 	case r.ECM && r.Sent > 0:
 		f.ECM = Habit{}
 	}
@@ -113,9 +111,11 @@ func (f *FarEnd) learnRate(now time.Time, o Outcome) {
 	r, began := o.Report, o.beganAt()
 	lower, weight := 0, 0
 	switch {
+	case r.Trouble.Has(t30.TroubleV17) && began > rateSteps[0]:
+		lower, weight = rateSteps[0], firm
 	case r.Code == t30.CodeTraining || r.Code == t30.CodeNoReplyDCS:
 		lower, weight = stepBelow(began), firm
-	case r.Code == t30.CodePageRefused, r.Sent == 0 && r.Code == t30.CodeNoReplyPage:
+	case r.Code == t30.CodePageRefused, r.Code == t30.CodeECMGivenUp, r.Sent == 0 && r.Code == t30.CodeNoReplyPage:
 		lower, weight = stepBelow(began), hintOnly
 	case r.Sent == 0 || r.Modulation.Rate == 0:
 		return

@@ -24,6 +24,13 @@ func call(code t30.Code, sent int, m t30.Modulation, ecm bool, far t30.Capabilit
 	return Outcome{Own: v17, Report: t30.Report{Code: code, Sent: sent, Modulation: m, ECM: ecm, FaxHeard: true, Start: noon, Remote: t30.Remote{Capabilities: far}}}
 }
 
+// vain is a call in which ECM came to nothing.
+func vain(code t30.Code, m t30.Modulation) Outcome {
+	o := call(code, 0, m, true, v17)
+	o.Report.Trouble = t30.TroubleECM
+	return o
+}
+
 // under limits our side of a call.
 func under(rate int, o Outcome) Outcome {
 	o.Own.MaxRate = rate
@@ -38,11 +45,15 @@ func TestMemory_Learns(t *testing.T) {
 		want  Hint
 	}{
 		{"all went well", []Outcome{good}, Hint{}},
-		{"ECM gave up", []Outcome{call(t30.CodeECMGivenUp, 1, fast, true, v17)}, Hint{NoECM: true}},
-		{"ECM gave up, works without", []Outcome{call(t30.CodeECMGivenUp, 0, fast, true, v17), call(t30.CodeOK, 1, fast, false, v17)}, Hint{NoECM: true}},
-		{"ECM gave up, works again", []Outcome{call(t30.CodeECMGivenUp, 0, fast, true, v17), good}, Hint{}},
-		{"deaf to PPS once", []Outcome{call(t30.CodeNoReplyPage, 0, fast, true, v29)}, Hint{}},
-		{"deaf to PPS twice", []Outcome{call(t30.CodeNoReplyPage, 0, slow, true, v29), call(t30.CodeNoReplyPage, 0, slow, true, v29)}, Hint{MaxRate: 4800, NoECM: true}},
+		{"ECM in vain", []Outcome{vain(t30.CodeNoReplyPage, fast)}, Hint{NoECM: true}},
+		{"ECM in vain, works without", []Outcome{vain(t30.CodeECMGivenUp, fast), call(t30.CodeOK, 1, fast, false, v17)}, Hint{NoECM: true}},
+		{"ECM in vain, works again", []Outcome{vain(t30.CodeECMGivenUp, fast), good}, Hint{}},
+		{"ECM gave up on a noisy line", []Outcome{call(t30.CodeECMGivenUp, 1, fast, true, v17)}, Hint{}},
+		{"ECM gave up on a noisy line twice", []Outcome{call(t30.CodeECMGivenUp, 1, fast, true, v17), call(t30.CodeECMGivenUp, 1, fast, true, v17)}, Hint{MaxRate: 9600}},
+		{"deaf after a page once", []Outcome{call(t30.CodeNoReplyPage, 0, fast, true, v29)}, Hint{}},
+		{"deaf after a page twice", []Outcome{call(t30.CodeNoReplyPage, 0, slow, true, v29), call(t30.CodeNoReplyPage, 0, slow, true, v29)}, Hint{MaxRate: 4800}},
+		{"V.17 in vain", []Outcome{{Own: v17, Report: t30.Report{Code: t30.CodeHungUpC, Modulation: fast, FaxHeard: true, Trouble: t30.TroubleV17}}}, Hint{MaxRate: 9600}},
+		{"V.17 in vain, then V.29", []Outcome{{Own: v17, Report: t30.Report{Code: t30.CodeOK, Sent: 1, Modulation: slow, FaxHeard: true, Trouble: t30.TroubleV17}}}, Hint{MaxRate: 9600}},
 		{"training failed", []Outcome{call(t30.CodeTraining, 0, crawl, true, v17)}, Hint{MaxRate: 9600}},
 		{"deaf after V.17's TCF", []Outcome{call(t30.CodeNoReplyDCS, 0, fast, true, v17)}, Hint{MaxRate: 9600}},
 		{"training failed at V.29 too", []Outcome{call(t30.CodeTraining, 0, crawl, true, v17), under(9600, call(t30.CodeTraining, 0, crawl, true, v17))}, Hint{MaxRate: 4800}},
@@ -80,7 +91,7 @@ func TestMemory_Learns(t *testing.T) {
 func TestMemory_EndsInItsTime(t *testing.T) {
 	m := NewMemory(open(t, eager()).st)
 	must(t, m.Learn(noon, "5550100", call(t30.CodeTraining, 0, crawl, true, v17)))
-	must(t, m.Learn(noon, "5550100", call(t30.CodeECMGivenUp, 0, slow, true, v17)))
+	must(t, m.Learn(noon, "5550100", vain(t30.CodeECMGivenUp, slow)))
 	begin := func(at time.Time) Hint {
 		h, since, err := m.Begin(at, "5550100")
 		must(t, err)
@@ -142,7 +153,7 @@ func TestNextJob_BeginsAsRemembered(t *testing.T) {
 	q := open(t, eager())
 	first := addJob(t, q, "5550100", 1).ID
 	claim(t, q, "east")
-	endWith(t, q, first, call(t30.CodeECMGivenUp, 0, fast, true, v17))
+	endWith(t, q, first, vain(t30.CodeECMGivenUp, fast))
 	q, _ = reopen(t, q)
 	second := addJob(t, q, "555-0100", 1).ID
 	other := addJob(t, q, "5550101", 1).ID
@@ -152,7 +163,7 @@ func TestNextJob_BeginsAsRemembered(t *testing.T) {
 		seen[j.ID] = j.LastAttempt()
 		endWith(t, q, j.ID, call(t30.CodeIncompatible, 0, t30.Modulation{}, false, v17))
 	}
-	if a := seen[first]; a.Begun != (Hint{9600, true}) || !a.Remembered.IsZero() {
+	if a := seen[first]; a.Begun != (Hint{9600, true}) || a.Remembered.IsZero() {
 		t.Errorf("the job itself: %+v", a)
 	}
 	if a := seen[second]; a.Begun != (Hint{NoECM: true}) || a.Remembered.IsZero() {

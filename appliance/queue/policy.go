@@ -147,7 +147,7 @@ func (p Policy) Decide(code t30.Code, tries int, last Hint) Decision {
 	return d
 }
 
-// slower lowers the rate step by step; error correction that gave up is left off, for it would only give up again.
+// slower lowers the rate step by step; error correction that gave up twice is left off, for it would only give up again.
 func (p Policy) slower(code t30.Code, tries int, h Hint) Hint {
 	if len(p.Slower) > 0 {
 		rate := p.Slower[min(max(tries, 1), len(p.Slower))-1]
@@ -155,7 +155,7 @@ func (p Policy) slower(code t30.Code, tries int, h Hint) Hint {
 			h.MaxRate = rate
 		}
 	}
-	if code == t30.CodeECMGivenUp {
+	if code == t30.CodeECMGivenUp && tries > 1 {
 		h.NoECM = true
 	}
 	return h

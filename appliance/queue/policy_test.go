@@ -38,8 +38,11 @@ func TestDecide(t *testing.T) {
 
 func TestDecide_Hints(t *testing.T) {
 	p := DefaultPolicy()
-	if d := p.Decide(t30.CodeECMGivenUp, 1, Hint{}); d.Hint != (Hint{MaxRate: 9600, NoECM: true}) {
+	if d := p.Decide(t30.CodeECMGivenUp, 1, Hint{}); d.Hint != (Hint{MaxRate: 9600}) {
 		t.Errorf("after ECM gave up: %+v", d.Hint)
+	}
+	if d := p.Decide(t30.CodeECMGivenUp, 2, Hint{MaxRate: 9600}); d.Hint != (Hint{MaxRate: 4800, NoECM: true}) {
+		t.Errorf("after ECM gave up twice: %+v", d.Hint)
 	}
 	if d := p.Decide(t30.CodeTraining, 2, Hint{MaxRate: 9600}); d.Hint != (Hint{MaxRate: 4800}) {
 		t.Errorf("second failure: %+v", d.Hint)

@@ -91,7 +91,7 @@ func TestNumbers_OfAFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end(queue.Outcome{Report: t30.Report{Code: t30.CodeECMGivenUp, FaxHeard: true, Start: time.Now()}})
+	end(queue.Outcome{Report: t30.Report{Code: t30.CodeECMGivenUp, Trouble: t30.TroubleECM, FaxHeard: true, Start: time.Now()}})
 	tell := func(args, want string) {
 		t.Helper()
 		var out, errs bytes.Buffer

@@ -17,7 +17,7 @@ import (
 )
 
 const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--max-rate BPS] [--no-ecm]\n" +
-	"        [--offer FILE] [--to NUMBER [--sep SEP]] [--password PWD] [--data DIR] [--trace] [--json]"
+	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] [--json]"
 
 type receiveFlags struct {
 	*callFlags
@@ -34,7 +34,7 @@ func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
 	fs.StringVar(&f.offer, "offer", "", "a caller that polls gets this `file`")
 	fs.StringVar(&f.to, "to", "", "call this `number` and poll its document")
 	fs.StringVar(&f.resolution, "resolution", "400", "finest to take: standard, fine, superfine, r16, 200, 300, 400 or 600 (600 makes DIS eight octets longer)")
-	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP), with --to")
+	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP): with --to of the document to fetch, with --offer of the one offered")
 	fs.StringVar(&f.data, "data", "", "keep a record of each call in this data `folder`, and count a call to --to in its dial ledger")
 	fs.IntVar(&f.count, "count", 1, "end after so many calls; 0: never")
 	fs.IntVar(&f.rings, "rings", 1, "answer after so many rings")
@@ -56,6 +56,8 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 		err = fmt.Errorf("--format %q: tiff or pdf", f.format)
 	case resolutions[f.resolution].X == 0:
 		_, err = oneOf("resolution", f.resolution, resolutions)
+	case f.offer != "" && f.to != "":
+		err = errors.New("--offer is for calls that come in, --to makes one")
 	case f.count < 0 || f.rings < 1:
 		err = errors.New("--count and --rings cannot be so small")
 	case len(words) > 0:
@@ -170,6 +172,7 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 	session := t30.Session{Me: t30.Station{ID: f.id}, NoECM: f.noECM,
 		Limit:        t30.Capabilities{MaxRate: f.maxRate, Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[f.resolution]))},
 		NeedPassword: f.password, Sink: call.NewSink(folder, nil)}
+	var offers *call.Offers
 	if f.offer != "" {
 		d, err := f.offered(ctx)
 		if err != nil {
@@ -177,10 +180,14 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 			return exitUsage
 		}
 		defer d.close()
-		session.Send = call.Documents(d.sources...)
+		offers = call.NewOffers(call.Offer{Selective: f.sep, Open: func(t30.Remote) (t30.PageSource, error) { return d.sources[0], nil }})
+		session.Send = offers
 	}
 	report, callErr := run(session)
 	c := resultOf(report)
+	if offers != nil && offers.Refused() != "" {
+		c.Text += ": " + offers.Refused()
+	}
 	path, _, err := folder.Finish(time.Now(), report.Remote.ID)
 	if errors.Is(err, call.ErrNoPages) {
 		err = nil

@@ -17,16 +17,13 @@ const (
 	v21Rate     = 300              // bit/s
 	preamble    = 1150 * time.Millisecond
 
-	fcErrorGap = 200 * time.Millisecond // before +FRH=3 again after +FCERROR
-	repeatGap  = 50 * time.Millisecond  // before a receive command again after OK or NO CARRIER
-	firstOctet = 5 * time.Second        // from CONNECT, at the first flags, to the frame
-	octetGap   = 3 * time.Second        // between octets within a frame
-	endWait    = 5 * time.Second        // from DLE ETX to the result: a final frame's comes with the end of the carrier
-	// atOnce is less than the shortest end of a V.21 signal lasts: one flag, and the time in which a modem finds the carrier gone.
-	atOnce = 20 * time.Millisecond
-	// flagsLeft is what may follow a final frame's closing flag: three flags.
-	flagsLeft    = 80 * time.Millisecond
-	maxFrame     = 1024 // octets with FCS: 27 s at 300 bit/s, twice and more what T.30 has
+	fcErrorGap   = 200 * time.Millisecond // before +FRH=3 again after +FCERROR
+	repeatGap    = 50 * time.Millisecond  // before a receive command again after OK or NO CARRIER
+	firstOctet   = 5 * time.Second        // from CONNECT, at the first flags, to the frame
+	octetGap     = 3 * time.Second        // between octets within a frame
+	carrierTail  = 15 * time.Millisecond  // from DLE ETX to OK, at least, if the modem waits for the end of a final frame's carrier
+	endWait      = 5 * time.Second        // from DLE ETX to the result: a final frame's comes with the end of the carrier
+	maxFrame     = 1024                   // octets with FCS: 27 s at 300 bit/s, twice and more what T.30 has
 	maxFrameTime = 30 * time.Second
 )
 
@@ -101,7 +98,7 @@ func (l *line) ReceiveFrame(ctx context.Context, wait time.Duration) (t30.Frame,
 	var f t30.Frame
 	err := l.method(ctx, "receive frame", func(ctx context.Context) (err error) {
 		until := time.Now().Add(wait)
-		l.listened = true
+		l.listened, l.earlyOK = true, false
 		for {
 			if err = l.awaitFlags(ctx, until); err != nil {
 				return err
@@ -163,7 +160,7 @@ func (l *line) readFrame(ctx context.Context) (t30.Frame, error) {
 	l.noteFrame(raw)
 	ended := time.Now()
 	r, err := l.ch.Result(ctx, endWait)
-	l.early = r.Code == at.OK && r.At.Sub(ended) < atOnce && t30.Frame(raw).Final()
+	l.earlyOK = r.Code == at.OK && time.Since(ended) < carrierTail
 	switch {
 	case errors.Is(err, at.ErrNoReply):
 		if err := l.ch.Abort(ctx); err != nil {

@@ -113,6 +113,35 @@ func TestReceiveFrame_WaitBoundsTheBeginning(t *testing.T) {
 	})
 }
 
+// A modem that says OK in the moment of the closing flag has not waited for the end of the carrier: we do, by +FRS.
+func TestSilence_AfterAnEarlyOK(t *testing.T) {
+	const frame = frh + "< CONNECT\n<~ ff 13 8c\n"
+	for _, tt := range []struct {
+		name, script string
+		quirks       Quirks
+		took         time.Duration
+		err          error
+	}{
+		{"early", frame + "< OK\n> AT+FRS=5\n150ms\n< OK\n", Quirks{}, 150 * time.Millisecond, nil},
+		{"with the carrier's end", frame + "40ms\n< OK\n", Quirks{}, 55 * time.Millisecond, nil},
+		{"no +FRS", frame + "< OK\n", Quirks{HostSilence: true}, 55 * time.Millisecond, nil},
+		{"flags without end", frame + "< OK\n> AT+FRS=5\n> CAN\n< OK\n", Quirks{}, 450 * time.Millisecond, nil},
+		{"line gone", frame + "< OK\n> AT+FRS=5\n10ms\n< ERROR\n", Quirks{}, 10 * time.Millisecond, t30.ErrHungUp},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			onCall(t, Config{Quirks: tt.quirks}, tt.script, func(t *testing.T, l t30.Line, _ *fake) {
+				if _, err := l.ReceiveFrame(t.Context(), time.Second); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if err := l.Silence(t.Context(), 55*time.Millisecond); !errors.Is(err, tt.err) || time.Since(start) != tt.took {
+					t.Errorf("%v after %v, want %v after %v", err, time.Since(start), tt.err, tt.took)
+				}
+			})
+		})
+	}
+}
+
 func TestReceiveFrame_LateResultIsNotTheNextCommands(t *testing.T) {
 	script := frh + "> CAN\n> AT\n< OK\n90ms\n< OK\n" + "> AT+FTH=3\n80ms\n< ERROR\n"
 	onCall(t, Config{}, script, func(t *testing.T, l t30.Line, _ *fake) {

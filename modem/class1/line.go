@@ -46,7 +46,7 @@ type line struct {
 	interrupted bool // a method was cut short: only Hangup is left
 	rate        int  // of the carrier being sent, bit/s
 	listened    bool // the last thing done was to receive: nothing of ours is on the line
-	early       bool // the modem said OK with a final frame's closing flag: the far end may send flags still
+	earlyOK     bool // the last frame's OK came with its closing flag: the far end may be sending flags still
 
 	hang    sync.Once
 	hangErr error
@@ -134,6 +134,9 @@ func (l *line) Silence(ctx context.Context, d time.Duration) error {
 		d -= quirks.CommandGap // quiet as well: it comes before the next signal's command
 		units := d / (10 * time.Millisecond)
 		byModem := l.state == commandState && !l.listened && !quirks.HostSilence && quirks.CommandGap == 0
+		if l.listened && l.earlyOK && !quirks.HostSilence && units > 0 && d < flagTail {
+			return l.awaitSilence(ctx, units)
+		}
 		if byModem && units > 0 && units <= 255 {
 			r, err := l.command(ctx, fmt.Sprintf("AT+FTS=%d", units), d+commandWait)
 			if err == nil && r.Code != at.OK {

@@ -153,7 +153,7 @@ func (l *line) receive(ctx context.Context, name string, m t30.Modulation, wait 
 		return err
 	}
 	return l.method(ctx, name, func(ctx context.Context) error {
-		l.listened = true
+		l.listened, l.earlyOK = true, false
 		if err := l.awaitCarrier(ctx, c, time.Now().Add(wait+c.train)); err != nil {
 			return err
 		}

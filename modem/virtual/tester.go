@@ -17,6 +17,7 @@ import (
 type Tester struct {
 	hook
 	wake chan struct{} // something was heard, or the state of the call changed
+	tail int           // flags after the last V.21 frame
 
 	// All below is guarded by ex.mu.
 	rung     bool
@@ -32,13 +33,17 @@ var _ t30test.Tester = (*Tester)(nil)
 func (ex *Exchange) NewTester(number string) *Tester {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	t := &Tester{hook: hook{ex: ex, number: dialable(number), prompt: true}, wake: make(chan struct{}, 1)}
+	t := &Tester{hook: hook{ex: ex, number: dialable(number), prompt: true}, wake: make(chan struct{}, 1), tail: testerTail}
 	ex.numbers[t.number] = append(ex.numbers[t.number], t)
 	return t
 }
 
 // Number is the tester's telephone number.
 func (t *Tester) Number() string { return t.number }
+
+// SetTail makes the tester send so many flags after the closing flag of a V.21 signal's last frame; 2 if not called. Machines send
+// one to five. Call it before the call.
+func (t *Tester) SetTail(flags int) { t.tail = flags }
 
 // Tones implements t30test.Tester.
 func (t *Tester) Tones() bool { return true }

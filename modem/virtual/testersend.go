@@ -17,7 +17,7 @@ const (
 	testerPreamble = time.Second
 	// testerLead is the flags before its first ECM frame (T.4 A.3.1: 200 to 300 ms).
 	testerLead = 220 * time.Millisecond
-	// testerTail is the flags after the last frame of either.
+	// testerTail is the flags after the last frame of either, unless SetTail says otherwise.
 	testerTail = 2
 )
 
@@ -35,7 +35,7 @@ func (t *Tester) Send(ctx context.Context, s *t30test.Signal) error {
 		if lead == 0 {
 			lead = testerPreamble
 		}
-		return t.transmit(ctx, v21, cutTo(hdlcOctets(v21.rate, lead, s.Frames), s.Cut), 0, 0)
+		return t.transmit(ctx, v21, cutTo(hdlcOctets(v21.rate, lead, t.tail, s.Frames), s.Cut), 0, 0)
 	}
 	mod, err := modulationFor(s.Mod)
 	if err != nil {
@@ -43,7 +43,7 @@ func (t *Tester) Send(ctx context.Context, s *t30test.Signal) error {
 	}
 	octets := s.Octets
 	if s.Kind == t30test.SignalBlock {
-		octets = hdlcOctets(mod.rate, testerLead, s.Frames)
+		octets = hdlcOctets(mod.rate, testerLead, testerTail, s.Frames)
 	}
 	train := mod.train
 	if s.Lead != 0 {
@@ -76,8 +76,8 @@ func cutTo(b []byte, share float64) []byte {
 	return b
 }
 
-// hdlcOctets are lead of flags, the frames with a flag after each, and some flags more.
-func hdlcOctets(rate int, lead time.Duration, frames []t30test.SignalFrame) []byte {
+// hdlcOctets are lead of flags, the frames with a flag after each, and tail flags more.
+func hdlcOctets(rate int, lead time.Duration, tail int, frames []t30test.SignalFrame) []byte {
 	var p bitPacker
 	for range (int64(lead)*int64(rate) + int64(8*time.Second) - 1) / int64(8*time.Second) {
 		p.octet(flagOctet)
@@ -92,7 +92,7 @@ func hdlcOctets(rate int, lead time.Duration, frames []t30test.SignalFrame) []by
 			p.frame(f.Frame)
 		}
 	}
-	for range testerTail {
+	for range tail {
 		p.octet(flagOctet)
 	}
 	for p.n > 0 {
@@ -133,7 +133,7 @@ func (t *Tester) transmit(ctx context.Context, mod *modulation, octets []byte, t
 	if werr := t.with(s, t.carrierOff); err == nil {
 		err = werr
 	}
-	if mod == v21 && sent >= int64(len(octets)-testerTail-1) && errors.Is(err, t30.ErrHungUp) {
+	if mod == v21 && sent >= int64(len(octets)-t.tail-1) && errors.Is(err, t30.ErrHungUp) {
 		return nil // it had all of the frames
 	}
 	return err
