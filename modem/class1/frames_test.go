@@ -208,24 +208,6 @@ func TestSendFrames_RefusesWrongFinalBits(t *testing.T) {
 	})
 }
 
-// A modem that says OK with the closing flag of a final frame leaves us to guess when the carrier is off.
-func TestSilence_AfterAnEarlyOK(t *testing.T) {
-	for _, c := range []struct {
-		gap  string
-		want time.Duration
-	}{{"40ms\n", 57 * time.Millisecond}, {"5ms\n", 137 * time.Millisecond}} {
-		onCall(t, Config{}, frh+"< CONNECT\n<~ ff 13 84\n"+c.gap+"< OK\n", func(t *testing.T, l t30.Line, _ *fake) {
-			if _, err := l.ReceiveFrame(t.Context(), time.Second); err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			if err := l.Silence(t.Context(), 57*time.Millisecond); err != nil || time.Since(start) != c.want {
-				t.Errorf("OK after %squiet for %v, want %v (%v)", c.gap, time.Since(start), c.want, err)
-			}
-		})
-	}
-}
-
 func TestQuiet(t *testing.T) {
 	for _, c := range []struct {
 		name, script string

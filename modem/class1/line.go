@@ -123,14 +123,10 @@ func (l *line) toCommandState(ctx context.Context) error {
 
 // Silence implements [t30.Line]: by the modem (+FTS, T.31 8.3.1, in units of 10 ms) where it can, since it knows when the carrier that it
 // sent is off, and what is left of d by our clock. Command and result take some milliseconds, in which the line is quiet as well:
-// mostly nothing is left. After a reception by our clock alone, which spares the time of a command. Field: some modems do not wait for the
-// end of a received carrier, only for that of the frame: the flags that follow it are allowed for.
+// mostly nothing is left. After a reception by our clock alone, which spares the time of a command.
 func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	return l.method(ctx, "silence", func(ctx context.Context) error {
 		start, quirks := time.Now(), l.p.cfg.Quirks
-		if l.listened && l.early {
-			d += flagsLeft
-		}
 		d -= quirks.CommandGap // quiet as well: it comes before the next signal's command
 		units := d / (10 * time.Millisecond)
 		byModem := l.state == commandState && !l.listened && !quirks.HostSilence && quirks.CommandGap == 0
