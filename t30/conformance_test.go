@@ -76,7 +76,14 @@ func scripts(t *testing.T) []*t30test.Script {
 }
 
 // TestConformance plays every script straight into the engine.
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { playScripts(t, t30test.Config{}) }
+
+// TestConformance_Delay plays them over a line with 100 ms each way.
+func TestConformance_Delay(t *testing.T) {
+	playScripts(t, t30test.Config{Delay: 100 * time.Millisecond})
+}
+
+func playScripts(t *testing.T, line t30test.Config) {
 	var played, passed [2]atomic.Int32
 	t.Cleanup(func() { // when all are over
 		fmt.Printf("conformance: %d of %d TSB-85 / T.24 cases, %d of %d further procedures\n",
@@ -90,7 +97,7 @@ func TestConformance(t *testing.T) {
 				kind = 1
 			}
 			played[kind].Add(1)
-			playScript(t, s)
+			playScript(t, s, line)
 			if !t.Failed() {
 				passed[kind].Add(1)
 			}
@@ -99,13 +106,13 @@ func TestConformance(t *testing.T) {
 }
 
 // playScript runs one script in virtual time.
-func playScript(t *testing.T, s *t30test.Script) {
+func playScript(t *testing.T, s *t30test.Script, line t30test.Config) {
 	var log []string
 	var rep t30.Report
 	var played error
 	d := s.Device()
 	synctest.Test(t, func(t *testing.T) {
-		a, b := t30test.Pair(t30test.Config{}, t30test.All, t30test.All)
+		a, b := t30test.Pair(line, t30test.All, t30test.All)
 		session, tester := d.Session, a.Tester()
 		session.Trace = recorder(t, &log)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -13,7 +13,10 @@
 //
 //   - A page that was answered with RTN is sent again, twice at most, at lower rates (T.30 leaves it open).
 //   - After a fourth PPR at the lowest rate the call ends with EOR-EOP: a page with holes is no page sent.
-//   - A page without ECM of which nothing was heard is neither confirmed nor refused: the call ends.
+//   - A page without ECM of which nothing was heard is neither confirmed nor refused: the call ends with DCN. After RTN some
+//     senders go on with the next page, and of this one nothing would be left.
+//   - After RTN or RTP to MPS the next page is listened for besides DCS, since some senders go on with it.
+//   - A carrier that never trains is waited out beyond T2, where the line tells it from silence ([Listener]) or cannot tell.
 //   - T2 starts anew after a spoilt command, since the sender repeats it only after T4.
 //   - PRI-EOP, PRI-MPS and PRI-EOM are taken for EOP, MPS and EOM: no operator is at hand.
 package t30

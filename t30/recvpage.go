@@ -2,35 +2,8 @@ package t30
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
-
-// Limits of a page without ECM. Beyond them it is confirmed as poor (RTP) or refused (RTN). T.30 leaves them open; these are the
-// field's: a twentieth of the lines, or 1.3 mm of paper in a row, is what users are not to be left with.
-const (
-	poorPercent = 2 // bad lines, of all
-	badPercent  = 5 // bad lines, of all
-	poorRun     = 3 // bad lines in a row at 3.85 line/mm
-	badRun      = 5 // bad lines in a row at 3.85 line/mm
-)
-
-// empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused. Field: after RTN some
-// senders go on with the next page; of this one nothing would be left, and nobody would know. DCN makes them send it again.
-func (q Quality) empty() bool { return q.Lines == 0 && q.BadLines == 0 }
-
-// verdict judges a page without ECM at a resolution.
-func (q Quality) verdict(r Resolution) Verdict {
-	_, dpi := r.DPI()
-	scale := max(1, (dpi+49)/98) // lines for one at 3.85 line/mm
-	switch {
-	case q.Lines == 0, q.BadLines*100 > q.Lines*badPercent, q.LongestBad > badRun*scale:
-		return BadKept
-	case q.BadLines*100 > q.Lines*poorPercent, q.LongestBad > poorRun*scale:
-		return Poor
-	}
-	return Good
-}
 
 // pageOctets passes a page on to its writer. When that fails the rest of the page is let pass, since the sender hears our DCN only
 // after it.
@@ -130,84 +103,8 @@ func (c *call) hearPage(from place) (next place, ok bool) {
 	return 0, false
 }
 
-// lineQuiet tells whether it is certain that nothing is on the line: then T2 ends the call. A carrier that never trained has to be waited out.
-func (c *call) lineQuiet() bool {
-	l, ok := c.line.Line.(Listener)
-	if !ok {
-		return false
-	}
-	quiet, err := l.Quiet(c.ctx)
-	return err == nil && quiet
-}
-
 // afterPage are the signals that may follow a page, or come in its place.
 var afterPage = []FCF{FcfMPS, FcfEOM, FcfEOP, FcfPRM, FcfPRE, FcfPRP, FcfDCS, FcfCRP}
-
-// untilV21 listens for a carrier, for T2. A V.21 signal in its place ends that only if it is for us: it is then in c.sig,
-// and early is set. An echo of ours, a spoilt frame or noise that the modem took for V.21 does not: the carrier may begin
-// right after it. want are the signals for us.
-func (c *call) untilV21(listen func(wait time.Duration) error, want []FCF) error {
-	deadline := time.Now().Add(waitCarrier)
-	for spoilt := 0; ; {
-		began := time.Now()
-		err := listen(max(0, time.Until(deadline)))
-		c.spoken, c.rx.quiet = true, time.Now()
-		if !errors.Is(err, ErrV21) {
-			return err
-		}
-		got, bad, err := c.glanceAtV21(want)
-		if err != nil || got {
-			return errOr(err, ErrV21)
-		}
-		if bad && spoilt < maxTries-1 { // the sender is there and will repeat it
-			spoilt++
-			deadline = time.Now().Add(timerT2)
-		}
-		if time.Now().After(deadline) {
-			return ErrTimeout
-		}
-		if err := c.slow(began); err != nil {
-			return err
-		}
-	}
-}
-
-func errOr(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
-}
-
-// glanceAtV21 reads the V.21 signal that is on the line now. got: it is one of want or DCN; bad: a frame of it was spoilt.
-func (c *call) glanceAtV21(want []FCF) (got, bad bool, err error) {
-	r := &c.rx
-	r.glance, r.blurred = true, false
-	deadline := time.Now().Add(glanceAt)
-	err = c.receive(&deadline)
-	r.glance = false
-	switch {
-	case err == nil && c.sig.fcf != FcfDCN && !slices.Contains(want, c.sig.fcf):
-		c.trace(LayerFrame, Note, "%v makes no sense here", c.sig.fcf)
-		return false, false, nil
-	case err == nil:
-		r.early = true
-		return true, false, nil
-	case errors.Is(err, ErrTimeout), errors.Is(err, errNothing):
-		return false, r.blurred, nil
-	}
-	return false, false, err
-}
-
-// awaitEarly is awaitCommand, unless a signal that is wanted came early.
-func (c *call) awaitEarly(wait time.Duration, want ...FCF) error {
-	early := c.rx.early
-	c.rx.early = false
-	if early && (c.sig.fcf == FcfDCN || slices.Contains(want, c.sig.fcf)) {
-		return nil
-	}
-	return c.awaitCommand(wait, want...)
-}
 
 // isPost tells the post-message commands of a page without ECM. PRI-Q are taken for their plain twins: T.30 5.3.6.1.6 makes the
 // operator's call an option on top of them, which is declined by answering the plain command; PIP or PIN would accept it and leave the
@@ -356,95 +253,4 @@ func (c *call) sendAnswer() place {
 		return placeAfterEOP
 	}
 	return placeReceive
-}
-
-// afterEOM waits T2 for a repeated command, then goes back to phase B (T.30 5.3.6.1.6).
-func (c *call) afterEOM() place {
-	err := c.await(timerT2EOM, FcfEOM, FcfPRE, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfDTC, FcfCRP)
-	switch {
-	case errors.Is(err, ErrTimeout):
-		if c.caller {
-			return placeAsk
-		}
-		return placeOffer
-	case err != nil:
-		return c.broken(err)
-	case c.sig.fcf == FcfDCN:
-		c.received()
-		return placeEnd
-	case c.sig.fcf == FcfDCS:
-		return placeSettings
-	case c.sig.fcf == FcfDTC:
-		c.tx.docs = c.s.Send
-		return placeChoose
-	}
-	return c.againIfSame(placeAfterEOM)
-}
-
-// afterEOP waits for DCN. The call is done whether it comes or not.
-func (c *call) afterEOP() place {
-	err := c.awaitCommand(timerT2, FcfEOP, FcfPRP, FcfPPS, FcfEOR, FcfRR, FcfDCS, FcfCRP)
-	switch {
-	case errors.Is(err, ErrTimeout), errors.Is(err, ErrHungUp):
-		c.received()
-		return placeEnd
-	case err != nil:
-		c.received()
-		return c.broken(err)
-	case c.sig.fcf == FcfDCN:
-		c.received()
-		return placeEnd
-	case c.sig.fcf == FcfDCS:
-		return placeSettings
-	}
-	return c.againIfSame(placeAfterEOP)
-}
-
-// received is the outcome of a call in which all announced pages came.
-func (c *call) received() {
-	if c.rx.holes > 0 {
-		c.end(CodeECMGivenUp, "%d pages have holes", c.rx.holes)
-		return
-	}
-	if c.rx.skipped > 0 {
-		c.end(CodePageRefused, "%d pages were refused and did not come again", c.rx.skipped)
-		return
-	}
-	c.end(CodeOK, "")
-}
-
-// again repeats an answer that the far end did not hear, a few times.
-func (c *call) again(answer FCF, stay place) place {
-	r := &c.rx
-	if r.repeats++; r.repeats > maxRepeats {
-		return c.bye(CodeProtocol, "%v again and again", c.sig.fcf)
-	}
-	r.cmdEnd = c.sig.at
-	if err := c.reply(answer); err != nil {
-		if stay == placeAfterEOP && errors.Is(err, ErrHungUp) { // it had our answer
-			c.received()
-		}
-		return c.broken(err)
-	}
-	return stay
-}
-
-// againIfSame is again for the end of a document. A PPS or EOR gets its own answer again, not that of another: MCF would confirm a
-// block that never came.
-func (c *call) againIfSame(stay place) place {
-	r := &c.rx
-	same := true
-	switch f := c.sig.fif; c.sig.fcf {
-	case FcfEOR:
-		same = r.answer == FcfERR
-	case FcfPPS:
-		same = r.answer == FcfMCF && r.ecm.done && len(f) >= 4 && r.ecm.ppsID == [3]byte{byte(fcfOf(f[0])), f[1], f[2]}
-	}
-	if same {
-		return c.again(r.answer, stay)
-	}
-	if r.repeats++; r.repeats > maxRepeats {
-		return c.bye(CodeProtocol, "%v of a block that never came", c.sig.fcf)
-	}
-	return stay
 }

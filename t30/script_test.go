@@ -439,3 +439,60 @@ func TestSend_OddReceivers(t *testing.T) {
 		})
 	}
 }
+
+// TestSend_DISAfterEOMLeavesItOpen: the answer to the last page's EOM is lost and phase B comes; the page goes out again, and the line
+// drops in it. The first copy may be there.
+func TestSend_DISAfterEOMLeavesItOpen(t *testing.T) {
+	docs := []*t30test.Document{t30test.NewDocument(1, 1, 400), t30test.NewDocument(2, 1, 400)}
+	for _, refuse := range []bool{false, true} {
+		rep, log := played(t, false, t30.Session{Send: t30test.Docs(docs...)}, func(p peer) {
+			p.say(t30.FcfDIS, 0, 0x0e, 0xf0)
+			p.hear(t30.FcfDCS)
+			p.take(v29)
+			p.say(t30.FcfCFR)
+			p.take(v29)
+			for range 2 {
+				p.hear(t30.FcfEOM)
+				p.say(t30.FcfDIS, 0, 0x0e, 0xf0)
+			}
+			p.hear(t30.FcfDCS)
+			p.take(v29)
+			p.say(t30.FcfCFR)
+			p.take(v29)
+			p.hear(t30.FcfEOM)
+			if refuse {
+				p.say(t30.FcfRTN)
+			}
+			_ = p.l.Hangup()
+		})
+		wantTaken(t, log, "post -> choose")
+		if e := docs[0].Ended(); len(e) != 1 || !e[0].Unknown || e[0].Sent != 0 || rep.Sent != 0 {
+			t.Errorf("refused %v: document ended %+v", refuse, e)
+		}
+		docs = []*t30test.Document{t30test.NewDocument(1, 1, 400), t30test.NewDocument(2, 1, 400)}
+	}
+}
+
+// TestSend_DISInADocumentChangesNothing: a DIS that comes before a page's answer names less than the one agreed on. It may not
+// change what the next page is coded for.
+func TestSend_DISInADocumentChangesNothing(t *testing.T) {
+	doc := t30test.NewDocument(1, 2, 400)
+	rep, _ := played(t, false, t30.Session{Send: t30test.Docs(doc)}, func(p peer) {
+		p.say(t30.FcfDIS, 0, 0x4e, 0xf0) // fine
+		p.hear(t30.FcfDCS)
+		p.take(v29)
+		p.say(t30.FcfCFR)
+		p.take(v29)
+		p.hear(t30.FcfMPS)
+		p.say(t30.FcfDIS, 0, 0x0e, 0xf0)
+		p.hear(t30.FcfMPS)
+		p.say(t30.FcfMCF)
+		p.take(v29)
+		p.hear(t30.FcfEOP)
+		p.say(t30.FcfMCF)
+		p.hear(t30.FcfDCN)
+	})
+	if rep.Code != t30.CodeOK || rep.Sent != 2 || rep.Format.Resolution != t30.Fine {
+		t.Errorf("%+v", rep)
+	}
+}

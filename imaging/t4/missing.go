@@ -4,14 +4,16 @@ package t4
 type room struct {
 	passed int64    // bits of the page that are no longer in the decoder's buffer
 	end    int64    // where the last good line ended; 0: there was none
-	lines  [8]int64 // bits of the last good lines, with their EOLs
+	lines  [4]int64 // bits of the last good lines, with their EOLs: of one run of MR
 	n      int
 }
 
 const (
-	// beyondDoubt is how many lines of the longest kind around must find room in a stretch before lines are missing: one
-	// damaged line may well be a few times as long as its neighbours.
+	// beyondDoubt is how many of the lines around must find room in a stretch before lines are missing, half as many of the
+	// longest of them: one damaged line may well be a few times as long as its neighbours.
 	beyondDoubt = 4
+	// leastGap is the least damage, in bits, that can have taken lines whole: what a single wrong bit spoils is shorter.
+	leastGap = 300
 	// eolAndTag is what stands between two lines of MR.
 	eolAndTag = eolBits + 1
 )
@@ -28,7 +30,7 @@ func (d *Decoder) countMissing(start, end int64) {
 			longest, sum, n = max(longest, l), sum+l, n+1
 		}
 		gap := start - m.end - eolAndTag
-		if lost := int(gap*n/sum) - d.badRun; lost > 0 && gap > beyondDoubt*longest {
+		if lost := int(gap*n/sum) - d.badRun; lost > 0 && gap > leastGap && gap*n > beyondDoubt*sum && 2*gap > beyondDoubt*longest {
 			d.q.Missing += lost
 			d.q.MissingRun = max(d.q.MissingRun, d.badRun+lost)
 		}

@@ -17,8 +17,8 @@ type wireTester struct{ e *End }
 // Tones implements Tester: the wire begins where CED ends.
 func (t *wireTester) Tones() bool { return false }
 
-// Grain implements Tester.
-func (t *wireTester) Grain() time.Duration { return 0 }
+// Grain implements Tester: the way there and back.
+func (t *wireTester) Grain() time.Duration { return 2 * t.e.w.cfg.Delay }
 
 // Hangup implements Tester.
 func (t *wireTester) Hangup() error { return t.e.Hangup() }
