@@ -73,6 +73,10 @@ func TestConformance_Delay(t *testing.T) {
 }
 
 func playScripts(t *testing.T, plan linePlan) {
+	t.Helper()
+	if testing.Short() && t.Name() != "TestConformance" {
+		t.Skip("one kind of modem will do")
+	}
 	files, err := filepath.Glob("../../testdata/t30/*.t30")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)

@@ -3,6 +3,9 @@
 // serial port; the exchange dials, rings and hangs up; the line between two modems is half duplex, with V.21,
 // V.27ter, V.29 and V.17 signals as timed segments that carry bits.
 //
+// A [Tester] is a station that is no modem: the far end of the conformance scripts in testdata/t30, which are played through
+// the driver against it.
+//
 // The package is the independent counterpart of the drivers in modem/at and modem/class1 and shares no code with them:
 // command parser, DLE shielding and HDLC here are its own.
 //
