@@ -116,7 +116,8 @@ type pageWriter struct {
 	file     File
 	buf      *bufio.Writer
 	dec      *t4.Decoder
-	recorded bool // PutPage was called: something names the file
+	recorded bool  // PutPage was called: something names the file
+	durable  int64 // octets that are durable under the file's name, one more; 0: none are
 	progress Live
 }
 
@@ -156,11 +157,14 @@ func (w *pageWriter) Sync(context.Context) error {
 
 // publish makes the data durable, then its record if that is asked for; flags are those of the record.
 func (w *pageWriter) publish(flags Page, record bool) error {
-	if err := w.buf.Flush(); err != nil {
-		return fmt.Errorf("call: received page: %w", err)
-	}
-	if err := w.file.Publish(); err != nil {
-		return fmt.Errorf("call: received page: %w", err)
+	if w.durable != w.page.Octets+1 { // else nothing came since the last time: MCF need not wait for the disk again
+		if err := w.buf.Flush(); err != nil {
+			return fmt.Errorf("call: received page: %w", err)
+		}
+		if err := w.file.Publish(); err != nil {
+			return fmt.Errorf("call: received page: %w", err)
+		}
+		w.durable = w.page.Octets + 1
 	}
 	if !record {
 		return nil
