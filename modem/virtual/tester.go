@@ -94,11 +94,12 @@ func (t *Tester) Answer(ctx context.Context) error {
 // errRingGone: the caller gave up in the very moment of the answer.
 var errRingGone = errors.New("the ringing has stopped")
 
-// Hangup implements t30test.Tester.
+// Hangup implements t30test.Tester. What was being heard is lost.
 func (t *Tester) Hangup() error {
 	t.ex.mu.Lock()
 	defer t.ex.mu.Unlock()
 	t.carrierOff()
+	t.hearing = nil
 	if t.call != nil {
 		t.call.hangup(t)
 	}

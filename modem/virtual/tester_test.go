@@ -131,6 +131,18 @@ func TestTester_HangupSeenAtOnce(t *testing.T) {
 	})
 }
 
+// TestTester_OwnHangup: nothing is heard after it, not even what had begun.
+func TestTester_OwnHangup(t *testing.T) {
+	onTesters(t, Options{}, func(t *testing.T, a, b *Tester) {
+		go func() { _ = b.Send(t.Context(), &t30test.Signal{Kind: t30test.SignalNoise, Length: time.Minute}) }()
+		time.AfterFunc(time.Second, func() { _ = a.Hangup() })
+		start := time.Now()
+		if s, err := a.Hear(t.Context(), time.Hour); !errors.Is(err, t30.ErrHungUp) || time.Since(start) != time.Second {
+			t.Errorf("heard %v, %v after %v", s, err, time.Since(start))
+		}
+	})
+}
+
 // TestTester_HearWaits: the wait bounds a signal's beginning, not its end.
 func TestTester_HearWaits(t *testing.T) {
 	onTesters(t, Options{}, func(t *testing.T, a, b *Tester) {
