@@ -215,27 +215,37 @@ func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
 	})
 }
 
-// remember lets the memory learn from an attempt that has ended.
+// remember lets the memory learn from an attempt that has ended. What went well in a shared call is told once, by the
+// job that dialed.
 func (q *Queue) remember(tx *store.Tx, now time.Time, j Job, o Outcome) error {
 	a := j.LastAttempt()
 	return q.memory.change(tx, now, j.Number, func(f *FarEnd) {
-		f.learn(now, o)
+		if a.Rode == "" || a.Code != t30.CodeOK {
+			f.learn(now, o)
+		}
 		switch {
 		case a.Rode != "" && a.Pages > 0:
 			f.Alone = Habit{}
-		case a.Rode != "" && j.Opened > 0 && farFault(a.Code), o.Followed && len(j.Pending()) == 1 && farFault(a.Code):
-			f.Alone.note(now, firm, rateLife)
+		case o.Followed && o.Report.Unknown && len(j.Pending()) == 1:
+			f.Alone.note(now, firm, rateLife) // EOM was out, and with EOP the page might be known to have arrived
+		case a.Rode != "" && j.Opened > 0:
+			if w := eomFault(a.Code); w > 0 {
+				f.Alone.note(now, w, rateLife)
+			}
 		}
 	})
 }
 
-// farFault tells whether the far end may have stumbled over EOM or what follows it: no answer, hung up, nonsense.
-func farFault(c t30.Code) bool {
+// eomFault tells how much the end of a call at EOM or in the document after it says against a second document: silence and
+// DCN a lot, a dropped line could be chance, all else nothing.
+func eomFault(c t30.Code) int {
 	switch c {
-	case t30.CodeHungUpB, t30.CodeDCNInB, t30.CodeNoReplyDCS, t30.CodeHungUpC, t30.CodeNoReplyPage, t30.CodeDCNAfterPage, t30.CodeProtocol, t30.CodeNoFax:
-		return true
+	case t30.CodeHungUpB, t30.CodeDCNInB, t30.CodeNoReplyDCS, t30.CodeNoReplyPage, t30.CodeDCNAfterPage, t30.CodeNoFax:
+		return firm
+	case t30.CodeHungUpC, t30.CodeProtocol:
+		return hintOnly
 	}
-	return false
+	return 0
 }
 
 func fillAttempt(a *Attempt, now time.Time, code t30.Code, o Outcome) {

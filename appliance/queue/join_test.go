@@ -221,3 +221,33 @@ func TestJoinCall_Bounded(t *testing.T) {
 		t.Errorf("more than %d ride, %v", maxRiders, err)
 	}
 }
+
+// TestJoinCall_LearnsOnce: a call that fell one step is one observation, however many documents were in it.
+func TestJoinCall_LearnsOnce(t *testing.T) {
+	q := open(t, eager())
+	a, b := addJob(t, q, "5550100", 1).ID, addJob(t, q, "5550100", 1).ID
+	claim(t, q, "east")
+	join(t, q, a)
+	for _, id := range []JobID{a, b} {
+		sendPage(t, q, id, 1)
+		endWith(t, q, id, call(t30.CodeOK, 1, step, true, v17))
+	}
+	if h, _, err := q.memory.Begin(time.Now(), "5550100"); err != nil || h != (Hint{}) {
+		t.Errorf("after one call: %+v, %v", h, err)
+	}
+	// A line that drops once in the second document is chance, twice in a row is not.
+	for n := 1; n <= 2; n++ {
+		a, b := addJob(t, q, "5550100", 1).ID, addJob(t, q, "5550100", 1).ID
+		claim(t, q, "east")
+		join(t, q, a)
+		sendPage(t, q, a, 1)
+		must(t, q.PageStarted(b, 1))
+		endWith(t, q, a, call(t30.CodeOK, 1, fast, true, v17))
+		endWith(t, q, b, call(t30.CodeHungUpC, 0, fast, true, v17))
+		must(t, q.CancelJob(b, ""))
+		f, err := q.memory.List()
+		if err != nil || len(f) != 1 || f[0].TakesOne(time.Now()) != (n == 2) {
+			t.Errorf("after %d: %+v, %v", n, f, err)
+		}
+	}
+}

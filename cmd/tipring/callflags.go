@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -74,7 +75,10 @@ type callResult struct {
 	Coding     string   `json:"coding"`
 	Resolution string   `json:"resolution"`
 	RemoteID   string   `json:"remote_id"`
-	Seconds    float64  `json:"seconds"` // off hook
+	Subaddress string   `json:"subaddress,omitempty"` // SUB that the sender gave
+	Selective  string   `json:"selective,omitempty"`  // SEP that the poller gave
+	NSF        string   `json:"nsf,omitempty"`        // the far end's non-standard facilities, hex: T.35 country and maker first
+	Seconds    float64  `json:"seconds"`              // off hook
 	Files      []string `json:"files"`
 	Begun      string   `json:"begun,omitempty"` // how the call began otherwise than at the best, as remembered of the number
 }
@@ -83,6 +87,8 @@ type callResult struct {
 func resultOf(r t30.Report) callResult {
 	c := callResult{Code: int(r.Code), Text: r.Code.String(), Rate: r.Modulation.Rate, ECM: r.ECM, RemoteID: strings.TrimSpace(r.Remote.ID),
 		Files: []string{}}
+	c.Subaddress, c.Selective = strings.TrimSpace(r.Remote.Subaddress), strings.TrimSpace(r.Remote.Selective)
+	c.NSF = hex.EncodeToString(r.Remote.NSF)
 	if r.Text != "" && r.Code != t30.CodeOK {
 		c.Text += ": " + r.Text
 	}
