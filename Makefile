@@ -36,6 +36,7 @@ test: peers build
 soak: peers build
 	$(GO) test -tags 'peers soak' -parallel 40 -timeout 85m ./cmd/tipring
 	$(GO) test -count=1 -run RandomFaults -timeout 60m ./t30 -seeds 10000
+	$(GO) test -count=1 -run RandomFaults -timeout 60m ./modem/virtual -seeds 2000
 	$(MAKE) mutate
 
 # Every transition of the T.30 engine is taken out in turn, and bugs are put into driver and virtual modem: a test must fail each time.

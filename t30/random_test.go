@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -201,10 +200,10 @@ func TestCall_RandomFaults(t *testing.T) {
 // check holds both directions against the promises.
 func (c *randomCall) check(t *testing.T, o outcome) {
 	t.Helper()
-	for _, err := range (t30test.Passage{Docs: c.there, Sink: c.sinkB, Sent: o.sent, Got: o.got, ECM: c.ecm, Again: sentAgain(o.callerLog)}).Broken() {
+	for _, err := range (t30test.Passage{Docs: c.there, Sink: c.sinkB, Sent: o.sent, Got: o.got, ECM: c.ecm, Again: t30test.PhaseBAgain(o.callerLog)}).Broken() {
 		t.Errorf("sent: %v", err)
 	}
-	for _, err := range (t30test.Passage{Docs: c.back, Sink: c.sinkA, Sent: o.got, Got: o.sent, ECM: c.ecm, Again: sentAgain(o.answererLog)}).Broken() {
+	for _, err := range (t30test.Passage{Docs: c.back, Sink: c.sinkA, Sent: o.got, Got: o.sent, ECM: c.ecm, Again: t30test.PhaseBAgain(o.answererLog)}).Broken() {
 		t.Errorf("polled: %v", err)
 	}
 	if o.sentErr != nil || o.gotErr != nil && !(errors.Is(o.gotErr, errDisk) && c.diskFails) {
@@ -213,16 +212,4 @@ func (c *randomCall) check(t *testing.T, o outcome) {
 	if o.sent.Code == t30.CodeNone || o.got.Code == t30.CodeNone {
 		t.Errorf("no outcome: %v, %v", o.sent.Code, o.got.Code)
 	}
-}
-
-// sentAgain counts in the sender's transcript the commands after a page that were answered with phase B.
-func sentAgain(log []string) (n int) {
-	for _, l := range log {
-		for _, from := range []string{"post", "partial", "not-ready"} {
-			if strings.HasSuffix(l, from+" -> choose") {
-				n++
-			}
-		}
-	}
-	return n
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tipring/tipring/t30"
 )
@@ -17,6 +18,18 @@ type Passage struct {
 	// Again is how often, by the sender's transcript, a page was sent again because phase B came in place of its answer: only so
 	// many may have been kept twice.
 	Again int
+}
+
+// PhaseBAgain counts in a sender's transcript, one event a line, the commands after a page that were answered with phase B: Again.
+func PhaseBAgain(transcript []string) (n int) {
+	for _, l := range transcript {
+		for _, from := range []string{"post", "partial", "not-ready"} {
+			if strings.HasSuffix(l, from+" -> choose") {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // pageID names a page: document from 0, page from 1.
