@@ -25,12 +25,14 @@ func (d *Decoder) countMissing(start, end int64) {
 	start, end = start+m.passed, end+m.passed
 	length := end - start + eolAndTag
 	if d.badRun > 0 && m.n > 0 {
-		longest, sum, n := length, length, int64(1)
-		for _, l := range m.lines[:min(m.n, len(m.lines))] {
-			longest, sum, n = max(longest, l), sum+l, n+1
+		longest, sum, n := length, int64(0), int64(min(m.n, len(m.lines)))
+		for _, l := range m.lines[:n] {
+			longest, sum = max(longest, l), sum+l
 		}
+		// Where text ends and white begins, or the other way round, the shorter kind is what there were many of.
+		each := min(length, sum/n)
 		gap := start - m.end - eolAndTag
-		if lost := int(gap*n/sum) - d.badRun; lost > 0 && gap > leastGap && gap*n > beyondDoubt*sum && 2*gap > beyondDoubt*longest {
+		if lost := int(gap/each) - d.badRun; lost > 0 && gap > leastGap && gap > beyondDoubt*each && 2*gap > beyondDoubt*longest {
 			d.q.Missing += lost
 			d.q.MissingRun = max(d.q.MissingRun, d.badRun+lost)
 		}
