@@ -87,6 +87,35 @@ func TestAnswer_DCSHoldsToTheDIS(t *testing.T) {
 	}
 }
 
+// What our DIS says is read back as what we can do.
+func TestAnswer_DISIsReadBack(t *testing.T) {
+	res := func(r ...t30.Resolution) (s t30.Resolutions) {
+		for _, x := range r {
+			s |= t30.Resolutions(x)
+		}
+		return s | t30.Resolutions(t30.Standard)
+	}
+	a4 := t30.Widths(t30.WidthA4)
+	b4 := a4 | t30.Widths(t30.WidthB4)
+	for _, want := range []t30.Capabilities{
+		{Resolutions: res(), Widths: a4, Length: t30.LengthUnlimited},
+		{Resolutions: res(t30.Fine), Widths: b4, Length: t30.LengthB4},
+		{Resolutions: res(t30.Fine, t30.Superfine), Widths: b4 | t30.Widths(t30.WidthA3), Length: t30.LengthUnlimited, ECM64: true},
+		{Resolutions: res(t30.Res200), Widths: a4, Length: t30.LengthUnlimited},
+		{Resolutions: res(t30.Res200, t30.Res300), Widths: a4, Length: t30.LengthUnlimited},
+		{Resolutions: res(t30.Fine, t30.R16), Widths: a4, Length: t30.LengthUnlimited},
+		{Resolutions: res(t30.Res200, t30.Res400, t30.Res600), Widths: a4, Length: t30.LengthUnlimited},
+		{Resolutions: res(t30.Fine, t30.Superfine, t30.R16, t30.Res200, t30.Res300, t30.Res400, t30.Res600), Widths: a4, Length: t30.LengthUnlimited},
+	} {
+		k := sending(t30test.Config{}, &t30test.Sink{}, t30test.NewDocument(1, 1, 50))
+		k.answer.Limit = want
+		got := k.run(t).sent.Remote.Capabilities
+		if got.Resolutions != want.Resolutions || got.Widths != want.Widths || got.Length != want.Length || got.ECM64 != want.ECM64 || !got.ECM || got.Codings.Has(t30.JBIG) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
 // A rate that was not offered is answered with FTT: the sender falls back by itself.
 func TestAnswer_RateNotOfferedIsFTT(t *testing.T) {
 	for _, l := range []t30.Capabilities{
