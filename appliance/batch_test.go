@@ -34,6 +34,7 @@ func (r *rig) mailAll(number string, pages int, subjects ...string) {
 
 // Three jobs to one number make one call, three documents in it, and each sender gets a notice.
 func TestRun_JobsToOneNumberShareACall(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	r.mailAll(demoReceiver, 2, "first", "second", "third")
@@ -61,6 +62,7 @@ func TestRun_JobsToOneNumberShareACall(t *testing.T) {
 
 // Stopped in the middle of a call of three: what is confirmed is never sent again, each job has one notice.
 func TestRun_StoppedInASharedCall(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	r.mailAll(demoReceiver, 2, "first", "second", "third")
@@ -92,6 +94,7 @@ func TestRun_StoppedInASharedCall(t *testing.T) {
 // A far end behind a line that carries no V.17: the second call begins at V.29, also after a restart; the number
 // forgotten, the third begins at the best again.
 func TestRun_RememberedNumber(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.ex.exchange.SetFaults(virtual.Faults{TrainRate: 9600})
 	r.start()
