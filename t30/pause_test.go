@@ -1,0 +1,118 @@
+package t30_test
+
+import (
+	"context"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tipring/tipring/t30"
+	"github.com/tipring/tipring/t30/t30test"
+)
+
+// slowDocument is a document on a slow disk.
+type slowDocument struct {
+	*t30test.Document
+	d time.Duration
+}
+
+func (s slowDocument) Sent(n int) error {
+	time.Sleep(s.d)
+	return s.Document.Sent(n)
+}
+
+func (s slowDocument) Confirmed(n int, r t30.PageResult) error {
+	time.Sleep(s.d)
+	return s.Document.Confirmed(n, r)
+}
+
+func (s slowDocument) Refused(n int, r t30.PageResult) error {
+	time.Sleep(s.d)
+	return s.Document.Refused(n, r)
+}
+
+// oneSource yields its document once.
+type oneSource struct {
+	t30.PageSource
+	done bool
+}
+
+func (o *oneSource) Next(context.Context, t30.Remote) (t30.PageSource, error) {
+	if o.done {
+		return nil, io.EOF
+	}
+	o.done = true
+	return o.PageSource, nil
+}
+
+// A disk that takes no longer than the pause costs no line time.
+func TestSend_DiskWorkPassesInThePause(t *testing.T) {
+	for _, ecm := range []bool{false, true} {
+		var took [2]time.Duration
+		for i, d := range []time.Duration{0, 50 * time.Millisecond} {
+			doc, sink := t30test.NewDocument(1, 4, 400), judged(goodPage, badPage, badPage, badPage, goodPage)
+			k := sending(t30test.Config{}, sink)
+			k.caller.Send, k.caller.NoECM = &oneSource{slowDocument{doc, d}, false}, !ecm
+			o := k.run(t)
+			if o.sent.Sent < 3 {
+				o.dump(t)
+			}
+			took[i] = o.took
+		}
+		if took[0] != took[1] {
+			t.Errorf("ecm %v: %v with a fast disk, %v with a slow one", ecm, took[0], took[1])
+		}
+	}
+}
+
+// silences returns the lengths of the silences that we made, and of the TCFs.
+func silences(r t30.Report) (pauses []time.Duration, tcf []time.Duration) {
+	for _, s := range r.Spans {
+		switch {
+		case s.Kind == t30.KindSilence:
+			pauses = append(pauses, s.Duration)
+		case s.Kind == t30.KindTCF && s.Dir == t30.Out:
+			tcf = append(tcf, time.Duration(s.Octets)*8*time.Second/time.Duration(s.Modulation.Rate))
+		}
+	}
+	return pauses, tcf
+}
+
+// Durations are at the low end of their tolerance until a signal is lost.
+func TestSend_BriskUntilASignalIsLost(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		noECM  bool
+		choose func(t30test.Item) t30test.Fault
+		tcf    []time.Duration
+		from   int // silences are nominal from this one on
+	}{
+		{"nothing lost", false, func(t30test.Item) t30test.Fault { return t30test.None }, []time.Duration{1400 * ms}, 99},
+		{"nothing lost, without ECM", true, func(t30test.Item) t30test.Fault { return t30test.None }, []time.Duration{1400 * ms}, 99},
+		{"training fails", false, carrier("tcf", 1, 1, t30test.Corrupt), []time.Duration{1400 * ms, 1500 * ms}, 2},
+		{"CFR lost", false, nth(t30.FcfCFR, 1, 1, t30test.Drop), []time.Duration{1400 * ms, 1500 * ms}, 2},
+		{"MCF lost", false, nth(t30.FcfMCF, 1, 1, t30test.Drop), []time.Duration{1400 * ms}, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc, sink := t30test.NewDocument(1, 3, 400), &t30test.Sink{}
+			k := sending(t30test.Config{Choose: c.choose}, sink, doc)
+			k.caller.NoECM = c.noECM
+			o := k.run(t)
+			wantOK(t, o)
+			pauses, tcf := silences(o.sent)
+			if !slices.Equal(tcf, c.tcf) {
+				t.Errorf("TCF of %v, want %v", tcf, c.tcf)
+			}
+			for i, d := range pauses[:len(pauses)-1] { // the last is after DCN
+				want := 57 * ms
+				if i >= c.from {
+					want = 75 * ms
+				}
+				if d != want {
+					t.Errorf("silence %d of %v, want %v", i, d, want)
+				}
+			}
+		})
+	}
+}
