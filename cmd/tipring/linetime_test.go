@@ -104,6 +104,22 @@ func (b *budget) add(name, clause string, least, took float64) {
 	b.own = append(b.own, part{name, clause, 1, least, took})
 }
 
+// byModem is what CED and preambles took over their least: a Class 1 modem makes both by itself, the same for every program.
+func (b *budget) byModem() (over float64) {
+	for _, p := range b.own {
+		if p.name == preambles || p.name == cedAndRest {
+			over += p.took - p.least
+		}
+	}
+	return over
+}
+
+// The parts that a Class 1 modem makes by itself.
+const (
+	preambles  = "V.21 preambles"
+	cedAndRest = "CED and the rest after it"
+)
+
 // sums adds up the station's own parts.
 func (b *budget) sums() (least, took float64) {
 	for _, p := range b.own {
@@ -144,7 +160,7 @@ func account(c lineCall, pages [][]byte) budget {
 		}
 		switch {
 		case s.kind == "ced":
-			b.add("CED and the rest after it", "T.30 4.1.2, 2.6 s + 55 ms", cedLeast+pauseLeast, took)
+			b.add(cedAndRest, "T.30 4.1.2, 2.6 s + 55 ms", cedLeast+pauseLeast, took)
 		case s.kind == "v21":
 			b.addCommand(s, took)
 		case s.use == "tcf":
@@ -172,7 +188,7 @@ func (b *budget) addCommand(s lineSignal, took float64) {
 		}
 		name += t30.Frame(f).FCF().String()
 	}
-	b.add("V.21 preambles", "T.30 5.3.1, 1 s - 15 %", preambleLeast, took-frames)
+	b.add(preambles, "T.30 5.3.1, 1 s - 15 %", preambleLeast, took-frames)
 	b.add("frames: "+name, "octets x 8 / 300, with zero insertion, FCS and flag", frames, frames)
 }
 
