@@ -15,7 +15,7 @@ type signal struct {
 	at    time.Time // when its final frame was in
 }
 
-// errNothing is returned by receive in a glance that found our own echo.
+// errNothing is returned by receive in a glance that found our own echo, or nothing before the carrier went.
 var errNothing = errors.New("t30: nothing for us")
 
 // send sends one signal after the pause that parts it from what was on the line before.
@@ -103,6 +103,9 @@ func (c *call) receive(deadline *time.Time) error {
 			c.trace(LayerFrame, In, "%v", err)
 			in = false
 			c.spoilt(deadline)
+			if c.rx.glance && errors.Is(err, ErrCarrierLost) { // the signal is over: the page may begin at once
+				return errNothing
+			}
 			if err := c.slow(began); err != nil {
 				return err
 			}

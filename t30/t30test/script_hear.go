@@ -14,6 +14,9 @@ import (
 func (s *Signal) String() string {
 	switch s.Kind {
 	case SignalV21:
+		if len(s.Frames) == 0 {
+			return "flags"
+		}
 		var names []string
 		for _, f := range s.Frames {
 			n := frameName(f.Frame)

@@ -15,6 +15,9 @@ func (p *player) signal(st *step) *Signal {
 	im := st.image
 	switch st.do {
 	case sendTone:
+		if st.tone == SignalV21 {
+			return &Signal{Kind: SignalV21, Lead: st.length}
+		}
 		return &Signal{Kind: st.tone, Length: st.length}
 	case sendFrames:
 		return p.frames(st.frames[0], st.lead)
@@ -168,7 +171,7 @@ func (c *partial) answered(name string) {
 
 // send sends a step's signal.
 func (p *player) send(st *step) error {
-	if st.do == sendTone && !p.t.Tones() && st.tone != SignalNoise {
+	if (st.tone == SignalCED || st.tone == SignalCNG) && !p.t.Tones() {
 		return nil
 	}
 	if st.image.hangup > 0 {

@@ -68,13 +68,13 @@ func (st *step) sends(words []string) (err error) {
 	case "BLOCK":
 		st.do = sendBlock
 		return st.carrier(words[1:])
-	case "SILENCE", "wait", "NOISE", "CED":
+	case "SILENCE", "wait", "NOISE", "CED", "FLAGS":
 		if len(words) != 2 {
 			return fmt.Errorf("%s: how long?", words[0])
 		}
 		st.length, err = span(words[1])
-		st.do = map[string]action{"SILENCE": sendSilence, "wait": sendWait, "NOISE": sendTone, "CED": sendTone}[words[0]]
-		st.tone = map[string]SignalKind{"NOISE": SignalNoise, "CED": SignalCED}[words[0]]
+		st.do = map[string]action{"SILENCE": sendSilence, "wait": sendWait, "NOISE": sendTone, "CED": sendTone, "FLAGS": sendTone}[words[0]]
+		st.tone = map[string]SignalKind{"NOISE": SignalNoise, "CED": SignalCED, "FLAGS": SignalV21}[words[0]]
 		return err
 	case "CNG":
 		st.do, st.tone, st.length = sendTone, SignalCNG, 500_000_000
