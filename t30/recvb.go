@@ -270,7 +270,10 @@ func (c *call) awaitDCS() place {
 	r := &c.rx
 	if r.goesOn {
 		r.goesOn = false
-		if p, ok := c.hearPage(placeAwaitDCS); ok {
+		if p, ok := c.hearPage(); ok {
+			if r.octets > 0 && r.answer == FcfRTN {
+				r.skipped++ // the next page, not the refused one
+			}
 			return p
 		}
 	}

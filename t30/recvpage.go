@@ -53,15 +53,15 @@ func (p *pageOctets) Write(b []byte) (int, error) {
 
 // receivePage takes one page without ECM (T.30 phase C).
 func (c *call) receivePage() place {
-	if p, ok := c.hearPage(placeReceive); ok {
+	if p, ok := c.hearPage(); ok {
 		return p
 	}
 	return placeCommand
 }
 
-// hearPage listens for a page's carrier, for T2. ok: there was one, or the call ends, and next follows; else a V.21
+// hearPage listens for a page's carrier, for T2. ok: there was a page, or the call ends, and next follows; else a V.21
 // signal may have come in its place.
-func (c *call) hearPage(from place) (next place, ok bool) {
+func (c *call) hearPage() (next place, ok bool) {
 	r := &c.rx
 	if p, ok := c.beginPage(); !ok {
 		return p, true
@@ -82,13 +82,10 @@ func (c *call) hearPage(from place) (next place, ok bool) {
 	case err == nil, errors.Is(err, ErrCarrierLost):
 		r.cut = err != nil
 		if r.octets > 0 {
-			if from == placeAwaitDCS && r.answer == FcfRTN {
-				r.skipped++
-			}
 			r.onLine, r.pending = true, false
 			c.trace(LayerImage, In, "page: %d octets in %.1f s", r.octets, time.Since(began).Seconds())
 		}
-		return placeCommand, from == placeReceive || r.octets > 0
+		return placeCommand, r.octets > 0
 	case errors.Is(err, ErrV21):
 	case errors.Is(err, ErrTimeout):
 		if c.lineQuiet() {
