@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 //	>~ ff 13 84    the host sends these octets, shielded, and DLE ETX
 //	>&             the host sends octets and DLE ETX, kept in captured
 //	>n 2700        the host sends so many octets and DLE ETX
+//	>+ 4096        the host sends so many octets of data that goes on
 //	< CONNECT      the modem says this
 //	<~ ff 13 84    the modem sends a frame: octets, FCS, DLE ETX
 //	<= 00 10 10    the modem sends these octets as they are
@@ -127,6 +129,12 @@ func (f *fake) step(step string) error {
 		got, err := f.data()
 		if err == nil && strconv.Itoa(len(got)) != arg {
 			err = fmt.Errorf("host sent %d octets", len(got))
+		}
+		return err
+	case ">+":
+		n, err := strconv.ParseInt(arg, 10, 64)
+		if err == nil {
+			_, err = io.CopyN(io.Discard, f.in, n)
 		}
 		return err
 	case "<":
