@@ -84,7 +84,7 @@ func TestBreakdown_OfAKnownCall(t *testing.T) {
 			for name, want := range map[string]time.Duration{
 				">V.21 preamble": 3 * time.Second,
 				">training":      c.train,
-				">TCF":           1400 * ms,
+				">TCF":           1500 * ms,
 				">page data":     c.data,
 				">thinking":      0,
 				"<TCF":           0,

@@ -65,7 +65,7 @@ func (c *call) again(answer FCF, stay place) place {
 	if r.repeats++; r.repeats > maxRepeats {
 		return c.bye(CodeProtocol, "%v again and again", c.sig.fcf)
 	}
-	r.cmdEnd = c.sig.at
+	r.cmdEnd, c.nominal = c.sig.at, true
 	if err := c.reply(answer); err != nil {
 		if stay == placeAfterEOP && errors.Is(err, ErrHungUp) { // it had our answer
 			c.received()

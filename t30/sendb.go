@@ -96,11 +96,7 @@ func (c *call) dcs() place {
 	if err := c.quiet(); err != nil {
 		return c.broken(err)
 	}
-	check := tcfBrisk
-	if c.nominal {
-		check = tcfTime
-	}
-	if err := c.line.SendTCF(c.ctx, m, check); err != nil {
+	if err := c.line.SendTCF(c.ctx, m, tcfTime); err != nil {
 		return c.broken(err)
 	}
 	t.long = false

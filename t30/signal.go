@@ -55,19 +55,20 @@ func (c *call) quiet() error {
 }
 
 // gap is how long the line still has to be quiet before we may send: an answer comes at the low end of the window, reckoned
-// from when the far end's signal was over.
+// from when the far end's signal was over. The sender of a document keeps the nominal pause: a receiver on a noisy line needs
+// it to see one carrier go before it trains on the next (measured on softline, docs/line-noise.md).
 func (c *call) gap() time.Duration {
+	d := pauseBrisk
+	if c.nominal || c.tx.src != nil {
+		d = pause
+	}
 	switch {
 	case !c.spoken:
 		return 0
-	case c.rx.quiet.IsZero() && c.nominal:
-		return pause
 	case c.rx.quiet.IsZero():
-		return pauseBrisk
-	case c.nominal:
-		return pause - time.Since(c.rx.quiet)
+		return d
 	}
-	return pauseBrisk - time.Since(c.rx.quiet)
+	return d - time.Since(c.rx.quiet)
 }
 
 // unanswered tells whether the command sent last is to be repeated: nothing came in time, or CRP (T.30 5.3.6.1.8).

@@ -14,13 +14,11 @@ const (
 
 	// pause parts a V.21 signal from the message carrier, either way (T.30 5.3.1, 4.1.2.2): 75 ± 20 ms.
 	pause = 75 * time.Millisecond
-	// pauseBrisk is the shortest such pause, kept for as long as no signal was lost in the call. After a signal of theirs it runs from when the
+	// pauseBrisk is the shortest such pause, kept outside of a document of ours for as long as no signal was lost in the call. After a signal of theirs it runs from when the
 	// modem told us that it was over, which on the line was earlier.
 	pauseBrisk = 57 * time.Millisecond
 	// tcfTime is the length of the training check (T.30 5.3.6.1.3): 1.5 s ± 10 %.
 	tcfTime = 1500 * time.Millisecond
-	// tcfBrisk is the length of the first one: 50 ms above the low end, since receivers lose some of it at its beginning.
-	tcfBrisk = 1400 * time.Millisecond
 	// afterDCN is how long we stay on the line after our DCN (T.24: 0.8 to 1.2 s). Field: what goes through a packet network is some
 	// tenths of a second late, and lost with the call.
 	afterDCN = 800 * time.Millisecond
