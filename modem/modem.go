@@ -23,7 +23,7 @@ type Options struct {
 	Pulse   bool            // dial with pulses, not tones
 	Speaker bool            // loudspeaker on until the far end answers
 	Init    string          // the user's own AT commands, without AT
-	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not; must not block
+	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
 }
 
 // Modem is one opened modem, a [t30.Terminal].
@@ -52,7 +52,8 @@ func Open(ctx context.Context, path string, o Options) (*Modem, error) {
 func New(ctx context.Context, port at.Port, o Options) (*Modem, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	m := &Modem{ch: at.NewChannel(port, o.Trace), trace: o.Trace}
+	trace := oneByOne(o.Trace)
+	m := &Modem{ch: at.NewChannel(port, trace), trace: trace}
 	if err := m.open(ctx, o); err != nil {
 		_ = m.ch.Close() // the first error says why
 		return nil, err

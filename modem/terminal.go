@@ -2,6 +2,7 @@ package modem
 
 import (
 	"context"
+	"sync"
 
 	"github.com/tipring/tipring/t30"
 )
@@ -9,8 +10,23 @@ import (
 // Capabilities implements [t30.Terminal].
 func (m *Modem) Capabilities() t30.Capabilities { return m.term.Capabilities() }
 
+// oneByOne makes f, which may be nil, be called once at a time: the engine lets a pause run beside its own work, and the port's
+// lines come from there.
+func oneByOne(f func(t30.Event)) func(t30.Event) {
+	if f == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	return func(e t30.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		f(e)
+	}
+}
+
 // Call implements [t30.Terminal]. The session's transcript has the AT lines too.
 func (m *Modem) Call(ctx context.Context, number string, s t30.Session) (t30.Report, error) {
+	s.Trace = oneByOne(s.Trace)
 	defer m.follow(s.Trace)()
 	return m.term.Call(ctx, number, s)
 }
@@ -45,6 +61,7 @@ type incoming struct {
 
 // Answer implements [t30.Incoming].
 func (in incoming) Answer(ctx context.Context, mode t30.AnswerMode, s t30.Session) (t30.Report, error) {
+	s.Trace = oneByOne(s.Trace)
 	defer in.m.follow(s.Trace)()
 	return in.Incoming.Answer(ctx, mode, s)
 }

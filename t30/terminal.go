@@ -61,7 +61,7 @@ type Session struct {
 	Send  Documents    // to send, or offered to a poller; nil: nothing
 	Poll  *Poll        // poll the far end, also after sending; nil: do not
 	Sink  PageSink     // takes received pages; nil: refuse to receive
-	Trace func(Event)  // the transcript; never blocks; nil: none
+	Trace func(Event)  // the transcript, one event at a time, from whatever goroutine; must not block; nil: none
 	// NeedPassword, when set, is the PWD a poller or sender must give; "" accepts all.
 	NeedPassword string
 }

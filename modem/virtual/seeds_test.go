@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,11 +111,8 @@ func randomDriverCall(t *testing.T, seed uint64) bool {
 	there2, back2 := &t30test.Sink{}, &t30test.Sink{}
 	var log [2][]string
 	start := time.Now()
-	var mu sync.Mutex // a pause of the engine's runs beside it, and the driver's transcript with it
 	record := func(to *[]string) func(t30.Event) {
 		return func(e t30.Event) {
-			mu.Lock()
-			defer mu.Unlock()
 			*to = append(*to, fmt.Sprintf("%7.2f %s %-5s %s", e.At.Sub(start).Seconds(), e.Dir, e.Layer, e.Text))
 		}
 	}
