@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,20 +19,27 @@ import (
 // badLine is one kind of bad line: softline's options for faults in the direction of the pages, ab or ba.
 type badLine struct {
 	name string
+	seed int // tells the calls on this kind of line apart
 	args func(direction string) []string
 }
 
+// noiseSeeds is on how many lines of each level a call is made: whether a receiver trains on a noisy line is a matter of luck.
+const noiseSeeds = 3
+
+// noisePages is how many pages each call has.
+const noisePages = 3
+
 // lineLevel is a line that weakens both ends by loss dB, with noise at -48 dBm0: the most at which spandsp, which sends at
 // -14 dBm0, still takes the pauses for silence.
-func lineLevel(loss int) badLine {
-	return badLine{fmt.Sprintf("noise %d dB under the signal", 34-loss), func(string) []string {
-		return []string{"--noise", "-48", "--loss", fmt.Sprint(loss), "--seed", fmt.Sprint(100 + loss)}
+func lineLevel(loss, seed int) badLine {
+	return badLine{fmt.Sprintf("noise %d dB under the signal", 34-loss), seed, func(string) []string {
+		return []string{"--noise", "-48", "--loss", fmt.Sprint(loss), "--seed", fmt.Sprint(100*seed + loss)}
 	}}
 }
 
 // lineHits is a line with n hits of ms milliseconds in each image, evenly spread over its first eight seconds.
 func lineHits(n, ms int) badLine {
-	return badLine{fmt.Sprintf("%d hits of %d ms a page", n, ms), func(direction string) []string {
+	return badLine{fmt.Sprintf("%d hits of %d ms a page", n, ms), 1, func(direction string) []string {
 		args := []string{"--noise", "-60", "--seed", fmt.Sprint(n)}
 		for image := 1; image <= 60/n; image++ {
 			for i := range n {
@@ -45,9 +53,11 @@ func lineHits(n, ms int) badLine {
 
 // badLines get worse from one to the next, twice.
 func badLines() []badLine {
-	lines := []badLine{{"quiet", func(string) []string { return nil }}}
+	lines := []badLine{{"quiet", 1, func(string) []string { return nil }}}
 	for _, loss := range []int{4, 8, 12, 15, 18} {
-		lines = append(lines, lineLevel(loss))
+		for seed := range noiseSeeds {
+			lines = append(lines, lineLevel(loss, seed+1))
+		}
 	}
 	return append(lines, lineHits(1, 5), lineHits(1, 40), lineHits(2, 40), lineHits(4, 40), lineHits(6, 80))
 }
@@ -71,7 +81,7 @@ func TestNoiseTable(t *testing.T) {
 			for _, ecm := range []bool{true, false} {
 				for _, direction := range []string{"send", "receive"} {
 					for _, program := range []string{"tipring", "HylaFAX"} {
-						t.Run(fmt.Sprintf("%s ecm=%v %s %s", line.name, ecm, direction, program), func(t *testing.T) {
+						t.Run(fmt.Sprintf("%s seed %d ecm=%v %s %s", line.name, line.seed, ecm, direction, program), func(t *testing.T) {
 							t.Parallel()
 							r := noiseRun{line: line.name, program: program, direction: direction, ecm: ecm}
 							noiseCall(t, line, &r)
@@ -97,7 +107,6 @@ func TestNoiseTable(t *testing.T) {
 // noiseCall runs r's call and judges it.
 func noiseCall(t *testing.T, line badLine, r *noiseRun) {
 	t.Helper()
-	const pages = 3
 	ecm := ",ecm=0"
 	if r.ecm {
 		ecm = ",ecm=1"
@@ -112,7 +121,7 @@ func noiseCall(t *testing.T, line badLine, r *noiseRun) {
 		case "tipring":
 			told, _ = callJSON(t, 9*time.Minute, "send", "--modem", s.pty, "--to", "5550100", "--header", "none", repoFile(t, letter))
 		default:
-			startHylafax(t, s.pty).send(repoFile(t, letter), pages).wait(9 * time.Minute)
+			startHylafax(t, s.pty).send(repoFile(t, letter), noisePages).wait(9 * time.Minute)
 		}
 		s.wait(30 * time.Second)
 		got = existing(out)
@@ -133,7 +142,7 @@ func noiseCall(t *testing.T, line badLine, r *noiseRun) {
 	}
 	sender := map[string]string{"send": "A", "receive": "B"}[r.direction]
 	r.verdicts = s.verdicts(sender)
-	r.delivered = confirmed(r.verdicts) == pages
+	r.delivered = confirmed(r.verdicts) == noisePages
 	for _, e := range s.events("call_end") {
 		r.seconds, _ = e["line_s"].(float64)
 	}
@@ -165,9 +174,9 @@ func judgeNoise(t *testing.T, r noiseRun, told callResult) {
 func noiseReport(runs []noiseRun) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Bad lines\n\nWritten by `make bench-noise` on %s; do not edit. %s.\n\n", time.Now().Format("2006-01-02"), peerVersions())
-	b.WriteString("Three pages (testdata/pages/letter3.tif, 1728 x 2291 pels each) in one call, against the same spandsp station over the same softline with " +
-		"the same seeds. Pages by what the receiver answered on the line: good (MCF), poor (RTP), refused (RTN); a page sent again counts each time. " +
-		"Wrong rows and pels are those of the pages called good, compared with what was sent, rows aligned. Seconds from connect to the end of the call. " +
+	b.WriteString("Three pages (testdata/pages/letter3.tif, 1728 x 2291 pels each) in each call, against the same spandsp station over the same softline with " +
+		"the same seeds; a row is one call, or three where there is noise. Delivered: pages that the receiver confirmed. Pages by what the receiver answered on the line: good (MCF), poor (RTP), refused (RTN); a page sent again counts each time. " +
+		"Wrong rows and pels are those of the pages called good, compared with what was sent, rows aligned. Seconds from connect to the end of the call, of all calls. " +
 		"A page without ECM that *spandsp* calls good is judged by spandsp; the copy-quality limit is ours to keep when we receive.\n")
 	for _, ecm := range []bool{true, false} {
 		for _, direction := range []string{"send", "receive"} {
@@ -175,10 +184,11 @@ func noiseReport(runs []noiseRun) string {
 				direction, map[bool]string{true: "on", false: "off"}[ecm])
 			for _, line := range badLines() {
 				for _, program := range []string{"tipring", "HylaFAX"} {
-					for _, r := range runs {
-						if r.ecm == ecm && r.direction == direction && r.line == line.name && r.program == program {
-							b.WriteString(r.row())
-						}
+					if line.seed == 1 {
+						these := slices.DeleteFunc(slices.Clone(runs), func(r noiseRun) bool {
+							return r.ecm != ecm || r.direction != direction || r.line != line.name || r.program != program
+						})
+						b.WriteString(noiseRow(line.name, program, these))
 					}
 				}
 			}
@@ -187,15 +197,20 @@ func noiseReport(runs []noiseRun) string {
 	return b.String()
 }
 
-func (r noiseRun) row() string {
+// noiseRow sums up the calls of one program on one kind of line.
+func noiseRow(line, program string, runs []noiseRun) string {
 	var n [3]int
-	for _, v := range r.verdicts {
-		n[v]++
+	rows, pels, delivered, seconds := 0, 0, 0, 0.0
+	for _, r := range runs {
+		for _, v := range r.verdicts {
+			n[v]++
+		}
+		for _, d := range r.bad {
+			rows, pels = rows+d.rows, pels+d.pels
+		}
+		delivered += min(confirmed(r.verdicts), noisePages)
+		seconds += r.seconds
 	}
-	rows, pels := 0, 0
-	for _, d := range r.bad {
-		rows, pels = rows+d.rows, pels+d.pels
-	}
-	delivered := map[bool]string{true: "yes", false: fmt.Sprintf("%d of 3", confirmed(r.verdicts))}[r.delivered]
-	return fmt.Sprintf("| %s | %s | %s | %d / %d / %d | %d | %d | %.0f |\n", r.line, r.program, delivered, n[good], n[poor], n[refused], rows, pels, r.seconds)
+	return fmt.Sprintf("| %s | %s | %d of %d | %d / %d / %d | %d | %d | %.0f |\n",
+		line, program, delivered, noisePages*len(runs), n[good], n[poor], n[refused], rows, pels, seconds)
 }

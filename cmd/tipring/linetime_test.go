@@ -135,6 +135,7 @@ const (
 	tcfLeast      = 1.5 * (1 - 0.10) // T.30 5.3.6.1.4: 1.5 s ± 10 %
 	v17Long       = 1.393            // V.17 table 3: 3342 symbol intervals at 2400 baud
 	v17Short      = 0.142            // V.17 table 4: 342 symbol intervals
+	clearLeast    = 0.800            // T.24, the sender's test procedures: 0.8 to 1.2 s from DCN to on-hook
 	ecmLeadLeast  = 0.200            // T.4 A.3.1: flags for 200 ms +100 ms
 )
 
@@ -172,7 +173,11 @@ func account(c lineCall, pages [][]byte) budget {
 			b.add("pages, other coding", "not itemised", took, took)
 		}
 	}
-	b.add("end of DCN to on-hook", "none", 0, c.onhook-at)
+	if last := c.signals[len(c.signals)-1]; last.station == "A" {
+		b.add("our DCN to on-hook", "T.24 test procedures: the line is cleared 0.8 to 1.2 s after DCN", clearLeast, c.onhook-at)
+	} else {
+		b.add("their DCN to on-hook", "none", 0, c.onhook-at)
+	}
 	return b
 }
 
