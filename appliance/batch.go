@@ -168,6 +168,24 @@ func (b *batch) settle(whole t30.Report, callErr error, own t30.Capabilities, re
 	return first, errors.Join(errs...)
 }
 
+// brought tells what the call brought each job that had its turn, for the call's record; nil when only the dialed one had.
+func (b *batch) brought(whole t30.Report) (list []queue.CallJob) {
+	for i, r := range b.riders() {
+		if i > 0 && !r.begun && !r.failed {
+			continue
+		}
+		j := queue.CallJob{Job: r.job.ID, Code: whole.Code}
+		if r.report != nil {
+			j.Code, j.Pages = r.report.Code, r.report.Sent
+		}
+		list = append(list, j)
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
+}
+
 // riderPages notes when a document comes to its turn, and whether it was the one that failed.
 type riderPages struct {
 	*call.Document

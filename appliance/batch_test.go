@@ -58,6 +58,15 @@ func TestRun_JobsToOneNumberShareACall(t *testing.T) {
 	if err != nil || !strings.Contains(v.Attempts[0].Text, "in the same call as job "+string(jobs[0].ID)) {
 		t.Errorf("%+v, %v", v, err)
 	}
+	c, err := r.app.CallRecord(context.Background(), string(jobs[0].LastAttempt().Call), false)
+	if err != nil || c.JobID != string(jobs[0].ID) || c.Pages != pages || len(c.Jobs) != len(jobs) {
+		t.Fatalf("the call's record: %+v, %v", c, err)
+	}
+	for i, j := range jobs {
+		if got := c.Jobs[i]; got.ID != string(j.ID) || got.Pages != j.Pages || got.Code != int(t30.CodeOK) {
+			t.Errorf("job %d in the call's record: %+v", i, got)
+		}
+	}
 }
 
 // Stopped in the middle of a call of three: what is confirmed is never sent again, each job has one notice.

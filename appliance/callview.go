@@ -66,6 +66,9 @@ func callView(c queue.Call) control.CallRecord {
 	if c.Text != "" {
 		v.Text += ": " + c.Text
 	}
+	for _, j := range c.AllJobs() {
+		v.Jobs = append(v.Jobs, control.CallJob{ID: string(j.Job), Code: int(j.Code), Text: j.Code.String(), Pages: j.Pages})
+	}
 	if c.Coding != 0 {
 		v.Coding, v.Resolution = c.Coding.String(), c.Resolution.String()
 	}

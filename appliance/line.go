@@ -267,7 +267,7 @@ func (l *line) watchCancel(ctx context.Context, b *batch, cancel context.CancelF
 
 func (l *line) settleSend(b *batch, own t30.Capabilities, report t30.Report, err error, events []t30.Event) error {
 	record := queue.CallOf(l.cfg.Name, true, b.first.Number, report)
-	record.Job = b.first.ID
+	record.Job, record.Jobs = b.first.ID, b.brought(report)
 	id, recErr := l.q.RecordCall(record, events)
 	after, endErr := b.settle(report, err, own, id)
 	text := report.Code.String()

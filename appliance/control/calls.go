@@ -26,13 +26,22 @@ type CallRecord struct {
 	ECM        bool      `json:"ecm,omitempty"`
 	Coding     string    `json:"coding,omitempty"`
 	Resolution string    `json:"resolution,omitempty"`
-	JobID      string    `json:"job_id,omitempty"`
+	JobID      string    `json:"job_id,omitempty"` // the one it was dialed for
+	Jobs       []CallJob `json:"jobs,omitempty"`   // all that shared it, that one first
 	FaxID      string    `json:"fax_id,omitempty"`
 
 	// What follows is not in a list; empty when nothing was kept of the call but its outcome.
 	Signals    []Signal `json:"signals,omitempty"`
 	Parts      []Part   `json:"parts,omitempty"`      // their seconds add up to the call's
 	Transcript []Event  `json:"transcript,omitempty"` // only when asked for
+}
+
+// CallJob is what a call brought one of the jobs that shared it.
+type CallJob struct {
+	ID    string `json:"id"`
+	Code  int    `json:"code"` // t30.Code
+	Text  string `json:"text"` // how its part ended
+	Pages int    `json:"pages"`
 }
 
 // Signal is one stretch of a call: a signal of either side, a silence, a wait.

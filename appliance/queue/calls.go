@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
@@ -24,13 +25,29 @@ type Call struct {
 	ECM        bool           `json:"ecm,omitempty"`
 	Coding     t30.Coding     `json:"coding,omitempty"`
 	Resolution t30.Resolution `json:"resolution,omitempty"`
-	Job        JobID          `json:"job,omitempty"`
+	Job        JobID          `json:"job,omitempty"`  // the one it was dialed for
+	Jobs       []CallJob      `json:"jobs,omitempty"` // all that had their turn in it, Job first; nil: no other than Job
 	Fax        FaxID          `json:"fax,omitempty"`
 	Transcript string         `json:"transcript,omitempty"`      // spool file: JSON lines of spans, then of t30.Event
 	Size       int64          `json:"transcript_size,omitempty"` // octets of that file
 
 	// Spans are kept in the transcript's file; a record that was read has none, see CallLog.Details.
 	Spans []t30.Span `json:"-"`
+}
+
+// CallJob is what a call brought one of several jobs that shared it.
+type CallJob struct {
+	Job   JobID    `json:"job"`
+	Code  t30.Code `json:"code"`
+	Pages int      `json:"pages"` // confirmed in this call
+}
+
+// AllJobs returns the jobs of the call, the one it was dialed for first; nil for a call without any.
+func (c Call) AllJobs() []CallJob {
+	if c.Jobs == nil && c.Job != "" {
+		return []CallJob{{c.Job, c.Code, c.Pages}}
+	}
+	return c.Jobs
 }
 
 const (
@@ -99,22 +116,36 @@ func putCall(tx *store.Tx, c Call) (CallID, error) {
 	return c.ID, calls.Put(tx, id, c)
 }
 
-// cutCall records a call that the program's end cut off, unless it had been recorded before, and returns its id.
-func cutCall(tx *store.Tx, c Call) (CallID, error) {
-	var known CallID
+// cutCall records a call that the program's end cut off and returns its id. A record that is there already is taken; if it is
+// a cut one too, j, one of several jobs in that call, is added to it. A received fax has no job.
+func cutCall(tx *store.Tx, c Call, j CallJob) (CallID, error) {
+	var known *Call
 	err := calls.EachBack(tx, func(_ string, k Call) error {
 		if k.Start.Before(c.Start) {
 			return store.ErrStop
 		}
 		if k.Line == c.Line && k.Job == c.Job && k.Fax == c.Fax {
-			known = k.ID
+			known = &k
 		}
 		return nil
 	})
-	if err != nil || known != "" {
-		return known, err
+	switch {
+	case err != nil:
+		return "", err
+	case known == nil:
+		if c.Pages = j.Pages; j.Job != c.Job {
+			c.Jobs = []CallJob{j}
+		}
+		return putCall(tx, c)
+	case j.Job == "" || known.Code != t30.CodeNone || slices.ContainsFunc(known.AllJobs(), func(k CallJob) bool { return k.Job == j.Job }):
+		return known.ID, nil
 	}
-	return putCall(tx, c)
+	list := append(slices.Clone(known.AllJobs()), j)
+	if j.Job == known.Job {
+		list = append([]CallJob{j}, known.Jobs...)
+	}
+	known.Jobs, known.Pages = list, known.Pages+j.Pages
+	return known.ID, calls.Put(tx, string(known.ID), *known)
 }
 
 // trim lets the oldest calls go beyond maxCalls, and the oldest transcripts beyond maxTranscripts.

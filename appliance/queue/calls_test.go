@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +140,48 @@ func TestRecover_CutCallsAreRecorded(t *testing.T) {
 		if j, _ = q.Job(j.ID); j.LastAttempt().Call != list[0].ID {
 			t.Errorf("the attempt names call %q", j.LastAttempt().Call)
 		}
+	}
+}
+
+// The second job of a call may be looked at before the first; a call without a job, cut twice, stays as it is.
+func TestCutCall_JobsOfOneCall(t *testing.T) {
+	q := open(t, eager())
+	cut := func(c Call, j CallJob) (id CallID) {
+		must(t, q.st.Update(func(tx *store.Tx) (err error) { id, err = cutCall(tx, c, j); return err }))
+		return id
+	}
+	out := Call{Line: "east", Outgoing: true, Job: "1", Start: noon, End: noon}
+	want := []CallJob{{Job: "1", Pages: 2}, {Job: "2", Pages: 1}, {Job: "3", Pages: 4}}
+	id := cut(out, want[1])
+	for _, j := range []CallJob{want[0], want[2], want[1]} {
+		if got := cut(out, j); got != id {
+			t.Errorf("job %s is in call %s, not %s", j.Job, got, id)
+		}
+	}
+	if c, err := q.Call(id); err != nil || !slices.Equal(c.Jobs, want) || c.Pages != 7 {
+		t.Errorf("%+v, %v; want %v", c, err, want)
+	}
+	in := Call{Line: "east", Fax: "9", Start: noon, End: noon}
+	id = cut(in, CallJob{Pages: 3})
+	if cut(in, CallJob{Pages: 3}) != id {
+		t.Error("a cut call was recorded twice")
+	}
+	if c, err := q.Call(id); err != nil || c.AllJobs() != nil || c.Pages != 3 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Records of before calls were shared name one job.
+func TestCall_AllJobsOfAnOldRecord(t *testing.T) {
+	var c Call
+	must(t, json.Unmarshal([]byte(`{"id":"5","line":"east","outgoing":true,"code":1,"pages":2,"job":"7"}`), &c))
+	if got := c.AllJobs(); !slices.Equal(got, []CallJob{{Job: "7", Code: t30.Code(1), Pages: 2}}) {
+		t.Errorf("jobs %v", got)
+	}
+	b, err := json.Marshal(c)
+	must(t, err)
+	if strings.Contains(string(b), "jobs") {
+		t.Errorf("a call for one job reads %s", b)
 	}
 }
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,6 +188,14 @@ func TestRecover_Riders(t *testing.T) {
 		j, err = q.Job(c)
 		if want := map[bool]State{false: Waiting, true: Unknown}[begun]; err != nil || j.State != want || begun != (len(j.Attempts) == 1) {
 			t.Errorf("the third is %s with %d attempts, %v; want %s", j.State, len(j.Attempts), err, want)
+		}
+		want := []CallJob{{Job: a, Pages: 1}, {Job: b, Pages: 1}}
+		if begun {
+			want = append(want, CallJob{Job: c})
+		}
+		list, err := q.Calls(0)
+		if err != nil || len(list) != 1 || list[0].Job != a || !slices.Equal(list[0].Jobs, want) || list[0].Pages != 2 {
+			t.Errorf("calls %+v, %v; want one, its jobs %v", list, err, want)
 		}
 		if len(rec.Finished) != 1 || len(rec.Resumed)+len(rec.Unknown) != 2 || dials(t, q, "5550100") != 1 {
 			t.Errorf("recovery %+v, %d dials", rec, dials(t, q, "5550100"))

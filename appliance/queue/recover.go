@@ -97,9 +97,15 @@ func (q *Queue) recoverJob(tx *store.Tx, j *Job) error {
 			return err
 		}
 	}
-	cut := Call{Line: a.Line, Outgoing: true, Number: j.Number, RemoteID: a.RemoteID, Start: a.Start, End: now, Text: a.Text, Pages: a.Pages, Job: j.ID}
+	cut := Call{Line: a.Line, Outgoing: true, Number: j.Number, RemoteID: a.RemoteID, Start: a.Start, End: now, Text: a.Text, Job: j.ID}
+	if a.Rode != "" { // the call is the other job's
+		cut.Job = a.Rode
+		if first, err := jobs.Get(tx, string(a.Rode)); err == nil && first.LastAttempt() != nil {
+			cut.Start = first.LastAttempt().Start
+		}
+	}
 	var err error
-	if a.Call, err = cutCall(tx, cut); err != nil {
+	if a.Call, err = cutCall(tx, cut, CallJob{j.ID, t30.CodeNone, a.Pages}); err != nil {
 		return err
 	}
 	if err := q.settle(tx, j, now, t30.CodeNone, j.lastInDoubt()); err != nil {
@@ -121,8 +127,8 @@ func (q *Queue) recoverFaxes(tx *store.Tx, match func(string) bool, rec *Recover
 	}
 	for _, f := range list {
 		end := FaxEnd{Text: "the program stopped during the call"}
-		cut := Call{Line: f.Line, Number: f.Caller, RemoteID: f.RemoteID, Start: f.Started, End: time.Now(), Text: end.Text, Pages: len(f.Pages), Fax: f.ID}
-		if _, err := cutCall(tx, cut); err != nil {
+		cut := Call{Line: f.Line, Number: f.Caller, RemoteID: f.RemoteID, Start: f.Started, End: time.Now(), Text: end.Text, Fax: f.ID}
+		if _, err := cutCall(tx, cut, CallJob{Pages: len(f.Pages)}); err != nil {
 			return err
 		}
 		if err := q.finishFax(tx, &f, end); err != nil {

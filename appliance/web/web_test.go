@@ -75,7 +75,8 @@ func (v view) CallRecord(_ context.Context, id string, _ bool) (control.CallReco
 	if id != "5" {
 		return control.CallRecord{}, control.ErrNotFound
 	}
-	return control.CallRecord{ID: id, Direction: "out", Number: "5550142", Start: v.now, Seconds: 26.4, Text: "ok",
+	return control.CallRecord{ID: id, Direction: "out", Number: "5550142", Start: v.now, Seconds: 26.4, Text: "ok", JobID: "7",
+		Jobs:    []control.CallJob{{ID: "7", Text: "ok", Pages: 2}, {ID: "8", Text: "far end hung up", Pages: 1}},
 		Signals: []control.Signal{{At: 1.5, Seconds: 2, Dir: ">", Kind: "frames", Text: "TSI <b>, DCS v17/14400"}},
 		Parts:   []control.Part{{Name: "page data", Side: control.Ours, Seconds: 10.7, Least: 10.6, Clause: "octets x 8 / rate"}}}, nil
 }
@@ -102,7 +103,7 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 			"5550123", "&lt;b&gt;busy&lt;/b&gt; five times", `http-equiv="refresh"`}},
 		{"/faxes/3", 200, []string{"for desk@contoso.com", `src="/faxes/3/pages/2?width=864"`}},
 		{"/jobs/7", 200, []string{"Fax job 7 to 5550123", "east", "busy", `href="/calls/5"`}},
-		{"/calls/5", 200, []string{"to 5550142", "0 pages in 26.400 s", "1.500    2.000 &gt; TSI &lt;b&gt;, DCS v17/14400", "<td>page data<td>10.700<td>10.600<td>octets x 8 / rate"}},
+		{"/calls/5", 200, []string{"to 5550142", "0 pages in 26.400 s", `href="/jobs/7">Job 7`, `<a href="/jobs/8">8</a><td>1<td>far end hung up`, "1.500    2.000 &gt; TSI &lt;b&gt;, DCS v17/14400", "<td>page data<td>10.700<td>10.600<td>octets x 8 / rate"}},
 		{"/calls/6", 404, nil},
 		{"/calls/X", 400, nil},
 		{"/lines/east", 200, []string{"AT&#43;FTH=3"}},

@@ -99,18 +99,37 @@ func callNumber(c control.CallRecord) string {
 }
 
 func callRows(w io.Writer, list []control.CallRecord) {
-	fmt.Fprintln(w, "ID\tAT\tLINE\tDIR\tNUMBER\tPAGES\tSECONDS\tRATE\t")
+	fmt.Fprintln(w, "ID\tAT\tLINE\tDIR\tNUMBER\tJOBS\tPAGES\tSECONDS\tRATE\t")
 	for _, c := range list {
 		rate := ""
 		if c.RateBPS > 0 {
 			rate = fmt.Sprintf("%s/%d", c.Modulation, c.RateBPS)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%s\t%s\n", c.ID, c.Start.Local().Format(time.DateTime), c.Line, c.Direction, callNumber(c), c.Pages,
-			c.Seconds, rate, c.Text)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%.1f\t%s\t%s\n", c.ID, c.Start.Local().Format(time.DateTime), c.Line, c.Direction, callNumber(c),
+			callJobs(c), c.Pages, c.Seconds, rate, c.Text)
 	}
 }
 
-// callHead says in two lines what became of a call.
+func countPages(n int) string {
+	if n == 1 {
+		return "1 page"
+	}
+	return fmt.Sprintf("%d pages", n)
+}
+
+// callJobs are the ids of the jobs that shared a call, of more than four the first three and how many more; show has them all.
+func callJobs(c control.CallRecord) string {
+	var ids []string
+	for _, j := range c.Jobs {
+		ids = append(ids, j.ID)
+	}
+	if n := len(ids) - 3; n > 1 {
+		ids = append(ids[:3], fmt.Sprintf("+%d", n))
+	}
+	return strings.Join(ids, ",")
+}
+
+// callHead says in two lines what became of a call, and in one more for each of several jobs in it.
 func callHead(c control.CallRecord) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "call %s, %s, ", c.ID, c.Start.Local().Format(time.DateTime))
@@ -127,11 +146,7 @@ func callHead(c control.CallRecord) string {
 			fmt.Fprintf(&b, ", %s %s", x.name, x.value)
 		}
 	}
-	pages := "pages"
-	if c.Pages == 1 {
-		pages = "page"
-	}
-	fmt.Fprintf(&b, "\n%s; %d %s in %.1f s", c.Text, c.Pages, pages, c.Seconds)
+	fmt.Fprintf(&b, "\n%s; %s in %.1f s", c.Text, countPages(c.Pages), c.Seconds)
 	if c.RateBPS > 0 {
 		fmt.Fprintf(&b, ", %s %d bit/s", c.Modulation, c.RateBPS)
 	}
@@ -145,5 +160,10 @@ func callHead(c control.CallRecord) string {
 		fmt.Fprintf(&b, ", far end %s", c.RemoteID)
 	}
 	b.WriteString("\n")
+	if len(c.Jobs) > 1 {
+		for _, j := range c.Jobs {
+			fmt.Fprintf(&b, "job %s: %s; %s\n", j.ID, j.Text, countPages(j.Pages))
+		}
+	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -118,9 +119,11 @@ func TestCallsShow_Golden(t *testing.T) {
 	c := queue.CallOf("east", true, "5550142", aReport(start))
 	c.Job = "0job"
 	busy := queue.CallOf("", true, "5550199", t30.Report{Code: t30.CodeBusy, Text: "BUSY", Start: start, End: start.Add(6 * time.Second)})
-	dir, ids := folderWith(t, c, busy)
+	shared := queue.CallOf("east", true, "5550142", t30.Report{Code: t30.CodeHungUpC, Sent: 3, Start: start, End: start.Add(90 * time.Second)})
+	shared.Job, shared.Jobs = "0job", []queue.CallJob{{Job: "0job", Code: t30.CodeOK, Pages: 2}, {Job: "1job", Code: t30.CodeHungUpC, Pages: 1}}
+	dir, ids := folderWith(t, c, busy, shared)
 	var all bytes.Buffer
-	for _, args := range [][]string{{"show", ids[0]}, {"show", ids[0], "--trace"}, {"show", ids[1]}, {"list"}, {"list", "--limit", "1"}} {
+	for _, args := range [][]string{{"show", ids[0]}, {"show", ids[0], "--trace"}, {"show", ids[1]}, {"show", ids[2]}, {"list"}, {"list", "--limit", "1"}} {
 		status, out, errs := callsCommand(append(args, "--data", dir)...)
 		if status != exitOK || errs != "" {
 			t.Fatalf("%q: status %d, %s", args, status, errs)
@@ -130,8 +133,20 @@ func TestCallsShow_Golden(t *testing.T) {
 		}
 		all.WriteString("$ tipring calls " + strings.Join(args, " ") + "\n" + out + "\n")
 	}
-	text := strings.NewReplacer(ids[0], "000000001", ids[1], "000000002").Replace(all.String())
+	text := strings.NewReplacer(ids[0], "000000001", ids[1], "000000002", ids[2], "000000003").Replace(all.String())
 	wantGolden(t, "show.golden", []byte(text))
+}
+
+func TestCallJobs(t *testing.T) {
+	for n, want := range []string{"", "1", "1,2", "1,2,3", "1,2,3,4", "1,2,3,+2", "1,2,3,+3"} {
+		var c control.CallRecord
+		for i := range n {
+			c.Jobs = append(c.Jobs, control.CallJob{ID: fmt.Sprint(i + 1)})
+		}
+		if got := callJobs(c); got != want {
+			t.Errorf("%d jobs: %q, want %q", n, got, want)
+		}
+	}
 }
 
 // The parts of the JSON add up to the call, and hold what the table shows.
