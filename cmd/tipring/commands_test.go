@@ -35,6 +35,7 @@ func TestCommands_ExitStatus(t *testing.T) {
 		{"nonsense", exitUsage, "no command"},
 		{"send --to 5551234 x", exitUsage, "--modem is missing"},
 		{"send --modem /dev/none --to 5551234", exitUsage, "no file"},
+		{"send --modem /dev/none --to 5551234 --sep 42 main.go", exitUsage, "there is no --poll"},
 		{"send --modem /dev/none --to 5551234 --resolution odd main.go", exitUsage, "none of"},
 		{"send --modem /dev/none --to 5551234 " + dir + "/none", exitUsage, "no such file"},
 		{"send --modem /dev/none --to 112 main.go", exitUsage, "emergency"},

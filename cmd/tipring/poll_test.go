@@ -64,3 +64,29 @@ func TestSend_ThenPolls(t *testing.T) {
 		t.Errorf("%+v, %+v", sent, got)
 	}
 }
+
+// TestSend_ThenPollsByAddress: SEP goes with the turnaround's DTC; the wrong one or none fetches nothing, and the letter arrives all the same.
+func TestSend_ThenPollsByAddress(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	letter, _ := testTIFF(t, 1728, 500, imaging.Fine)
+	offered, offeredPage := testTIFF(t, 1728, 900, imaging.Standard)
+	for _, c := range []struct {
+		ask  string
+		code t30.Code
+	}{{"--sep 42 ", t30.CodeOK}, {"--sep 43 ", t30.CodeNothingToPoll}, {"", t30.CodeNothingToPoll}} {
+		sent, got := p.call("--out "+t.TempDir()+" --sep 42 --offer "+offered, sendMain, "--header none "+c.ask+"--poll "+t.TempDir()+" "+letter)
+		if sent.Pages != 1 || got.Pages != 1 || sent.Code != int(c.code) {
+			t.Errorf("%q: %+v, %+v", c.ask, sent, got)
+		}
+		if c.code != t30.CodeOK {
+			if len(sent.Files) != 0 || sent.Outcome != "partial" {
+				t.Errorf("%q: %+v", c.ask, sent)
+			}
+			continue
+		}
+		if page := onePage(t, sent); !page.Equal(offeredPage) {
+			t.Errorf("%dx%d came", page.Width, page.Height)
+		}
+	}
+}

@@ -14,12 +14,12 @@ import (
 )
 
 const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
-	"        [--coding mh|mr|mmr] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR] [--data DIR] [--trace] [--json] FILE..."
+	"        [--coding mh|mr|mmr] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
 
 type sendFlags struct {
 	*callFlags
-	to, header, resolution, modulation, coding, sub, poll, data string
-	separate                                                    bool
+	to, header, resolution, modulation, coding, sub, poll, sep, data string
+	separate                                                         bool
 }
 
 func addSendFlags(fs *flag.FlagSet) *sendFlags {
@@ -31,6 +31,7 @@ func addSendFlags(fs *flag.FlagSet) *sendFlags {
 	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to use: mh, mr or mmr")
 	fs.StringVar(&f.sub, "sub", "", "subaddress (SUB)")
 	fs.StringVar(&f.poll, "poll", "", "afterwards poll the far end into this `folder`")
+	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP) of the document that --poll fetches")
 	fs.StringVar(&f.data, "data", "", "keep this call's record and count it in the dial ledger of this data `folder`; without it only emergency numbers and an unset clock are refused")
 	fs.BoolVar(&f.separate, "separate", false, "each file is a document of its own in the same call")
 	return f
@@ -59,8 +60,11 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 	if err = errors.Join(f.check(), err, err2, err3, err4); err != nil {
 		return usageError(s, fs, "%v", err)
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return usageError(s, fs, "no file to send")
+	case f.sep != "" && f.poll == "":
+		return usageError(s, fs, "--sep says what --poll is to fetch, and there is no --poll")
 	}
 	docs, err := f.documents(ctx, names, number)
 	if err != nil {
@@ -87,7 +91,7 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 			fmt.Fprintln(s.err, "tipring:", err)
 			return exitLocal
 		}
-		session.Sink, session.Poll = call.NewSink(polled, nil), &t30.Poll{Password: f.password}
+		session.Sink, session.Poll = call.NewSink(polled, nil), &t30.Poll{Selective: f.sep, Password: f.password}
 	}
 	how, end, err := permit(f.data, number)
 	if err != nil {
