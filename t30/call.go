@@ -57,7 +57,7 @@ func (c *call) run(p place) (Report, error) {
 		p = next
 	}
 	if c.quieting != nil {
-		_ = c.quiet()
+		_ = c.quiet(pauseBrisk)
 	}
 	if err := c.line.Hangup(); err != nil && c.err == nil && c.rep.Code == CodeOK {
 		c.trace(LayerCall, Note, "hang up: %v", err)

@@ -28,7 +28,7 @@ func (c *call) identify() place {
 
 // choose decides what this phase B is for: to send, to poll, or nothing more (chart: after DIS or DTC).
 func (c *call) choose() place {
-	c.startQuiet() // whatever is chosen, a signal of ours is next
+	c.startQuiet(pauseBrisk) // whatever is chosen, a signal of ours is next
 	c.identified()
 	c.x = c.sig.fcf == FcfDIS
 	if !c.x && !c.mayPoll() {
@@ -77,7 +77,7 @@ func (c *call) negotiate() place {
 // dcs sends TSI, DCS and the training check (T.30 5.3.6.1.3, chart connector D).
 func (c *call) dcs() place {
 	t := &c.tx
-	c.startQuiet()
+	c.startQuiet(pauseBrisk)
 	m := t.modulation()
 	limit := pageLimit(c.own, c.far.Capabilities, m.Rate)
 	if err := c.openPage(limit); err != nil {
@@ -93,7 +93,7 @@ func (c *call) dcs() place {
 	if err := c.send(c.dcsFrames()...); err != nil {
 		return c.broken(err)
 	}
-	if err := c.quiet(); err != nil {
+	if err := c.quiet(pauseCarrier); err != nil {
 		return c.broken(err)
 	}
 	if err := c.line.SendTCF(c.ctx, m, tcfTime); err != nil {

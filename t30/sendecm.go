@@ -24,7 +24,7 @@ func (e *ecmSend) startPage() { *e = ecmSend{} }
 func (c *call) block() place {
 	t := &c.tx
 	e := &t.ecm
-	c.startQuiet()
+	c.startQuiet(pauseCarrier)
 	if e.data == nil {
 		if p, ok := c.readBlock(); !ok {
 			return p
@@ -39,7 +39,7 @@ func (c *call) block() place {
 	e.burst = len(frames)
 	rcp := NewFrame(FcfRCP, false, false)
 	frames = append(frames, rcp, rcp, rcp)
-	if err := c.quiet(); err != nil {
+	if err := c.quiet(pauseCarrier); err != nil {
 		return c.broken(err)
 	}
 	t.onLine = true
@@ -92,7 +92,7 @@ func (c *call) readBlock() (place, bool) {
 func (c *call) partial() place {
 	t := &c.tx
 	e := &t.ecm
-	c.startQuiet()
+	c.startQuiet(pauseBrisk)
 	second := FcfNULL
 	if !e.more {
 		if p, ok := c.settleFollow(); !ok {

@@ -34,12 +34,12 @@ func (r *counted) Read(p []byte) (int, error) {
 // page sends one page without ECM (T.30 phase C).
 func (c *call) page() place {
 	t := &c.tx
-	c.startQuiet()
+	c.startQuiet(pauseCarrier)
 	limit := pageLimit(c.own, c.far.Capabilities, t.now.Modulation.Rate)
 	if p, ok := c.prepare(limit); !ok {
 		return p
 	}
-	if err := c.quiet(); err != nil {
+	if err := c.quiet(pauseCarrier); err != nil {
 		return c.broken(err)
 	}
 	t.began, t.onLine = time.Now(), true
@@ -84,7 +84,7 @@ func (c *call) prepare(limit PageLimit) (place, bool) {
 // post sends the post-message command and waits for its answer (T.30 5.3.6.1.6, 5.3.6.1.7).
 func (c *call) post() place {
 	t := &c.tx
-	c.startQuiet()
+	c.startQuiet(pauseBrisk)
 	if p, ok := c.settleFollow(); !ok {
 		return p
 	}
@@ -193,7 +193,7 @@ func (t *sender) result() PageResult {
 func (c *call) confirmed() place {
 	t := &c.tx
 	if t.follow != FcfEOM || c.sig.fcf == FcfPIP {
-		c.startQuiet()
+		c.startQuiet(pauseCarrier) // the next page follows, or DCN
 	}
 	t.before = false
 	if err := t.src.Confirmed(t.n, t.result()); err != nil {
@@ -269,7 +269,7 @@ func (c *call) refused() place {
 	t := &c.tx
 	follow := t.follow
 	if follow != FcfEOM {
-		c.startQuiet()
+		c.startQuiet(pauseBrisk)
 	}
 	if again := follow == FcfMPS || follow == FcfEOM && !t.last; again && t.resends < maxResends {
 		t.resends++

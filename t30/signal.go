@@ -20,7 +20,7 @@ var errNothing = errors.New("t30: nothing for us")
 
 // send sends one signal after the pause that parts it from what was on the line before.
 func (c *call) send(frames ...Frame) error {
-	if err := c.quiet(); err != nil {
+	if err := c.quiet(pauseBrisk); err != nil {
 		return err
 	}
 	for _, f := range frames {
@@ -30,36 +30,32 @@ func (c *call) send(frames ...Frame) error {
 	return c.line.SendFrames(c.ctx, frames...)
 }
 
-// startQuiet begins the pause before a signal of ours. Until quiet, which has to come before anything else on the line, there
-// is time for work of our own: a page to be coded, a record to be written.
-func (c *call) startQuiet() {
+// startQuiet begins the pause before a signal of ours, of at least d: pauseBrisk, or pauseCarrier before a carrier. Until quiet, which
+// has to come before anything else on the line, there is time for work of our own: a page to be coded, a record to be written.
+func (c *call) startQuiet(d time.Duration) {
 	if c.quieting != nil {
 		return
 	}
 	done := make(chan error, 1)
 	c.quieting = done
-	d := c.gap()
-	if d <= 0 {
+	if d = c.gap(d); d <= 0 {
 		done <- nil
 		return
 	}
 	go func() { done <- c.line.Silence(c.ctx, d) }()
 }
 
-// quiet returns at the end of the pause before a signal of ours.
-func (c *call) quiet() error {
-	c.startQuiet()
+// quiet returns at the end of the pause before a signal of ours, begun by it or before with d.
+func (c *call) quiet(d time.Duration) error {
+	c.startQuiet(d)
 	err := <-c.quieting
 	c.quieting, c.spoken, c.rx.quiet = nil, true, time.Time{}
 	return err
 }
 
-// gap is how long the line still has to be quiet before we may send: an answer comes at the low end of the window, reckoned
-// from when the far end's signal was over. The sender of a document keeps the nominal pause: a receiver on a noisy line needs
-// it to see one carrier go before it trains on the next (measured on softline, docs/line-noise.md).
-func (c *call) gap() time.Duration {
-	d := pauseBrisk
-	if c.nominal || c.tx.src != nil {
+// gap is how long the line still has to be quiet before we may send: d, reckoned from when the far end's signal was over.
+func (c *call) gap(d time.Duration) time.Duration {
+	if c.nominal {
 		d = pause
 	}
 	switch {
