@@ -24,17 +24,32 @@ func newCallKeeper(dir string, then func(t30.Event)) *callKeeper {
 	return &callKeeper{dir: dir, then: then, log: &call.Transcript{}}
 }
 
-// trace returns what a modem's Trace is to be; nil when nobody wants events.
+// trace returns what a modem's Trace is to be, nil when nobody wants events: the AT lines, also those outside of calls.
 func (k *callKeeper) trace() func(t30.Event) {
-	if k.dir == "" {
-		return k.then
+	if k.dir == "" && k.then == nil {
+		return nil
 	}
 	return func(e t30.Event) {
 		k.mu.Lock()
-		k.log.Add(e)
-		k.mu.Unlock()
+		defer k.mu.Unlock()
+		if k.dir != "" {
+			k.log.Add(e)
+		}
 		if k.then != nil {
 			k.then(e)
+		}
+	}
+}
+
+// session returns what a session's Trace is to be: what trace has not from the modem.
+func (k *callKeeper) session() func(t30.Event) {
+	all := k.trace()
+	if all == nil {
+		return nil
+	}
+	return func(e t30.Event) {
+		if e.Layer != t30.LayerAT {
+			all(e)
 		}
 	}
 }

@@ -253,8 +253,8 @@ func TestCalls_OneOffCallsAreRecorded(t *testing.T) {
 		codes []t30.Code // newest first
 		says  []string
 	}{
-		{[]t30.Code{t30.CodeOK, t30.CodeBusy}, []string{"> TSI 5550100, DCS v17/14400", "< MCF", "dialing", "page data", "AT+FTH=3"}},
-		{[]t30.Code{t30.CodeOK}, []string{"< TSI 5550100, DCS v17/14400", "> MCF", "answering", "page data", "AT+FRH=3"}},
+		{[]t30.Code{t30.CodeOK, t30.CodeBusy}, []string{"> TSI 5550100, DCS v17/14400", "< MCF", "dialing", "page data", "AT+FTH=3", "dcs -> train-reply", "place"}},
+		{[]t30.Code{t30.CodeOK}, []string{"< TSI 5550100, DCS v17/14400", "> MCF", "answering", "page data", "AT+FRH=3", "settings -> tcf", "place"}},
 	} {
 		_, out, _ := callsCommand("--json", "--data", data[i])
 		var list []control.CallRecord
@@ -271,6 +271,9 @@ func TestCalls_OneOffCallsAreRecorded(t *testing.T) {
 			if !strings.Contains(out, s) {
 				t.Errorf("%q is not in\n%s", s, out)
 			}
+		}
+		if n := strings.Count(out, "AT+FTH=3"); n == 0 || n > 6 {
+			t.Errorf("AT+FTH=3 stands there %d times", n) // once for each signal of ours, not twice
 		}
 		if strings.Contains(out, string(t30.PartRest)) {
 			t.Errorf("unexplained seconds:\n%s", out)

@@ -171,7 +171,7 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 	}
 	session := t30.Session{Me: t30.Station{ID: f.id}, NoECM: f.noECM,
 		Limit:        t30.Capabilities{MaxRate: f.maxRate, Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[f.resolution]))},
-		NeedPassword: f.password, Sink: call.NewSink(folder, nil)}
+		NeedPassword: f.password, Sink: call.NewSink(folder, nil), Trace: f.keeper.session()}
 	var offers *call.Offers
 	if f.offer != "" {
 		d, err := f.offered(ctx)

@@ -77,7 +77,6 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: cods, Resolutions: call.AllResolutions},
 		NoECM: f.noECM,
 		Send:  call.Documents(docs.sources...),
-		Trace: f.tracer(s.err),
 	}
 	return f.dial(ctx, s, number, session, docs.pages)
 }
@@ -106,7 +105,7 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
 	}
-	session.Trace = nil // the modem tells everything
+	session.Trace = keeper.session()
 	own := ownLimits(m.Capabilities(), session.Limit)
 	report, err := m.Call(ctx, number, session)
 	end(queue.Outcome{Report: report, Err: err, Own: own})
