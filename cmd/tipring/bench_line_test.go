@@ -157,8 +157,8 @@ func benchReceive(t *testing.T, program, file string) *softline {
 	return line
 }
 
-// judgeLineTime: ours is the shortest of every kind, and our own part of the line within 5 % of what cannot be avoided. When
-// receiving, our part is little but what the modem makes by itself (CED, preambles): there, what the modem takes over is left out.
+// judgeLineTime: ours is the shortest of every kind, and our own part of the line within 5 % of what cannot be avoided.
+// (2026-11: missed when receiving, 5.3 and 5.6 %; nearly all of it is CED and preambles, which softline's modem makes.)
 func judgeLineTime(t *testing.T, runs []lineRun) {
 	t.Helper()
 	for _, ours := range runs {
@@ -177,9 +177,6 @@ func judgeLineTime(t *testing.T, runs []lineRun) {
 			}
 		}
 		least, took := ours.budget.sums()
-		if ours.direction == "receive" {
-			took -= ours.budget.byModem()
-		}
 		if took > 1.05*least {
 			t.Errorf("%s of %d pages: our own part is %.2f s, %.1f %% over %.2f s", ours.direction, ours.pages, took, 100*(took/least-1), least)
 		}
