@@ -187,13 +187,27 @@ func startSoftlineAs(t *testing.T, modemOptions, far string, options ...string) 
 	}
 	args = append(args, options...)
 	s.proc = start(t, bin, append(args, station, far)...)
-	waitFor(t, 5*time.Second, "softline's port", func() bool { _, err := os.Lstat(s.pty); return err == nil })
+	for _, port := range modemPorts(station, far) {
+		waitFor(t, 30*time.Second, "softline's port", func() bool { _, err := os.Lstat(port); return err == nil })
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("softline's log ends:\n%s", tail(s.readLog(), 6000))
 		}
 	})
 	return s
+}
+
+// modemPorts are the ptys of those stations that are modems: "modem:PATH,options".
+func modemPorts(stations ...string) []string {
+	var ports []string
+	for _, s := range stations {
+		if rest, ok := strings.CutPrefix(s, "modem:"); ok {
+			port, _, _ := strings.Cut(rest, ",")
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
 
 func (s *softline) readLog() string {
