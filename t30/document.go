@@ -49,7 +49,17 @@ type PageLimit struct {
 	// 0 with ECM. MinScanLineFine is that at 7.7 line/mm and finer, at most MinScanLine.
 	MinScanLine     time.Duration
 	MinScanLineFine time.Duration
-	Rate            int // bit/s
+	// MinPage is the least time of the whole page at Rate; a shorter one gets fill, never more than 5 s a line (T.4 4.1.3). 0 with ECM.
+	MinPage time.Duration
+	Rate    int // bit/s
+}
+
+// MinScan is the least time of one coded line at Rate of a page in format f.
+func (l PageLimit) MinScan(f PageFormat) time.Duration {
+	if f.Resolution == Standard {
+		return l.MinScanLine
+	}
+	return l.MinScanLineFine
 }
 
 // PageResult tells how a page was confirmed or refused.

@@ -98,6 +98,21 @@ func TestCall_LostSignals(t *testing.T) {
 	}
 }
 
+// A page without ECM has no number. One of a few lines that nobody heard, between two others, must not be confirmed as if its
+// command were the one before it again.
+func TestCall_ShortPageUnheardIsNotConfirmed(t *testing.T) {
+	for _, delay := range []time.Duration{0, 600 * time.Millisecond} {
+		doc, sink := t30test.NewDocument(3, 4, 2), &t30test.Sink{}
+		k := sending(t30test.Config{Delay: delay, Choose: carrier("page", 2, 2, t30test.Drop)}, sink, doc)
+		k.caller.NoECM = true
+		o := k.run(t)
+		if got := doc.ConfirmedPages(); !slices.Equal(got, []int{1}) || len(sink.Kept()) != 1 || o.sent.Code == t30.CodeOK || o.got.Code != t30.CodePageLost {
+			o.dump(t)
+			t.Errorf("delay %v: pages %v confirmed, %d kept, %v and %v", delay, got, len(sink.Kept()), o.sent.Code, o.got.Code)
+		}
+	}
+}
+
 func splitOr(s string) []string {
 	var out []string
 	for p := range bytes.SplitSeq([]byte(s), []byte("|")) {

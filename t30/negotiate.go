@@ -1,7 +1,5 @@
 package t30
 
-import "time"
-
 // defaults is what a terminal is taken to do where neither its line nor the session says.
 var defaults = Capabilities{
 	Schemes:     Schemes(V27ter),
@@ -97,6 +95,15 @@ func rates(own, far Capabilities) []Modulation {
 	return out
 }
 
+// pageLimit is what page n of a document may be coded for at rate.
+func (c *call) pageLimit(n, rate int) PageLimit {
+	l := pageLimit(c.own, c.far.Capabilities, rate)
+	if !l.ECM && n > 1 {
+		l.MinPage = minPage
+	}
+	return l
+}
+
 // pageLimit is what a page for far may be coded for at rate.
 func pageLimit(own, far Capabilities, rate int) PageLimit {
 	l := PageLimit{
@@ -114,16 +121,6 @@ func pageLimit(own, far Capabilities, rate int) PageLimit {
 	t := scanTimes[scanBitsFor(max(own.MinScanLine, far.MinScanLine), max(own.MinScanLineFine, far.MinScanLineFine), false)]
 	l.MinScanLine, l.MinScanLineFine = t[0], t[1]
 	return l
-}
-
-// minScan is the scan line time that a page in format f is announced with.
-func (l PageLimit) minScan(f PageFormat) time.Duration {
-	switch f.Resolution {
-	case Standard:
-		return l.MinScanLine
-	default:
-		return l.MinScanLineFine
-	}
 }
 
 // allows tells whether a page's format keeps to the limit.

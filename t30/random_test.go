@@ -38,12 +38,7 @@ func one[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 func makeRandom(seed uint64) *randomCall {
 	r := rand.New(rand.NewPCG(seed, 0xfa47))
 	c := &randomCall{ecm: r.IntN(2) == 0, sinkA: &t30test.Sink{}, sinkB: &t30test.Sink{}}
-	// Without ECM a page has no number: one that nobody heard and that lasts less than about 2 s cannot be told from the pause before
-	// a repeated command (see repeatFrom). Pages as short as that only go with ECM.
-	sizes := []int{200, 300, 1000, 2500}
-	if c.ecm {
-		sizes[0] = 20
-	}
+	sizes := []int{5, 20, 100, 300, 1000, 2500} // lines: without ECM the engine asks for fill where a page would be too short to tell
 	c.there = randomDocs(r, seed*100, r.IntN(4), sizes)
 	if r.IntN(4) == 0 || len(c.there) == 0 {
 		c.back = randomDocs(r, seed*100+50, 1+r.IntN(2), sizes)

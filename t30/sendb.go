@@ -79,7 +79,7 @@ func (c *call) dcs() place {
 	t := &c.tx
 	c.startQuiet(pauseBrisk)
 	m := t.modulation()
-	limit := pageLimit(c.own, c.far.Capabilities, m.Rate)
+	limit := c.pageLimit(t.n, m.Rate)
 	if err := c.openPage(limit); err != nil {
 		if c.ctx.Err() != nil {
 			return c.broken(err)
@@ -87,7 +87,7 @@ func (c *call) dcs() place {
 		c.fault(err)
 		return c.bye(CodeSource, "page %d: %v", t.n, err)
 	}
-	t.now = settings{Modulation: m, Format: t.format, ECM: limit.ECM, MinScan: limit.minScan(t.format)}
+	t.now = settings{Modulation: m, Format: t.format, ECM: limit.ECM, MinScan: limit.MinScan(t.format)}
 	t.now.Frame64 = limit.ECM && (c.own.ECM64 || c.far.Capabilities.ECM64)
 	c.rep.Modulation, c.rep.ECM, c.rep.Format = m, limit.ECM, t.format
 	if err := c.send(c.dcsFrames()...); err != nil {

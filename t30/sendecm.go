@@ -59,7 +59,7 @@ func (c *call) readBlock() (place, bool) {
 	t := &c.tx
 	e := &t.ecm
 	if e.block == 0 {
-		if p, ok := c.prepare(pageLimit(c.own, c.far.Capabilities, t.now.Modulation.Rate)); !ok {
+		if p, ok := c.prepare(c.pageLimit(t.n, t.now.Modulation.Rate)); !ok {
 			return p, false
 		}
 		t.began, t.octets = time.Now(), 0

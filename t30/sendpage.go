@@ -35,7 +35,7 @@ func (r *counted) Read(p []byte) (int, error) {
 func (c *call) page() place {
 	t := &c.tx
 	c.startQuiet(pauseCarrier)
-	limit := pageLimit(c.own, c.far.Capabilities, t.now.Modulation.Rate)
+	limit := c.pageLimit(t.n, t.now.Modulation.Rate)
 	if p, ok := c.prepare(limit); !ok {
 		return p
 	}

@@ -164,7 +164,7 @@ func (c *call) lookAhead() {
 	if t.ahead != nil {
 		return // found out before: page n is sent again
 	}
-	a := &lookahead{n: t.n + 1, limit: t.limit, done: make(chan struct{})}
+	a := &lookahead{n: t.n + 1, limit: c.pageLimit(t.n+1, t.limit.Rate), done: make(chan struct{})}
 	t.ahead = a
 	ctx, src, docs, known, far := c.ctx, t.src, t.docs, t.next != nil || t.over, c.far
 	go func() {

@@ -40,9 +40,12 @@ const (
 	// (ECM), or the answer waits for the repeated command.
 	slowStore = 1500 * time.Millisecond
 	// repeatTo bounds the time from the end of a post-message command to the end of its repetition: our lost answer, T4 (some senders
-	// begin it after that), and a V.21 signal of 1.0 to 1.3 s. A sender that misread our answer repeats it at once. A page heard
-	// by nobody lies outside unless it is shorter than about 2.5 s.
+	// begin it after that), and a V.21 signal of 1.0 to 1.3 s. A sender that misread our answer repeats it at once.
 	repeatTo = 6 * time.Second
+	// minPage is the least time of a page that follows a confirmed one without ECM. Between the commands of two such pages lie our least
+	// pauses, an answer and a preamble, 2.2 s together, and the page: a receiver that did not hear it, and goes by the time as we do
+	// (repeatTo), does not take the command for a repetition of the one before.
+	minPage = repeatTo - 2100*time.Millisecond
 	// commandDue is how long after the end of a page its post-message command is in at the latest: some slack, a preamble of 1 s ±15 % and
 	// the frame. One that comes later to a page without RTC followed a part of the page that was not heard.
 	commandDue = 3 * time.Second

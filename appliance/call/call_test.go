@@ -124,16 +124,51 @@ func TestDocument_ChoosesTheFormat(t *testing.T) {
 func TestDocument_FillsToTheMinimumScanLine(t *testing.T) {
 	page := imaging.Page{Bitmap: imaging.New(1728, 100), Resolution: imaging.Fine}
 	limit := all(false)
-	limit.MinScanLine = 20 * time.Millisecond
+	limit.MinScanLine, limit.MinScanLineFine = 20*time.Millisecond, 10*time.Millisecond
 	d := NewDocument(DocumentOptions{Pages: PageList{page}})
 	_, data := read(t, d, 1, limit)
-	if least := 100 * 14400 / 50 / 8; len(data) < least {
-		t.Errorf("%d octets for 100 lines, at least %d are 20 ms a line at 14400 bit/s", len(data), least)
+	if least := 100 * 14400 / 100 / 8; len(data) < least || len(data) > least*11/10 {
+		t.Errorf("%d octets for 100 fine lines, %d are 10 ms a line at 14400 bit/s", len(data), least)
+	}
+	limit.Resolutions = t30.Resolutions(t30.Standard)
+	if _, data = read(t, d, 1, limit); len(data) < 50*14400/50/8 {
+		t.Errorf("%d octets for 50 standard lines of 20 ms", len(data))
 	}
 	limit.ECM = true
 	if _, data = read(t, d, 1, limit); len(data) > 500 {
 		t.Errorf("%d octets with ECM: filled", len(data))
 	}
+}
+
+// A page of a least time gets it, whatever is on it, in lines of at most 5 s (T.4 4.1.3); one that lasts as long anyhow gets no fill.
+func TestDocument_FillsToTheLeastTimeOfAPage(t *testing.T) {
+	for _, height := range []int{1, 7, 1143, 2287} {
+		for _, codings := range []t30.Coding{t30.MH, t30.MR} {
+			page := imaging.Page{Bitmap: imaging.New(1728, height), Resolution: imaging.Fine}
+			limit := all(false)
+			limit.Codings, limit.MinPage = t30.Codings(codings)|t30.Codings(t30.MH), 4*time.Second
+			d := NewDocument(DocumentOptions{Pages: PageList{page}})
+			f, data := read(t, d, 1, limit)
+			if least := 14400 * 4 / 8; len(data) < least || len(data) > least+least/4 {
+				t.Errorf("%d lines, %v: %d octets, want at least %d and little more", height, f.Coding, len(data), least)
+			}
+			if !decode(t, f, data).Equal(page.Bitmap) {
+				t.Errorf("%d lines, %v: the fill changed the page", height, f.Coding)
+			}
+		}
+	}
+	page, limit := textLike(1728, 2287, imaging.Fine, 1), all(false)
+	d := NewDocument(DocumentOptions{Pages: PageList{page}})
+	_, plain := read(t, d, 1, limit)
+	limit.MinPage = lineTime(len(plain), limit.Rate)
+	if _, data := read(t, d, 1, limit); len(data) != len(plain) {
+		t.Errorf("%d octets became %d although they last long enough", len(plain), len(data))
+	}
+}
+
+// lineTime is how long octets are on the line at rate bit/s, whole milliseconds.
+func lineTime(octets, rate int) time.Duration {
+	return time.Duration(octets*8*1000/rate) * time.Millisecond
 }
 
 // TestDocument_HeaderOnEveryPageAlsoAfterResume: promise 8. The header stands above the page, whose pels stay, and

@@ -113,7 +113,7 @@ func (d *Document) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.Pa
 		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
 	}
 	format, bitmap := d.layOut(page, abs, limit)
-	data, err := t4.Append(nil, bitmap, lineFormat(format, limit))
+	data, err := code(bitmap, format, limit)
 	if err != nil {
 		return none, nil, fmt.Errorf("call: page %d: %w", abs, err)
 	}
@@ -141,9 +141,21 @@ func (d *Document) abs(n int) int {
 func lineFormat(f t30.PageFormat, limit t30.PageLimit) t4.Format {
 	lf := t4.Line(ImagingCoding(f.Coding), ImagingResolution(f.Resolution))
 	if !limit.ECM {
-		lf.MinLineBits = t4.LineBits(limit.MinScanLine, limit.Rate)
+		lf.MinLineBits = t4.LineBits(limit.MinScan(f), limit.Rate)
 	}
 	return lf
+}
+
+// code makes a page's octets for the telephone line; fill goes into the lines of one that would be on it too short.
+func code(b *imaging.Bitmap, f t30.PageFormat, limit t30.PageLimit) ([]byte, error) {
+	lf := lineFormat(f, limit)
+	data, err := t4.Append(nil, b, lf)
+	least := t4.LineBits(limit.MinPage, limit.Rate)
+	if err != nil || b.Height == 0 || 8*len(data) >= least {
+		return data, err
+	}
+	lf.MinLineBits = max(lf.MinLineBits, (least+b.Height-1)/b.Height)
+	return t4.Append(data[:0], b, lf)
 }
 
 // layOut brings a page into the format chosen for it, with its header line on top.

@@ -157,8 +157,8 @@ func benchReceive(t *testing.T, program, file string) *softline {
 	return line
 }
 
-// judgeLineTime: ours is the shortest of every kind, and our own part of the line within 5 % of what cannot be avoided.
-// (2026-11: missed when receiving, 5.3 and 5.6 %; nearly all of it is CED and preambles, which softline's modem makes.)
+// judgeLineTime: ours is the shortest of every kind, and our own part of the line within 5 % of what cannot be avoided. That is
+// stricter than the clauses: softline's modem answers after 0.2 s of silence, not 1.8 s, and the rest of the 1.8 s is no credit.
 func judgeLineTime(t *testing.T, runs []lineRun) {
 	t.Helper()
 	for _, ours := range runs {
@@ -203,18 +203,19 @@ func lineReport(runs []lineRun) string {
 		}
 	}
 	b.WriteString("\n## Our own part, item by item\n\nLeast: the clause's lower limit, or octets x 8 / rate; nothing in it is measured. The octets are the coded " +
-		"page's own and those of the frames sent.\n")
+		"page's own and those of the frames sent. A part that took less than its least (softline's modem makes CED after 0.2 s) counts with " +
+		"what it took in the sum that ours is judged by.\n")
 	for _, r := range runs {
 		if r.program == "efax" {
 			continue
 		}
 		fmt.Fprintf(&b, "\n### %s, %s, %d pages\n\n| part | times | least | on the line | over |\n|---|---|---|---|---|\n", r.program, r.direction, r.pages)
 		for _, p := range r.budget.own {
-			fmt.Fprintf(&b, "| %s (%s) | %d | %.3f | %.3f | %.3f |\n", p.name, p.clause, p.n, p.least, p.took, p.took-p.least)
+			fmt.Fprintf(&b, "| %s (%s) | %d | %.3f | %.3f | %.3f |\n", p.name, p.clause, p.n, p.least, p.took, p.took-p.due())
 		}
-		least, took := r.budget.sums()
-		fmt.Fprintf(&b, "| together | | %.3f | %.3f | %.3f (%.1f %%) |\n", least, took, took-least, 100*(took/least-1))
-		fmt.Fprintf(&b, "| of which CED and preambles, which the modem makes by itself | | | | %.3f (%.1f %%) |\n", r.budget.byModem(), 100*r.budget.byModem()/least)
+		due, took := r.budget.sums()
+		fmt.Fprintf(&b, "| together | | %.3f | %.3f | %.3f (%.1f %%) |\n", due, took, took-due, 100*(took/due-1))
+		fmt.Fprintf(&b, "| of which preambles, which the modem makes by itself | | | | %.3f (%.1f %%) |\n", r.budget.byModem(), 100*r.budget.byModem()/due)
 	}
 	return b.String()
 }

@@ -104,31 +104,31 @@ func (b *budget) add(name, clause string, least, took float64) {
 	b.own = append(b.own, part{name, clause, 1, least, took})
 }
 
-// byModem is what CED and preambles took over their least: a Class 1 modem makes both by itself, the same for every program.
+// due is the part's least, or what it took where that was less: nothing is saved up for the other parts.
+func (p part) due() float64 { return min(p.least, p.took) }
+
+// byModem is what the V.21 preambles took over their least: a Class 1 modem makes them by itself, the same for every program.
 func (b *budget) byModem() (over float64) {
 	for _, p := range b.own {
-		if p.name == preambles || p.name == cedAndRest {
-			over += p.took - p.least
+		if p.name == preambles {
+			over += p.took - p.due()
 		}
 	}
 	return over
 }
 
-// The parts that a Class 1 modem makes by itself.
-const (
-	preambles  = "V.21 preambles"
-	cedAndRest = "CED and the rest after it"
-)
+const preambles = "V.21 preambles"
 
-// sums adds up the station's own parts.
-func (b *budget) sums() (least, took float64) {
+// sums adds up the station's own parts: what was due, and what they took.
+func (b *budget) sums() (due, took float64) {
 	for _, p := range b.own {
-		least, took = least+p.least, took+p.took
+		due, took = due+p.due(), took+p.took
 	}
-	return least, took
+	return due, took
 }
 
 const (
+	answerLeast   = 1.8              // T.30 4.1.2: CED begins 1.8 to 2.5 s after the station is connected to the line
 	cedLeast      = 2.6              // T.30 4.1.2: 2.6 to 4.0 s
 	pauseLeast    = 0.075 - 0.020    // T.30 4.1, 5.3.2: 75 ± 20 ms between two signals
 	preambleLeast = 1.0 * (1 - 0.15) // T.30 5.3.1: 1 s ± 15 % of flags
@@ -152,16 +152,16 @@ func account(c lineCall, pages [][]byte) budget {
 			b.far += pause + took
 			continue
 		}
-		if i > 0 && c.signals[i-1].kind == "ced" { // softline counts the rest after CED as part of it
-			b.add("pause after CED", "T.30 4.1.2", 0, pause)
-		} else if i > 0 {
+		switch {
+		case s.kind == "ced": // softline counts the silence before it and the rest after it as part of it
+		case i > 0 && c.signals[i-1].kind == "ced":
+			b.own[len(b.own)-1].took += pause
+		default:
 			b.add("pauses before our signals", "T.30 5.3.2, 75 - 20 ms", pauseLeast, pause)
-		} else {
-			b.add("from connect to CED", "none asked of a modem", 0, pause)
 		}
 		switch {
 		case s.kind == "ced":
-			b.add(cedAndRest, "T.30 4.1.2, 2.6 s + 55 ms", cedLeast+pauseLeast, took)
+			b.add("silence, CED and the rest after it", "T.30 4.1.2: 1.8 s, 2.6 s, 75 - 20 ms", answerLeast+cedLeast+pauseLeast, pause+took)
 		case s.kind == "v21":
 			b.addCommand(s, took)
 		case s.use == "tcf":

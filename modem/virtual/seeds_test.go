@@ -102,7 +102,7 @@ func randomDriverCall(t *testing.T, seed uint64) bool {
 	ecm := r.IntN(2) == 0
 	docs := func(from uint64, n int) (out []*t30test.Document) {
 		for i := range n {
-			out = append(out, t30test.NewDocument(from+uint64(i), 1+r.IntN(3), pick(r, 200, 300, 1000)))
+			out = append(out, t30test.NewDocument(from+uint64(i), 1+r.IntN(3), pick(r, 5, 50, 200, 300, 1000)))
 		}
 		return out
 	}

@@ -60,6 +60,8 @@ type Page struct {
 	Format t30.PageFormat
 	Data   []byte
 	Err    error // given in place of the page
+
+	fill int // octets of fill that were sent behind Data at most
 }
 
 // Document is a document in memory. Its page data is the same in each coding; only the format follows the limit.
@@ -114,7 +116,12 @@ func (d *Document) Page(_ context.Context, n int, limit t30.PageLimit) (t30.Page
 		f.Width = t30.WidthA4
 	}
 	f.Length = min(f.Length, limit.Length)
-	return f, io.NopCloser(bytes.NewReader(p.Data)), nil
+	data := p.Data
+	if fill := int(limit.MinPage.Seconds()*float64(limit.Rate)/8) - len(data); fill > 0 {
+		data = append(bytes.Clone(data), make([]byte, fill)...)
+		d.Pages[n-1].fill = max(p.fill, fill)
+	}
+	return f, io.NopCloser(bytes.NewReader(data)), nil
 }
 
 // Sent implements t30.PageSource.

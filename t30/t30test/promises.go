@@ -138,12 +138,12 @@ func (p Passage) identify(bad func(string, ...any)) (ids []pageID) {
 			continue
 		}
 		data := bytes.TrimRight(r.Data, "\x00")
-		best, id, size := t30.Quality{}, pageID{-1, -1}, 0
+		best, id, extra := t30.Quality{}, pageID{-1, -1}, 0
 		for d, doc := range p.Docs {
 			for n, page := range doc.Pages {
 				orig := bytes.TrimRight(page.Data, "\x00")
-				if q := compare(orig, data); id.doc < 0 || q.BadLines < best.BadLines {
-					best, id, size = q, pageID{d, n + 1}, len(orig)
+				if q := compare(orig, cutFill(page.fill, data, len(orig))); id.doc < 0 || q.BadLines < best.BadLines {
+					best, id, extra = q, pageID{d, n + 1}, len(cutFill(page.fill, data, len(orig)))-len(orig)
 				}
 			}
 		}
@@ -155,14 +155,22 @@ func (p Passage) identify(bad func(string, ...any)) (ids []pageID) {
 		case id.doc < 0:
 			bad("page %d was kept, but none was sent", i)
 			continue
-		case p.ECM && (best.BadLines > 0 || len(data) != size):
+		case p.ECM && (best.BadLines > 0 || extra != 0):
 			bad("%v was kept as good with ECM, but differs: %+v", id, best)
-		case len(data) != size, best.BadLines*100 > best.Lines*percent, best.LongestBad > run:
-			bad("%v was kept as %v with %d octets of %d, %+v", id, r.Verdict, len(data), size, best)
+		case extra != 0, best.BadLines*100 > best.Lines*percent, best.LongestBad > run:
+			bad("%v was kept as %v with %d octets of %d, %+v", id, r.Verdict, len(data), len(data)-extra, best)
 		}
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// cutFill cuts off what stands behind size octets where it may be fill, spoilt or not: it is no part of the image.
+func cutFill(fill int, data []byte, size int) []byte {
+	if behind := len(data) - size; behind > 0 && behind <= fill {
+		return data[:size]
+	}
+	return data
 }
 
 // compare counts the lines of MakePage that differ.
