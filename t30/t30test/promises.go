@@ -142,7 +142,7 @@ func (p Passage) identify(bad func(string, ...any)) (ids []pageID) {
 		for d, doc := range p.Docs {
 			for n, page := range doc.Pages {
 				orig := bytes.TrimRight(page.Data, "\x00")
-				if q := compare(orig, cutFill(page.fill, data, len(orig))); id.doc < 0 || q.BadLines < best.BadLines {
+				if q := compare(orig, cutFill(page.fill, data, len(orig))); id.doc < 0 || q.BadLines*best.Lines < best.BadLines*q.Lines {
 					best, id, extra = q, pageID{d, n + 1}, len(cutFill(page.fill, data, len(orig)))-len(orig)
 				}
 			}
