@@ -15,6 +15,8 @@ type cacheKey struct {
 // answer is what a server said: records, or that there are none. Failures are never cached.
 type answer struct {
 	records []dns.RR
+	owner   string // where the records stand, after CNAMEs
+	secure  bool   // authenticated by a resolver whose word counts
 	err     error
 	ttl     time.Duration
 	expires time.Time

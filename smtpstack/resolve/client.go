@@ -3,7 +3,6 @@ package resolve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -23,6 +22,10 @@ type Config struct {
 	Timeout    time.Duration // for one try at one server, default 3 s
 	Rounds     int           // how often the list of servers is gone through, default 2
 	CacheSize  int           // most cached answers, default 4096
+	// TrustAD believes the AD bit of every server, like resolv.conf's option trust-ad. Without it only a server on a
+	// loopback address is believed, as its answers cannot be changed on the way. A validating resolver elsewhere needs a
+	// path nobody can tamper with (RFC 4035 4.9.3, RFC 7672 2.2).
+	TrustAD bool
 }
 
 // The bounds of what the cache believes.
@@ -107,53 +110,28 @@ func (c *Client) serverList() ([]string, error) {
 
 // MX implements Resolver.
 func (c *Client) MX(ctx context.Context, domain string) ([]MX, error) {
-	rrs, err := c.lookup(ctx, domain, dns.TypeMX)
+	list, _, err := c.MXAuthentic(ctx, domain)
+	return list, err
+}
+
+// MXAuthentic implements Resolver.
+func (c *Client) MXAuthentic(ctx context.Context, domain string) ([]MX, bool, error) {
+	a, err := c.answer(ctx, domain, dns.TypeMX)
 	if err != nil {
-		return nil, err
+		return nil, a.secure, err
 	}
 	var list []MX
-	for _, rr := range rrs {
+	for _, rr := range a.records {
 		if mx, ok := rr.(*dns.MX); ok {
 			list = append(list, MX{Host: canonical(mx.Mx), Preference: mx.Preference})
 		}
 	}
 	if len(list) == 1 && list[0].Host == "" {
-		return nil, fmt.Errorf("resolve: MX %s: %w", domain, ErrNullMX)
+		return nil, a.secure, fmt.Errorf("resolve: MX %s: %w", domain, ErrNullMX)
 	}
 	list = slices.DeleteFunc(list, func(m MX) bool { return m.Host == "" })
 	slices.SortStableFunc(list, func(a, b MX) int { return cmp.Compare(a.Preference, b.Preference) })
-	return list, nil
-}
-
-// Addr implements Resolver.
-func (c *Client) Addr(ctx context.Context, host string) ([]netip.Addr, error) {
-	var list []netip.Addr
-	v4, err4 := c.lookup(ctx, host, dns.TypeA)
-	for _, rr := range v4 {
-		if a, ok := rr.(*dns.A); ok {
-			if ip, ok := netip.AddrFromSlice(a.A); ok {
-				list = append(list, ip.Unmap())
-			}
-		}
-	}
-	if errors.Is(err4, ErrNXDomain) {
-		return nil, err4
-	}
-	v6, err6 := c.lookup(ctx, host, dns.TypeAAAA)
-	for _, rr := range v6 {
-		if a, ok := rr.(*dns.AAAA); ok {
-			if ip, ok := netip.AddrFromSlice(a.AAAA); ok {
-				list = append(list, ip)
-			}
-		}
-	}
-	if len(list) > 0 {
-		return list, nil
-	}
-	if errors.Is(err4, ErrTemporary) || err6 == nil {
-		return nil, cmp.Or(err4, fmt.Errorf("resolve: %s: %w", host, ErrNoData))
-	}
-	return nil, err6
+	return list, a.secure, nil
 }
 
 // TXT implements Resolver.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,17 +13,23 @@ import (
 
 // lookup returns the records of one type, from the cache or a server.
 func (c *Client) lookup(ctx context.Context, name string, qtype uint16) ([]dns.RR, error) {
+	a, err := c.answer(ctx, name, qtype)
+	return a.records, err
+}
+
+// answer is lookup with all that was learned; the error is the answer's own, or ErrTemporary.
+func (c *Client) answer(ctx context.Context, name string, qtype uint16) (answer, error) {
 	what := dns.TypeToString[qtype] + " " + shorten(name)
 	if _, ok := dns.IsDomainName(name); !ok || name == "" || strings.ContainsAny(name, " \t\r\n\x00") {
-		return nil, fmt.Errorf("resolve: %s: %w", what, ErrBadName)
+		return answer{}, fmt.Errorf("resolve: %s: %w", what, ErrBadName)
 	}
 	key := cacheKey{name: strings.ToLower(dns.Fqdn(name)), qtype: qtype}
 	if a, ok := c.cache.get(key, time.Now()); ok {
-		return a.records, wrap(what, a.err)
+		return a, wrap(what, a.err)
 	}
 	servers, err := c.serverList()
 	if err != nil {
-		return nil, wrap(what, err)
+		return answer{}, wrap(what, err)
 	}
 	var last error
 	for range c.cfg.Rounds {
@@ -30,15 +37,15 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) ([]dns.R
 			a, err := c.ask(ctx, server, key)
 			if err == nil {
 				c.cache.put(key, a, time.Now())
-				return a.records, wrap(what, a.err)
+				return a, wrap(what, a.err)
 			}
 			if ctx.Err() != nil {
-				return nil, fmt.Errorf("resolve: %s: %w: %w", what, ErrTemporary, ctx.Err())
+				return answer{}, fmt.Errorf("resolve: %s: %w: %w", what, ErrTemporary, ctx.Err())
 			}
 			last = err
 		}
 	}
-	return nil, fmt.Errorf("resolve: %s: %w: %w", what, ErrTemporary, last)
+	return answer{}, fmt.Errorf("resolve: %s: %w: %w", what, ErrTemporary, last)
 }
 
 func wrap(what string, err error) error {
@@ -65,6 +72,7 @@ func (c *Client) ask(ctx context.Context, server string, key cacheKey) (answer, 
 	q := new(dns.Msg)
 	q.SetQuestion(key.name, key.qtype)
 	q.SetEdns0(udpSize, false)
+	q.AuthenticatedData = true // RFC 6840 5.7: asks for the AD bit, without the signatures
 	r, err := exchange(ctx, "udp", server, q)
 	if err == nil && r.Truncated {
 		r, err = exchange(ctx, "tcp", server, q)
@@ -72,17 +80,24 @@ func (c *Client) ask(ctx context.Context, server string, key cacheKey) (answer, 
 	if err != nil {
 		return answer{}, fmt.Errorf("server %s: %w", server, err)
 	}
+	secure := r.AuthenticatedData && c.believed(server)
 	switch r.Rcode {
 	case dns.RcodeSuccess:
-		records, ttl := pick(r, key)
+		records, owner, ttl := pick(r, key)
 		if len(records) == 0 {
-			return answer{err: ErrNoData, ttl: negativeTTL(r)}, nil
+			return answer{err: ErrNoData, owner: owner, secure: secure, ttl: negativeTTL(r)}, nil
 		}
-		return answer{records: records, ttl: min(max(ttl, minTTL), maxTTL)}, nil
+		return answer{records: records, owner: owner, secure: secure, ttl: min(max(ttl, minTTL), maxTTL)}, nil
 	case dns.RcodeNameError:
-		return answer{err: ErrNXDomain, ttl: negativeTTL(r)}, nil
+		return answer{err: ErrNXDomain, owner: key.name, secure: secure, ttl: negativeTTL(r)}, nil
 	}
 	return answer{}, fmt.Errorf("server %s: %w: %s", server, errAnswer, dns.RcodeToString[r.Rcode])
+}
+
+// believed tells whether a server's AD bit counts. Over a network anybody on the path could have set it (RFC 4035 4.9.3).
+func (c *Client) believed(server string) bool {
+	ap, err := netip.ParseAddrPort(server)
+	return c.cfg.TrustAD || err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
 // exchange is one query and its answer; a cancelled context ends it at once. Datagrams that answer something else are
@@ -121,8 +136,9 @@ func answers(r, q *dns.Msg) bool {
 		r.Question[0].Qtype == q.Question[0].Qtype && r.Question[0].Qclass == dns.ClassINET
 }
 
-// pick takes the records of the asked type, following the CNAMEs of the answer, and their shortest TTL.
-func pick(r *dns.Msg, key cacheKey) ([]dns.RR, time.Duration) {
+// pick takes the records of the asked type, following the CNAMEs of the answer, the name they stand at, and their
+// shortest TTL.
+func pick(r *dns.Msg, key cacheKey) ([]dns.RR, string, time.Duration) {
 	owner, ttl := key.name, uint32(maxTTL/time.Second)
 	for range maxChain {
 		var records []dns.RR
@@ -141,11 +157,11 @@ func pick(r *dns.Msg, key cacheKey) ([]dns.RR, time.Duration) {
 			}
 		}
 		if len(records) > 0 || next == "" {
-			return records, time.Duration(ttl) * time.Second
+			return records, owner, time.Duration(ttl) * time.Second
 		}
 		owner = next
 	}
-	return nil, 0
+	return nil, owner, 0
 }
 
 // negativeTTL is the time a "no" is kept (RFC 2308 5).

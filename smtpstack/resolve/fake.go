@@ -17,7 +17,11 @@ type Fake struct {
 	Addrs map[string][]netip.Addr
 	TXTs  map[string][]string
 	PTRs  map[netip.Addr][]string
+	TLSAs map[string][]TLSA
 	Fail  map[string]error // what to say instead, for a name or an address's text; usually ErrTemporary
+
+	CNAMEs    map[string]string // followed once, for addresses
+	Authentic map[string]bool   // names whose answers, also of absence, DNSSEC vouches for; of a CNAME both ends
 
 	mu    sync.Mutex
 	asked []string
@@ -50,7 +54,9 @@ func (f *Fake) missing(qtype, name string) error {
 	_, mx := f.MXs[name]
 	_, addr := f.Addrs[name]
 	_, txt := f.TXTs[name]
-	if mx || addr || txt {
+	_, tlsa := f.TLSAs[name]
+	_, cname := f.CNAMEs[name]
+	if mx || addr || txt || tlsa || cname {
 		return fmt.Errorf("resolve: %s %s: %w", qtype, name, ErrNoData)
 	}
 	return fmt.Errorf("resolve: %s %s: %w", qtype, name, ErrNXDomain)
@@ -58,31 +64,76 @@ func (f *Fake) missing(qtype, name string) error {
 
 // MX implements Resolver.
 func (f *Fake) MX(ctx context.Context, domain string) ([]MX, error) {
+	list, _, err := f.MXAuthentic(ctx, domain)
+	return list, err
+}
+
+// MXAuthentic implements Resolver.
+func (f *Fake) MXAuthentic(ctx context.Context, domain string) ([]MX, bool, error) {
 	name, err := f.question(ctx, "MX", domain)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	list := slices.Clone(f.MXs[name])
+	list, secure := slices.Clone(f.MXs[name]), f.Authentic[name]
 	if len(list) == 0 {
-		return nil, f.missing("MX", name)
+		return nil, secure, f.missing("MX", name)
 	}
 	if len(list) == 1 && strings.Trim(list[0].Host, ".") == "" {
-		return nil, fmt.Errorf("resolve: MX %s: %w", name, ErrNullMX)
+		return nil, secure, fmt.Errorf("resolve: MX %s: %w", name, ErrNullMX)
 	}
 	slices.SortStableFunc(list, func(a, b MX) int { return cmp.Compare(a.Preference, b.Preference) })
-	return list, nil
+	return list, secure, nil
 }
 
 // Addr implements Resolver.
 func (f *Fake) Addr(ctx context.Context, host string) ([]netip.Addr, error) {
-	name, err := f.question(ctx, "A", host)
+	h, err := f.Host(ctx, host)
+	return h.Addrs, err
+}
+
+// AddrLike implements Resolver.
+func (f *Fake) AddrLike(ctx context.Context, host string, ip netip.Addr) ([]netip.Addr, error) {
+	h, err := f.Host(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	if list := f.Addrs[name]; len(list) > 0 {
-		return slices.Clone(list), nil
+	list := slices.DeleteFunc(h.Addrs, func(a netip.Addr) bool { return a.Is4() != ip.Unmap().Is4() })
+	if len(list) == 0 {
+		return nil, fmt.Errorf("resolve: %s: %w", h.Canonical, ErrNoData)
 	}
-	return nil, f.missing("A", name)
+	return list, nil
+}
+
+// Host implements Resolver.
+func (f *Fake) Host(ctx context.Context, host string) (Host, error) {
+	name, err := f.question(ctx, "A", host)
+	if err != nil {
+		return Host{}, err
+	}
+	h := Host{Canonical: name, Authentic: f.Authentic[name]}
+	if target, ok := f.CNAMEs[name]; ok {
+		h.Canonical, h.Authentic = target, h.Authentic && f.Authentic[target]
+	}
+	if h.Addrs = slices.Clone(f.Addrs[h.Canonical]); len(h.Addrs) == 0 {
+		return h, f.missing("A", h.Canonical)
+	}
+	return h, nil
+}
+
+// TLSA implements Resolver.
+func (f *Fake) TLSA(ctx context.Context, name string) ([]TLSA, error) {
+	name, err := f.question(ctx, "TLSA", name)
+	if err != nil {
+		return nil, err
+	}
+	list := f.TLSAs[name]
+	if len(list) == 0 {
+		return nil, f.missing("TLSA", name)
+	}
+	if !f.Authentic[name] {
+		return nil, fmt.Errorf("resolve: TLSA %s: %w", name, ErrInsecure)
+	}
+	return slices.Clone(list), nil
 }
 
 // TXT implements Resolver.
