@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,14 +17,30 @@ import (
 type Envelope struct {
 	ID        string     // the transaction's identifier, unique for this process; also in the Received field
 	Connector string     // name of the receive connector
-	Client    netip.Addr // address of the sending host
+	Client    netip.Addr // address of the sending host; behind a PROXY protocol proxy the one the proxy names
+	Peer      netip.Addr // the host at the other end of the connection: Client itself, or the proxy
 	Helo      string     // name the client gave in EHLO or HELO, unverified
 	ESMTP     bool       // the client said EHLO
 	TLS       *tls.ConnectionState
-	From      string // MAIL FROM without angle brackets; "" is the null sender of bounces and notices
-	Size      int64  // octets announced by SIZE= (RFC 1870); 0 is unknown
-	To        []Recipient
-	Received  time.Time // when MAIL was accepted
+	// ClientName is the required name that the client's TLS certificate was verified for (RFC 6125, RFC 9525); "" without.
+	ClientName string
+	User       string // who signed in (RFC 4954); "" is nobody
+	// Origin is the host a trusted relay took the message from. It is known only when the header has come.
+	Origin Origin
+
+	From     string // MAIL FROM without angle brackets; "" is the null sender of bounces and notices
+	Size     int64  // octets announced by SIZE= (RFC 1870); 0 is unknown
+	UTF8     bool   // SMTPUTF8: addresses and header fields may be UTF-8 (RFC 6531)
+	Return   string // RET=: "FULL", "HDRS" or "", what of the message a delivery notice brings back (RFC 3461 4.3)
+	EnvelopeID string // ENVID= decoded, printable ASCII, at most 100 octets; "" without (RFC 3461 4.4)
+	To       []Recipient
+	Received time.Time // when MAIL was accepted
+}
+
+// Origin is a host as the Received field of a trusted relay names it (RFC 5321 4.4).
+type Origin struct {
+	Client netip.Addr // invalid: no relay named one
+	Helo   string     // what it said in EHLO or HELO, unverified; "" when the field does not tell
 }
 
 // NullSender tells whether the message has the null reverse-path, so that nothing may be answered to it (RFC 5321 4.5.5).
@@ -34,6 +51,47 @@ type Recipient struct {
 	Address    string     // as given, without angle brackets, quoting kept
 	Fax        FaxAddress // meaningful unless Postmaster
 	Postmaster bool       // mail to the appliance's keeper, never faxed (RFC 5321 4.5.1)
+	Notify     Notify     // NOTIFY= (RFC 3461 4.1)
+	// OriginalRecipient is ORCPT= decoded, like "rfc822;jane@example.com"; without line breaks or other control
+	// characters, at most 500 octets; "" without (RFC 3461 4.2).
+	OriginalRecipient string
+}
+
+// Notify is the set of events a sender wants delivery notices for (RFC 3461 4.1). Zero: it did not say, and failures
+// and perhaps delays are told.
+type Notify uint8
+
+// The events. NotifyNever stands alone.
+const (
+	NotifySuccess Notify = 1 << iota
+	NotifyFailure
+	NotifyDelay
+	NotifyNever
+)
+
+var notifyNames = [...]string{"SUCCESS", "FAILURE", "DELAY", "NEVER"}
+
+// String is the value as it stands in NOTIFY=, "" for zero.
+func (n Notify) String() string {
+	var list []string
+	for i, name := range notifyNames {
+		if n&(1<<i) != 0 {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// ParseNotify reads the value of NOTIFY=: "NEVER", or a list of "SUCCESS", "FAILURE" and "DELAY", each once at most.
+func ParseNotify(value string) (n Notify, ok bool) {
+	for word := range strings.SplitSeq(strings.ToUpper(value), ",") {
+		i := slices.Index(notifyNames[:], word)
+		if i < 0 || n&(1<<i) != 0 {
+			return 0, false
+		}
+		n |= 1 << i
+	}
+	return n, n == NotifyNever || n&NotifyNever == 0
 }
 
 // ErrAddressSyntax is returned when a mail address has no local part, no domain or forbidden characters.
