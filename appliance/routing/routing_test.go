@@ -153,6 +153,9 @@ func TestDialTable_Test(t *testing.T) {
 	if v := table.Test("1900555"); !strings.Contains(v.Why, "premium rate") || !strings.Contains(v.Why, "denies") {
 		t.Errorf("why: %q", v.Why)
 	}
+	if v := table.Test("1900555"); len(v.Fits) != 2 || v.Fits[0].ID != "2" || v.Fits[1].ID != "1" {
+		t.Errorf("all that fit: %+v", v.Fits)
+	}
 	if v := (DialTable{{ID: "all"}}).Test("+49301234"); !v.Permitted {
 		t.Errorf("the empty prefix: %+v", v)
 	}
@@ -173,6 +176,14 @@ func TestDialRules_AddRemove(t *testing.T) {
 			if _, err := AddDialRule(tx, DialRule{Prefix: p}); err != nil {
 				return err
 			}
+			if _, err := AddDialRule(tx, DialRule{Prefix: p, Note: "again"}); !errors.Is(err, ErrRule) {
+				t.Errorf("prefix %q twice: %v, want ErrRule", p, err)
+			}
+		}
+		for _, note := range []string{"two\nlines", "\xff", strings.Repeat("n", 201)} {
+			if _, err := AddDialRule(tx, DialRule{Prefix: "7", Note: note}); !errors.Is(err, ErrRule) {
+				t.Errorf("note %q: %v, want ErrRule", note, err)
+			}
 		}
 		list, err := DialRules(tx)
 		if err != nil || len(list) != 3 || list[0].Prefix != "" || list[2].Prefix != "55" {
@@ -188,5 +199,60 @@ func TestDialRules_AddRemove(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestParsePrefix(t *testing.T) {
+	for pattern, want := range map[string]string{"*": "", "555*": "555", "555": "555", "+1": "+1", "+1*": "+1", "+*": "+"} {
+		got, err := ParsePrefix(pattern)
+		if err != nil || got != want {
+			t.Errorf("ParsePrefix(%q) = %q, %v, want %q", pattern, got, err, want)
+		}
+		if again, err := ParsePrefix(DialRule{Prefix: got}.Pattern()); err != nil || again != got {
+			t.Errorf("the pattern of %q: %q, %v", pattern, again, err)
+		}
+	}
+	for _, pattern := range []string{"", "1-800", "1*2", "**", "1+", "++1", "x", "٥", " 1", strings.Repeat("1", 41)} {
+		if got, err := ParsePrefix(pattern); !errors.Is(err, ErrRule) {
+			t.Errorf("ParsePrefix(%q) = %q, %v, want ErrRule", pattern, got, err)
+		}
+	}
+}
+
+func TestTestDial_StoredRulesOnTopOfTheConfiguration(t *testing.T) {
+	s := open(t)
+	config, err := NewDialTable("dial", []string{"*"}, []string{"1900"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewDialTable("dial", []string{"*"}, []string{"1-900"}); !errors.Is(err, ErrRule) {
+		t.Errorf("a bad pattern: %v", err)
+	}
+	test := func(number string) (v Verdict) {
+		t.Helper()
+		if err := s.View(func(tx *store.Tx) (err error) { v, err = TestDial(tx, config, number); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	if v := test("1900555"); v.Permitted || v.Rule.ID != "dial.deny" {
+		t.Errorf("the configuration alone: %+v", v)
+	}
+	var added DialRule
+	err = s.Update(func(tx *store.Tx) (err error) {
+		if added, err = AddDialRule(tx, DialRule{Prefix: "1900555", Note: "our bank"}); err != nil {
+			return err
+		}
+		_, err = AddDialRule(tx, DialRule{Prefix: "", Deny: true})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := test("1900555"); !v.Permitted || v.Rule.ID != added.ID || v.Why != "Rule "+added.ID+" permits numbers that begin with 1900555: our bank." {
+		t.Errorf("a longer prefix in the database: %+v", v)
+	}
+	if v := test("5550100"); v.Permitted || !v.Rule.Deny || len(v.Fits) != 2 {
+		t.Errorf("a denial as long as the configuration's permit: %+v", v)
 	}
 }
