@@ -12,6 +12,7 @@ type FaxAddress struct {
 	Number     string // digits to dial, with a leading "+" when the address gave an international number
 	Subaddress string // T.33 subaddress, digits, or ""
 	Name       string // the person or company at the far end, or ""
+	Options    Options
 }
 
 // Limits of a fax address. E.164 has 15 digits; dial prefixes and carrier codes make numbers longer. The subaddress
@@ -32,7 +33,8 @@ var (
 	ErrNumberLength = errors.New("telephone number too long")
 	// ErrSubaddress is returned when the T33S subaddress is empty or has anything but digits.
 	ErrSubaddress = errors.New("subaddress is not made of digits")
-	// ErrFaxSyntax is returned when a FAX= or IMCEAFAX- address breaks its own syntax, or names an unknown qualifier.
+	// ErrFaxSyntax is returned when a FAX= or IMCEAFAX- address breaks its own syntax, or has a qualifier that is unknown
+	// or that nothing here could honor; the text names it.
 	ErrFaxSyntax = errors.New("malformed fax address")
 )
 
@@ -41,8 +43,13 @@ const imceaPrefix = "IMCEAFAX-"
 // ParseFaxAddress reads the local part of a fax's mail address, already unquoted (see SplitAddress):
 //
 //	15551234567  +1-555-123-4567  +1 (555) 123.4567   digits with separators
-//	FAX=+15551234567/T33S=123/ATTN=Jane.Doe            RFC 3191 2, RFC 3192 3 (T33S, ATTN, ORG are read, others skipped)
+//	5551234.fine.to=Jane_Doe                           options behind the number: see [Options]
+//	FAX=+15551234567/T33S=123/ATTN=Jane.Doe            RFC 3191 2, RFC 3192 3
 //	IMCEAFAX-Jane+20Doe+40+2B1+20555+20123             Outlook's encapsulation: "+XX" is an octet, "_" is "/"
+//
+// Of the qualifiers behind FAX=, T33S, ATTN and ORG are read; the postal ones (OFNO, OFN, STR, ADR, ADU, ADL, POB, ZIP,
+// CO: RFC 2846 7) say nothing that a call needs and are skipped; any other, like POST (tones behind the number) and
+// ISUB, is refused, since the fax would go elsewhere without it. Name has what to= says, else ATTN, else ORG.
 //
 // In an international number "(0)" is the national trunk prefix people write for readers at home; it is not dialed.
 func ParseFaxAddress(local string) (FaxAddress, error) {
@@ -60,8 +67,21 @@ func parsePlainOrQualified(local string) (FaxAddress, error) {
 	if len(body) >= 4 && strings.EqualFold(body[:4], "FAX=") {
 		return parseQualified(body[4:])
 	}
-	n, err := ParseNumber(local)
-	return FaxAddress{Number: n}, err
+	return parseNumberOptions(local)
+}
+
+// parseNumberOptions reads "number.option.option".
+func parseNumberOptions(s string) (FaxAddress, error) {
+	number, words := cutOptions(s)
+	n, err := ParseNumber(number)
+	if err != nil {
+		return FaxAddress{}, err
+	}
+	o, err := parseOptions(words)
+	if err != nil {
+		return FaxAddress{}, err
+	}
+	return FaxAddress{Number: n, Name: o.To, Subaddress: o.Subaddress, Options: o}, nil
 }
 
 // parseIMCEA decodes the encapsulation; what is inside is "Name@number", a FAX= address or a bare number.
@@ -109,30 +129,40 @@ func hexDigit(c byte) int {
 // parseQualified reads "number/KEY=value/KEY=value".
 func parseQualified(s string) (FaxAddress, error) {
 	number, rest, _ := strings.Cut(s, "/")
-	n, err := ParseNumber(number)
+	a, err := parseNumberOptions(number)
 	if err != nil {
 		return FaxAddress{}, err
 	}
-	a := FaxAddress{Number: n}
+	var attn, org string
 	for _, q := range strings.Split(rest, "/") {
 		if q == "" {
 			continue
 		}
 		key, value, ok := strings.Cut(q, "=")
 		if !ok {
-			return FaxAddress{}, fmt.Errorf("%w: %q is not KEY=value", ErrFaxSyntax, shorten(q))
+			return FaxAddress{}, fmt.Errorf("%w: %q is not KEY=value", ErrFaxSyntax, shorten(printable(q)))
 		}
 		switch strings.ToUpper(key) {
 		case "T33S":
+			if a.Subaddress != "" {
+				return FaxAddress{}, fmt.Errorf("%w, or against another: %q", ErrOptionTwice, "T33S")
+			}
 			if a.Subaddress, err = parseSubaddress(value); err != nil {
 				return FaxAddress{}, err
 			}
+			a.Options.Subaddress = a.Subaddress
 		case "ATTN":
-			a.Name = cleanName(value)
+			attn = cleanName(value)
 		case "ORG":
-			if a.Name == "" {
-				a.Name = cleanName(value)
-			}
+			org = cleanName(value)
+		case "OFNO", "OFN", "STR", "ADR", "ADU", "ADL", "POB", "ZIP", "CO":
+		default:
+			return FaxAddress{}, fmt.Errorf("%w: %q is not known here", ErrFaxSyntax, shorten(printable(key)))
+		}
+	}
+	for _, name := range []string{attn, org} {
+		if a.Name == "" {
+			a.Name = name
 		}
 	}
 	return a, nil
@@ -140,7 +170,7 @@ func parseQualified(s string) (FaxAddress, error) {
 
 func parseSubaddress(s string) (string, error) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return "", fmt.Errorf("%w: %q", ErrSubaddress, shorten(s))
+		return "", fmt.Errorf("%w: %q", ErrSubaddress, shorten(printable(s)))
 	}
 	if len(s) > MaxSubaddressDigits {
 		return "", fmt.Errorf("%w: the subaddress has %d digits, at most %d", ErrNumberLength, len(s), MaxSubaddressDigits)

@@ -20,13 +20,42 @@ func TestParseFaxAddress(t *testing.T) {
 		{in: "+49 (0)30 123456", want: FaxAddress{Number: "+4930123456"}},
 		{in: "49 (0)30", want: FaxAddress{Number: "49030"}},
 		{in: "FAX=+15551234567", want: FaxAddress{Number: "+15551234567"}},
-		{in: "fax=+1-555-1234567/t33s=123", want: FaxAddress{Number: "+15551234567", Subaddress: "123"}},
-		{in: "/FAX=+15551234567/T33S=123/", want: FaxAddress{Number: "+15551234567", Subaddress: "123"}},
+		{in: "fax=+1-555-1234567/t33s=123", want: FaxAddress{Number: "+15551234567", Subaddress: "123", Options: Options{Subaddress: "123"}}},
+		{in: "/FAX=+15551234567/T33S=123/", want: FaxAddress{Number: "+15551234567", Subaddress: "123", Options: Options{Subaddress: "123"}}},
 		{in: "FAX=123/ATTN=Jane Doe/OFNO=7", want: FaxAddress{Number: "123", Name: "Jane Doe"}},
 		{in: "FAX=123/ORG=Contoso/ATTN=Jane", want: FaxAddress{Number: "123", Name: "Jane"}},
 		{in: "IMCEAFAX-+2B1+20+28555+29+20123-4567", want: FaxAddress{Number: "+15551234567"}},
 		{in: "imceafax-Jane+20Doe+40+2B1+20555+201234567", want: FaxAddress{Number: "+15551234567", Name: "Jane Doe"}},
-		{in: "IMCEAFAX-FAX+3D+2B15551234567_T33S+3D42", want: FaxAddress{Number: "+15551234567", Subaddress: "42"}},
+		{in: "IMCEAFAX-FAX+3D+2B15551234567_T33S+3D42", want: FaxAddress{Number: "+15551234567", Subaddress: "42", Options: Options{Subaddress: "42"}}},
+		{in: "FAX=123/POST=99", err: ErrFaxSyntax},
+		{in: "FAX=123/OPT=fine", err: ErrFaxSyntax},
+		{in: "FAX=123.fine/T33S=7", want: FaxAddress{Number: "123", Subaddress: "7", Options: Options{Resolution: "fine", Subaddress: "7"}}},
+		{in: "FAX=123.sub=8/T33S=7", err: ErrOptionTwice},
+		{in: "FAX=123.to=Joe/ATTN=Jane", want: FaxAddress{Number: "123", Name: "Joe", Options: Options{To: "Joe"}}},
+		{in: "5551234.fine", want: FaxAddress{Number: "5551234", Options: Options{Resolution: "fine"}}},
+		{in: "555.1234.FINE.NoCover", want: FaxAddress{Number: "5551234", Options: Options{Resolution: "fine", Cover: Off}}},
+		{in: "+1-555.123.dpi400.cover", want: FaxAddress{Number: "+1555123", Options: Options{Resolution: "400", Cover: On}}},
+		{in: "5551234.to=Jane_Doe.sub=99", want: FaxAddress{Number: "5551234", Name: "Jane Doe", Subaddress: "99", Options: Options{To: "Jane Doe", Subaddress: "99"}}},
+		{in: "IMCEAFAX-Bob+40555.standard", want: FaxAddress{Number: "555", Name: "Bob", Options: Options{Resolution: "standard"}}},
+		{in: "5551234.finest", err: ErrOption},
+		{in: "5551234.fine=1", err: ErrOption},
+		{in: "5551234.fine.567", err: ErrOption},
+		{in: "5551234.fine.", err: ErrOption},
+		{in: "5551234.fine..cover", err: ErrOption},
+		{in: "5551234.to", err: ErrOption},
+		{in: "5551234.to=", err: ErrOption},
+		{in: "5551234.to=_", err: ErrOption},
+		{in: "5551234.sub=", err: ErrSubaddress},
+		{in: "5551234.sub=1a", err: ErrSubaddress},
+		{in: "5551234.ü", err: ErrOption},
+		{in: "5551234.fine.fine", err: ErrOptionTwice},
+		{in: "5551234.fine.standard", err: ErrOptionTwice},
+		{in: "5551234.cover.nocover", err: ErrOptionTwice},
+		{in: "5551234.to=a.to=b", err: ErrOptionTwice},
+		{in: "5551234" + strings.Repeat(".to=x", 9), err: ErrOption},
+		{in: ".fine", err: ErrNoNumber},
+		{in: "5551234fine", err: ErrNumberCharacter},
+		{in: "5551234-fine", err: ErrNumberCharacter},
 		{in: "", err: ErrNoNumber},
 		{in: "+", err: ErrNoNumber},
 		{in: "()", err: ErrNoNumber},
@@ -95,7 +124,7 @@ func TestSplitAddress(t *testing.T) {
 }
 
 func FuzzParseFaxAddress(f *testing.F) {
-	for _, s := range []string{"+1-555", "FAX=+1/T33S=2/ATTN=x", "IMCEAFAX-J+20D+40+2B1+20(0)", "+49 (0)30", "_/+", "IMCEAFAX-IMCEAFAX-1"} {
+	for _, s := range []string{"+1-555", "FAX=+1/T33S=2/ATTN=x", "IMCEAFAX-J+20D+40+2B1+20(0)", "+49 (0)30", "_/+", "IMCEAFAX-IMCEAFAX-1", "1.fine.to=J_D.sub=1.nocover"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -113,6 +142,7 @@ func FuzzParseFaxAddress(f *testing.F) {
 		if strings.ContainsAny(a.Name, "\r\n\x00") || len(a.Name) > maxName {
 			t.Errorf("name %q from %q", a.Name, s)
 		}
+		checkOptions(t, s, a.Options)
 		if again, err := ParseFaxAddress(a.Number); err != nil || again.Number != a.Number {
 			t.Errorf("number %q does not parse to itself: %+v, %v", a.Number, again, err)
 		}
