@@ -25,16 +25,17 @@ type Envelope struct {
 	// ClientName is the required name that the client's TLS certificate was verified for (RFC 6125, RFC 9525); "" without.
 	ClientName string
 	User       string // who signed in (RFC 4954); "" is nobody
-	// Origin is the host a trusted relay took the message from. It is known only when the header has come.
+	// Origin is the host a trusted relay took the message from. It is known only when the header has come: a backend that
+	// wants it here sets it when its spool is told (receive.OriginSpool).
 	Origin Origin
 
-	From     string // MAIL FROM without angle brackets; "" is the null sender of bounces and notices
-	Size     int64  // octets announced by SIZE= (RFC 1870); 0 is unknown
-	UTF8     bool   // SMTPUTF8: addresses and header fields may be UTF-8 (RFC 6531)
-	Return   string // RET=: "FULL", "HDRS" or "", what of the message a delivery notice brings back (RFC 3461 4.3)
+	From       string // MAIL FROM without angle brackets; "" is the null sender of bounces and notices
+	Size       int64  // octets announced by SIZE= (RFC 1870); 0 is unknown
+	UTF8       bool   // SMTPUTF8: addresses and header fields may be UTF-8 (RFC 6531)
+	Return     string // RET=: "FULL", "HDRS" or "", what of the message a delivery notice brings back (RFC 3461 4.3)
 	EnvelopeID string // ENVID= decoded, printable ASCII, at most 100 octets; "" without (RFC 3461 4.4)
-	To       []Recipient
-	Received time.Time // when MAIL was accepted
+	To         []Recipient
+	Received   time.Time // when MAIL was accepted
 }
 
 // Origin is a host as the Received field of a trusted relay names it (RFC 5321 4.4).

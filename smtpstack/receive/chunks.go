@@ -58,7 +58,7 @@ func (c *chunks) announce(arg string) error {
 	}
 	c.size, c.left, c.last = int64(size), int64(size), last
 	c.w.phase = chunk
-	c.w.conn.beginData(c.w.cfg.ReadTimeout, c.w.cfg.DataTimeout)
+	c.w.beginReading()
 	return nil
 }
 

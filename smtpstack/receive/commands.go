@@ -1,10 +1,9 @@
 package receive
 
 import (
-	"errors"
 	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -29,7 +28,9 @@ func (w *wire) command(line string) (string, error) {
 		return w.bdat(arg)
 	case "STARTTLS":
 		return "", w.startTLS(arg)
-	case "AUTH", "ETRN":
+	case "AUTH":
+		return "", w.auth(arg)
+	case "ETRN":
 		refusal = smtpstack.Refuse(502, "5.5.1", "%s is not implemented", verb)
 	default:
 		if !passes(verb) {
@@ -70,27 +71,34 @@ func helloName(arg string) (string, *smtpstack.Reply) {
 	return name, nil
 }
 
-// mail checks what go-smtp answers wrongly: parameters not offered get 555 (RFC 5321 4.1.1.11). The size is compared
-// here: go-smtp, told the limit, would refuse a message just as large.
+// mail reads the parameters, of which go-smtp sees none: one not known gets 555 (RFC 5321 4.1.1.11).
 func (w *wire) mail(arg string) (string, *smtpstack.Reply) {
 	path, params, ok := cutPath(arg, "FROM:")
 	if !ok {
 		return "", smtpstack.Refuse(501, "5.5.4", "the form is MAIL FROM:<address>")
 	}
-	for _, p := range params {
-		key, value, _ := strings.Cut(p, "=")
-		switch strings.ToUpper(key) {
-		case "SIZE": // RFC 1870
-			n, err := strconv.ParseInt(value, 10, 64)
-			if errors.Is(err, strconv.ErrRange) && value[0] != '-' || n > w.cfg.MaxSize {
-				return "", w.cfg.tooLarge()
-			}
-		case "BODY": // RFC 6152
-		default:
-			return "", smtpstack.Refuse(555, "5.5.4", "parameter %.30s is not known here", key)
+	m, refusal := w.cfg.mailParams(params)
+	if refusal == nil {
+		refusal = checkPath(path)
+	}
+	if refusal != nil {
+		return "", refusal
+	}
+	w.mailParams = m
+	return "FROM:" + wrapPath(path), nil
+}
+
+// checkPath refuses what go-smtp could read otherwise than we do, or what must not stand in a reply or a notice.
+func checkPath(path string) *smtpstack.Reply {
+	for _, c := range []byte(path) {
+		if c < ' ' || c == 0x7f {
+			return smtpstack.Refuse(501, "5.5.4", "control character in an address")
 		}
 	}
-	return strings.Join(append([]string{"FROM:" + wrapPath(path)}, params...), " "), nil
+	if !utf8.ValidString(path) || smtpstack.OneLine(path) != strings.Join(strings.Fields(path), " ") {
+		return smtpstack.Refuse(553, "5.6.7", "the address is no UTF-8 text")
+	}
+	return nil
 }
 
 func (w *wire) rcpt(arg string) (string, *smtpstack.Reply) {
@@ -98,10 +106,20 @@ func (w *wire) rcpt(arg string) (string, *smtpstack.Reply) {
 	if !ok || path == "" {
 		return "", smtpstack.Refuse(501, "5.5.4", "the form is RCPT TO:<address>")
 	}
-	if len(params) > 0 {
-		return "", smtpstack.Refuse(555, "5.5.4", "parameter %.30s is not known here", params[0])
+	r, refusal := readRcptParams(params)
+	if refusal == nil {
+		refusal = checkPath(path)
 	}
+	if refusal != nil {
+		return "", refusal
+	}
+	w.rcptParams = r
 	return "TO:" + wrapPath(path), nil
+}
+
+// isCommand tells whether a word is a command of SMTP.
+func isCommand(verb string) bool {
+	return passes(verb) || slices.Contains([]string{"EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT", "STARTTLS", "AUTH", "ETRN"}, verb)
 }
 
 // passes tells whether a command goes to go-smtp as it is; the last ones it calls not implemented.

@@ -23,6 +23,7 @@ type incoming struct {
 	spool Spool         // nil when committed or aborted
 	out   *bufio.Writer // before the spool
 	left  int64         // octets of the limit not used
+	tap   *headerTap    // the client is a trusted relay
 }
 
 // begin opens the spool and writes the Received field (RFC 5321 4.4), which the size limit does not count.
@@ -32,17 +33,26 @@ func (s *session) begin(env smtpstack.Envelope) (*incoming, error) {
 		return nil, err
 	}
 	m := &incoming{spool: spool, out: bufio.NewWriterSize(spool, 32<<10), left: s.cfg.MaxSize}
+	if containsAddr(s.cfg.TrustedRelays, s.ip) {
+		m.tap = new(headerTap)
+	}
 	_, _ = m.out.WriteString(receivedField(env, s.cfg.Hostname)) // an error stays in the writer
 	return m, nil
 }
 
 func receivedField(env smtpstack.Envelope, hostname string) string {
-	with := "SMTP"
-	if env.ESMTP {
+	with := "SMTP" // RFC 3848, RFC 6531 4.3
+	switch {
+	case env.UTF8:
+		with = "UTF8SMTP"
+	case env.ESMTP:
 		with = "ESMTP"
 	}
 	if env.TLS != nil {
 		with += "S"
+	}
+	if env.User != "" {
+		with += "A"
 	}
 	literal := env.Client.String()
 	if env.Client.Is6() {
@@ -57,6 +67,9 @@ func (m *incoming) Write(b []byte) (int, error) {
 		return 0, errTooLarge
 	}
 	m.left -= int64(len(b))
+	if m.tap != nil {
+		m.tap.write(b)
+	}
 	return m.out.Write(b)
 }
 

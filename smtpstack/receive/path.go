@@ -1,6 +1,10 @@
 package receive
 
-import "strings"
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+)
 
 // cutPath takes "FROM:<path> param param" apart. The path comes without angle brackets and source route (RFC 5321
 // 4.1.2, appendix C); spaces after the colon and missing brackets are forgiven, as devices send both.
@@ -67,3 +71,13 @@ func wrapPath(path string) string {
 
 // unwrapPath undoes wrapPath after go-smtp.
 func unwrapPath(s string) string { return strings.TrimSuffix(s, wrapped) }
+
+// asciiDomain is a domain as DNS has it: in lower case, its labels beyond ASCII in "xn--" form (RFC 5891 4.4). A domain
+// that has no such form is returned as it is, and is like no other.
+func asciiDomain(domain string) string {
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return domain
+}

@@ -17,14 +17,14 @@ func (s *session) policy(env smtpstack.Envelope, path string) (smtpstack.Recipie
 	if s.isPostmaster(path) {
 		return smtpstack.Recipient{Address: path, Postmaster: true}, nil
 	}
-	if !isPrintable(path) {
-		return none, smtpstack.Refuse(553, "5.6.7", "addresses beyond ASCII are not supported here")
+	if !isPrintable(path) && !env.UTF8 {
+		return none, smtpstack.Refuse(553, "5.6.7", "an address beyond ASCII needs SMTPUTF8")
 	}
 	local, domain, err := smtpstack.SplitAddress(path)
 	if err != nil {
 		return none, smtpstack.Refuse(553, "5.1.3", "%v", err)
 	}
-	if !slices.Contains(s.cfg.FaxDomains, domain) {
+	if !slices.Contains(s.cfg.FaxDomains, asciiDomain(domain)) {
 		return none, smtpstack.Refuse(550, "5.7.1", "relaying denied: %.100s is not a fax domain here", domain)
 	}
 	if env.NullSender() {
@@ -46,16 +46,17 @@ func (s *session) isPostmaster(path string) bool {
 	if !strings.EqualFold(local, "postmaster") {
 		return false
 	}
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	domain = asciiDomain(domain)
 	return !found || strings.EqualFold(domain, s.cfg.Hostname) || slices.Contains(s.cfg.FaxDomains, domain)
 }
 
 func (s *session) senderAllowed(from string) bool {
-	from = strings.ToLower(from)
 	_, domain, err := smtpstack.SplitAddress(from)
 	if err != nil {
 		return false
 	}
+	from = strings.ToLower(from[:strings.LastIndexByte(from, '@')+1]) + asciiDomain(domain)
+	domain = asciiDomain(domain)
 	return slices.ContainsFunc(s.cfg.Senders, func(rule string) bool {
 		return rule == "*" || rule == domain || rule == from
 	})

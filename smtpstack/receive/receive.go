@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -55,18 +54,37 @@ type Spool interface {
 
 // Config is one receive connector.
 type Config struct {
-	Name       string         // for the envelope and the trace
-	Hostname   string         // in greeting, EHLO and Received; also a domain of the postmaster
-	Networks   []netip.Prefix // clients that may send; empty: none
-	Senders    []string       // "user@example.com", "example.com" or "@example.com", "*" any; empty: none
-	FaxDomains []string       // domains whose local parts are fax numbers
-	TLS        *tls.Config    // offers STARTTLS; nil: not offered
-	RequireTLS bool           // no mail without it
+	Name     string         // for the envelope and the trace
+	Hostname string         // in greeting, EHLO and Received; also a domain of the postmaster
+	Networks []netip.Prefix // clients that may send; empty: none but those of NetworkSets
+	// NetworkSets are further clients that may send, like ExchangeOnline.
+	NetworkSets []NetworkSet
+	Senders     []string    // "user@example.com", "example.com" or "@example.com", "*" any; empty: none
+	FaxDomains  []string    // domains whose local parts are fax numbers
+	TLS         *tls.Config // offers STARTTLS; nil: not offered
+	RequireTLS  bool        // no mail without it
+	// ImplicitTLS has TLS from the first octet (RFC 8314 3.3, port 465), instead of STARTTLS.
+	ImplicitTLS bool
+	ClientCert  *ClientCert // asks for client certificates; nil: not
 
-	MaxSize       int64 // octets of a message, less than 4 GB, default 36 MB as Exchange Online's default
+	Authenticate Authenticator // offers AUTH PLAIN and LOGIN (RFC 4954); nil: not offered
+	RequireAuth  bool          // no mail without a sign-in
+	// AuthInClear are the clients that may sign in without TLS: their passwords can be read on the way.
+	AuthInClear []netip.Prefix
+
+	// Proxies are the hosts that speak the PROXY protocol, version 1 or 2. With any, all others are refused at the door,
+	// and Networks and all else go by the client the proxy names.
+	Proxies []netip.Prefix
+	// TrustedRelays are edge servers whose Received fields tell where a message is from (OriginSpool); they must be in
+	// Networks too. List only hosts that always add such a field themselves, and all addresses they pass mail among
+	// themselves with.
+	TrustedRelays []netip.Prefix
+
+	MaxSize       int64 // octets of a message, default 36 MB as Exchange Online's default
 	MaxRecipients int   // per message, default 100 (RFC 5321 4.5.3.1.8)
 	MaxConns      int   // connections at once, default 50
-	MaxConnsPerIP int   // from one address (IPv6: /64), default 10
+	MaxConnsPerIP int   // from one address (IPv6: /64), default 10; from a /24 (IPv6: /48) four times as many
+	Limits        Limits
 
 	CommandTimeout time.Duration // between commands, default 5 min (RFC 5321 4.5.3.2.7)
 	ReadTimeout    time.Duration // between two pieces of data, default 3 min (RFC 5321 4.5.3.2.5)
@@ -103,6 +121,7 @@ func (c *Config) setDefaults() error {
 	c.DataTimeout = cmp.Or(c.DataTimeout, 30*time.Minute)
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, time.Hour)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, time.Minute)
+	c.Limits.setDefaults()
 	if c.Trace == nil {
 		c.Trace = func(Event) {}
 	}
@@ -115,18 +134,61 @@ func (c *Config) setDefaults() error {
 	if c.MaxSize < 0 || c.MaxRecipients < 0 || c.MaxConns < 0 || c.MaxConnsPerIP < 0 {
 		return fmt.Errorf("receive: connector %q: a limit is negative", c.Name)
 	}
-	if c.MaxSize > math.MaxUint32 {
-		return fmt.Errorf("receive: connector %q: messages of %d octets: go-smtp counts 32 bits", c.Name, c.MaxSize)
+	if err := c.checkSignIn(); err != nil {
+		return fmt.Errorf("receive: connector %q: %w", c.Name, err)
 	}
-	lower := func(list []string) []string {
+	c.prepareTLS()
+	normal := func(list []string) []string {
 		out := make([]string, len(list))
 		for i, s := range list {
-			out[i] = strings.TrimSuffix(strings.ToLower(strings.TrimPrefix(s, "@")), ".")
+			local, domain, isAddress := strings.Cut(strings.TrimPrefix(s, "@"), "@")
+			if !isAddress {
+				local, domain = "", local
+			} else {
+				local = strings.ToLower(local) + "@"
+			}
+			out[i] = local + asciiDomain(domain)
 		}
 		return out
 	}
-	c.Senders, c.FaxDomains = lower(c.Senders), lower(c.FaxDomains)
+	c.Senders, c.FaxDomains = normal(c.Senders), normal(c.FaxDomains)
 	return nil
+}
+
+// checkSignIn refuses settings with which nobody could ever send, or which promise what they do not hold.
+func (c *Config) checkSignIn() error {
+	switch {
+	case c.ImplicitTLS && c.TLS == nil:
+		return errors.New("TLS from the first octet has no certificate")
+	case c.ClientCert != nil && c.TLS == nil:
+		return errors.New("client certificates need TLS")
+	case c.ClientCert != nil && len(c.ClientCert.Names) == 0:
+		return errors.New("client certificates need the names that they may have")
+	case c.RequireAuth && c.Authenticate == nil:
+		return errors.New("a sign-in is required but nobody checks it")
+	case c.Authenticate != nil && c.TLS == nil && len(c.AuthInClear) == 0:
+		return errors.New("a sign-in needs TLS or clients that may do without")
+	}
+	if c.ClientCert != nil {
+		for _, name := range c.ClientCert.Names {
+			if !nameCovers(name, name) {
+				return fmt.Errorf("%q is no name of a certificate", name)
+			}
+		}
+	}
+	return nil
+}
+
+// prepareTLS asks for certificates without judging them: a handshake that fails for one would keep out servers that
+// merely present what they have.
+func (c *Config) prepareTLS() {
+	if c.TLS == nil {
+		return
+	}
+	c.TLS = c.TLS.Clone()
+	if c.ClientCert != nil {
+		c.TLS.ClientAuth, c.TLS.ClientCAs = tls.RequestClientCert, nil
+	}
 }
 
 // ErrServerClosed is returned by Serve after Shutdown or Close.

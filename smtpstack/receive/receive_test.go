@@ -20,7 +20,7 @@ func TestMail_Taken(t *testing.T) {
 	if !strings.HasPrefix(ehlo, "250-fax.test\n") {
 		t.Errorf("EHLO answer does not begin with our name: %q", ehlo)
 	}
-	for _, want := range []string{"PIPELINING", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE 100000"} {
+	for _, want := range []string{"PIPELINING", "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN", "SIZE 100000"} {
 		if !strings.Contains(ehlo, want) {
 			t.Errorf("EHLO lacks %s: %q", want, ehlo)
 		}
@@ -50,7 +50,7 @@ func TestMail_Taken(t *testing.T) {
 	}
 	want := []smtpstack.FaxAddress{{Number: "+15551234567"}, {Number: "+4930123", Subaddress: "7"}}
 	for i, r := range got[0].env.To {
-		if r.Fax != want[i] || r.Postmaster {
+		if r.Fax.Number != want[i].Number || r.Fax.Subaddress != want[i].Subaddress || r.Postmaster {
 			t.Errorf("recipient %d: %+v", i, r)
 		}
 	}
@@ -84,8 +84,8 @@ func TestRefused(t *testing.T) {
 		{"postmaster at host", "<>", "250", "<postmaster@fax.test>", "250"},
 		{"postmaster elsewhere", "<jane@example.com>", "250", "<postmaster@elsewhere.test>", "550 5.7.1 relaying denied"},
 		{"beyond ASCII", "<jane@example.com>", "250", "<1\xc3\xa9@fax.example.com>", "553 5.6.7"},
-		{"unknown RCPT parameter", "<jane@example.com>", "250", "<1@fax.example.com> NOTIFY=NEVER", "555 5.5.4"},
-		{"unknown MAIL parameter", "<jane@example.com> SMTPUTF8", "555 5.5.4", "", ""},
+		{"unknown RCPT parameter", "<jane@example.com>", "250", "<1@fax.example.com> XNOTIFY=NEVER", "555 5.5.4"},
+		{"unknown MAIL parameter", "<jane@example.com> XUTF8", "555 5.5.4", "", ""},
 		{"BODY not offered", "<jane@example.com> BODY=BINARYMIME", "504 5.5.4", "", ""},
 		{"AUTH parameter", "<jane@example.com> AUTH=<>", "555 5.5.4", "", ""},
 		{"bad BODY", "<jane@example.com> BODY=9BIT", "501 5.5.4", "", ""},

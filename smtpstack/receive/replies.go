@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -32,11 +33,12 @@ func (w *wire) forward(line string) {
 	w.replied = true
 	code := line[:min(3, len(line))]
 	switch {
-	case w.verb == "" && w.tls != nil:
+	case w.verb == "" && w.resumed:
 		return // the greeting of the second conversation: the client waits for none after STARTTLS
 	case first && (w.verb == "EHLO" || w.verb == "HELO") && len(line) > 3:
 		line = line[:4] + w.cfg.Hostname // our name, where go-smtp says hello
 	case w.verb == "EHLO" && strings.HasSuffix(line, "SIZE"):
+		w.offer()
 		line += " " + strconv.FormatInt(w.cfg.MaxSize, 10)
 	case w.verb == "BDAT" && (code == "354" || w.held != ""):
 		return // it was not DATA that came, or not to its end
@@ -62,7 +64,7 @@ func (w *wire) put(line string) {
 		return
 	}
 	if strings.HasPrefix(line, "5") {
-		w.errors++
+		w.countError()
 	}
 	if len(line) > 500 { // RFC 5321 4.5.3.1.5: 512 with CR LF
 		line = strings.ToValidUTF8(line[:500], "")
@@ -71,11 +73,36 @@ func (w *wire) put(line string) {
 	_, _ = w.w.WriteString(line + "\r\n") // an error stays in the writer until it is flushed
 }
 
-// redact keeps secrets out of the transcript.
-func redact(line string) string {
-	if len(line) >= 4 && strings.EqualFold(line[:4], "AUTH") {
-		f := strings.Fields(line)
-		return strings.Join(f[:min(2, len(f))], " ") + " ..."
+// offer adds what go-smtp has no part in to EHLO's answer.
+func (w *wire) offer() {
+	w.put("250-SMTPUTF8")
+	w.put("250-DSN")
+	if w.offersAuth() {
+		w.put("250-AUTH PLAIN LOGIN")
+	}
+}
+
+// countError counts a refusal, for this connection and for the client.
+func (w *wire) countError() {
+	w.errors++
+	if !w.session.spend(badReply, w.cfg.Limits.ErrorsPerHour, time.Hour) {
+		w.errors = max(w.errors, maxErrors+1)
+	}
+}
+
+// redact keeps secrets out of the transcript: what follows AUTH, and after that whatever is no command, for a client
+// that does not wait for our answers.
+func (w *wire) redact(line string) string {
+	verb, arg := splitCommand(line)
+	switch {
+	case len(line) >= 4 && strings.EqualFold(line[:4], "AUTH"):
+		mechanism, _, _ := strings.Cut(arg, " ")
+		if m := strings.ToUpper(mechanism); m != "PLAIN" && m != "LOGIN" {
+			mechanism = ""
+		}
+		return strings.TrimSpace("AUTH "+mechanism) + " ..."
+	case w.hideUnknown && !isCommand(verb):
+		return fmt.Sprintf("(%d octets that are no command)", len(line))
 	}
 	return smtpstack.OneLine(line)
 }

@@ -19,8 +19,12 @@ type Server struct {
 	closing   bool
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
-	perIP     map[netip.Prefix]int
+	perIP     map[netip.Prefix]int // connections by client and by network
 	wg        sync.WaitGroup
+
+	meter     *meter
+	authSlots chan struct{}
+	closed    chan struct{} // when closing
 }
 
 // New returns a server for the connector.
@@ -33,6 +37,9 @@ func New(cfg Config, b Backend) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 		perIP:     make(map[netip.Prefix]int),
+		meter:     newMeter(maxBuckets),
+		authSlots: make(chan struct{}, authChecks),
+		closed:    make(chan struct{}),
 	}, nil
 }
 
@@ -75,23 +82,23 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// accept starts a session unless a limit is reached.
+// accept starts a session if there is a place.
 func (s *Server) accept(ctx context.Context, conn net.Conn) {
 	ip := clientAddr(conn)
-	key := limitKey(ip)
 	sess := newSession(s, conn, ip)
 	s.mu.Lock()
 	refusal := ""
 	switch {
 	case s.closing:
 		refusal = "421 4.3.2 shutting down"
+	case len(s.cfg.Proxies) > 0 && !containsAddr(s.cfg.Proxies, ip):
+		refusal = "554 5.7.1 this port is for our proxy"
 	case len(s.sessions) >= s.cfg.MaxConns:
 		refusal = "421 4.7.0 too many connections, try again later"
-	case s.perIP[key] >= s.cfg.MaxConnsPerIP:
-		refusal = "421 4.7.0 too many connections from your address, try again later"
+	case len(s.cfg.Proxies) == 0 && !s.count(sess): // behind a proxy its header must be read first
+		refusal = tooManyConns
 	default:
 		s.sessions[sess] = struct{}{}
-		s.perIP[key]++
 		s.wg.Add(1)
 	}
 	s.mu.Unlock()
@@ -99,23 +106,67 @@ func (s *Server) accept(ctx context.Context, conn net.Conn) {
 		sess.trace("!", refusal)
 		// The refusal fits any send buffer; a client that does not take it at once is cut off.
 		conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-		fmt.Fprintf(conn, "%s\r\n", refusal)
+		if !s.cfg.ImplicitTLS {
+			fmt.Fprintf(conn, "%s\r\n", refusal)
+		}
 		conn.Close()
 		return
 	}
 	go func() {
 		defer s.wg.Done()
-		defer s.release(sess, key)
+		defer s.release(sess)
 		sess.serve(ctx)
 	}()
 }
 
-func (s *Server) release(sess *session, key netip.Prefix) {
+const tooManyConns = "421 4.7.0 too many connections from your address, try again later"
+
+// count gives the client a place unless it or its network has too many. The caller holds the lock.
+func (s *Server) count(sess *session) bool {
+	client, network := limitKey(sess.ip), networkOf(sess.ip)
+	if s.perIP[client] >= s.cfg.MaxConnsPerIP || s.perIP[network] >= networkFactor*s.cfg.MaxConnsPerIP {
+		return false
+	}
+	s.perIP[client]++
+	s.perIP[network]++
+	sess.counted = true
+	return true
+}
+
+// admit says whether the client, who is known now, may begin; else the reply.
+func (s *Server) admit(sess *session) (refusal string) {
+	s.mu.Lock()
+	ok := sess.counted || s.count(sess)
+	s.mu.Unlock()
+	switch l := &s.cfg.Limits; {
+	case !ok:
+		return tooManyConns
+	case !sess.spend(newConn, l.ConnsPerMinute, time.Minute):
+		return "421 4.7.0 too many connections in a minute, try again later"
+	case sess.spent(badReply, l.ErrorsPerHour, time.Hour):
+		return "421 4.7.0 too many errors, try again later"
+	}
+	return ""
+}
+
+// crowded tells whether most places are taken.
+func (s *Server) crowded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.MaxConns >= 5 && len(s.sessions) > s.cfg.MaxConns*4/5
+}
+
+func (s *Server) release(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
-	if s.perIP[key]--; s.perIP[key] <= 0 {
-		delete(s.perIP, key)
+	if !sess.counted {
+		return
+	}
+	for _, key := range []netip.Prefix{limitKey(sess.ip), networkOf(sess.ip)} {
+		if s.perIP[key]--; s.perIP[key] <= 0 {
+			delete(s.perIP, key)
+		}
 	}
 }
 
@@ -147,6 +198,9 @@ func (s *Server) Close() error {
 func (s *Server) stopListening() []*session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.closing {
+		close(s.closed)
+	}
 	s.closing = true
 	for l := range s.listeners {
 		l.Close()
@@ -165,14 +219,4 @@ func clientAddr(conn net.Conn) netip.Addr {
 		return ap.Addr().Unmap().WithZone("")
 	}
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-}
-
-// limitKey is what one party holds: an IPv4 address, an IPv6 /64.
-func limitKey(ip netip.Addr) netip.Prefix {
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, _ := ip.Prefix(bits)
-	return p
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -16,14 +18,17 @@ import (
 
 // session is one connection, and its smtp.Session: what go-smtp asks when MAIL, RCPT and a message come.
 type session struct {
-	srv     *Server
-	cfg     *Config
-	ip      netip.Addr
-	conn    *deadlineConn
-	wire    *wire
-	ctx     context.Context // of the connection; go-smtp's calls carry none
-	allowed bool            // by network
-	tx      *transaction    // from MAIL to its end, or nil
+	srv         *Server
+	cfg         *Config
+	ip          netip.Addr // the client
+	peer        netip.Addr // the other end of the connection: the client or its proxy
+	conn        *deadlineConn
+	wire        *wire
+	ctx         context.Context // of the connection; go-smtp's calls carry none
+	allowed     bool            // by network
+	authInClear bool
+	counted     bool         // has a place; under the server's lock
+	tx          *transaction // from MAIL to its end, or nil
 }
 
 // transaction is one message (RFC 5321 3.3).
@@ -34,12 +39,16 @@ type transaction struct {
 
 func newSession(s *Server, conn net.Conn, ip netip.Addr) *session {
 	dc := &deadlineConn{Conn: conn, write: s.cfg.WriteTimeout, end: time.Now().Add(s.cfg.SessionTimeout)}
-	sess := &session{srv: s, cfg: &s.cfg, ip: ip, conn: dc}
+	sess := &session{srv: s, cfg: &s.cfg, ip: ip, peer: ip, conn: dc}
 	sess.wire = newWire(sess, dc)
-	for _, n := range s.cfg.Networks {
-		sess.allowed = sess.allowed || n.Contains(ip)
-	}
 	return sess
+}
+
+// judgeNetwork looks up what the client's address allows.
+func (s *session) judgeNetwork() {
+	s.allowed = containsAddr(s.cfg.Networks, s.ip) ||
+		slices.ContainsFunc(s.cfg.NetworkSets, func(n NetworkSet) bool { return n.Contains(s.ip) })
+	s.authInClear = containsAddr(s.cfg.AuthInClear, s.ip)
 }
 
 func (s *session) trace(dir, text string) {
@@ -58,12 +67,37 @@ func (s *session) serve(ctx context.Context) {
 	defer cancel()
 	defer s.conn.Close()
 	s.trace("!", "connected")
+	defer func() { s.trace("!", "disconnected") }()
+	if !s.meet() {
+		return
+	}
 	s.converse()
 	if s.wire.upgraded() {
 		s.converse()
 	}
 	s.wire.close()
-	s.trace("!", "disconnected")
+}
+
+// meet does what comes before the greeting: the proxy's header, the client's limits, TLS.
+func (s *session) meet() bool {
+	if len(s.cfg.Proxies) > 0 {
+		client, err := s.wire.readProxyHeader()
+		if err != nil {
+			s.trace("!", smtpstack.OneLine(err.Error()))
+			return false // who does not speak as a proxy gets no word
+		}
+		s.ip = client
+		s.trace("!", "for "+client.String())
+	}
+	s.judgeNetwork()
+	if refusal := s.srv.admit(s); refusal != "" {
+		if !s.cfg.ImplicitTLS {
+			s.wire.put(refusal)
+			s.wire.close()
+		}
+		return false
+	}
+	return !s.cfg.ImplicitTLS || s.wire.handshake() == nil
 }
 
 // converse runs a go-smtp server of its own for this one conversation and waits for its end.
@@ -75,7 +109,7 @@ func (s *session) converse() {
 	// messages refuses one that is just as large.
 	srv.MaxLineLength, srv.MaxMessageBytes = 0, 0
 	srv.ErrorLog = traceLog{s.trace}
-	if s.wire.tls == nil {
+	if s.wire.tls == nil && !s.cfg.ImplicitTLS {
 		srv.TLSConfig = s.cfg.TLS // for the line in EHLO's answer; the wire does the rest
 	}
 	l := &oneListener{conn: &conversation{Conn: s.conn, wire: s.wire, closed: make(chan struct{})}}
@@ -85,25 +119,45 @@ func (s *session) converse() {
 }
 
 // Mail begins a transaction.
-func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	if s.tx != nil {
 		return answer(smtpstack.Refuse(503, "5.5.1", "one MAIL at a time"))
 	}
-	if s.cfg.RequireTLS && s.wire.tls == nil {
-		return answer(smtpstack.Refuse(530, "5.7.0", "say STARTTLS first: this server takes mail over TLS only"))
+	if refusal := s.mayMail(); refusal != nil {
+		return answer(refusal)
 	}
+	p := s.wire.mailParams
 	from = unwrapPath(from)
-	if from != "" && !isPrintable(from) {
-		return answer(smtpstack.Refuse(553, "5.6.7", "addresses beyond ASCII are not supported here"))
+	if !isPrintable(from) && !p.utf8 {
+		return answer(smtpstack.Refuse(553, "5.6.7", "an address beyond ASCII needs SMTPUTF8"))
 	}
 	if _, _, err := smtpstack.SplitAddress(from); from != "" && err != nil {
 		return answer(smtpstack.Refuse(501, "5.1.7", "%v", err))
 	}
-	s.tx = &transaction{env: smtpstack.Envelope{ID: newID(), Connector: s.cfg.Name, Client: s.ip, Helo: s.wire.helo,
-		ESMTP: s.wire.esmtp, From: from, Size: opts.Size, Received: time.Now()}}
+	if !s.spend(newMessage, s.cfg.Limits.MessagesPerMinute, time.Minute) {
+		return answer(smtpstack.Refuse(450, "4.7.1", "too many messages from your address, try again later"))
+	}
+	s.tx = &transaction{env: smtpstack.Envelope{ID: newID(), Connector: s.cfg.Name, Client: s.ip, Peer: s.peer,
+		Helo: s.wire.helo, ESMTP: s.wire.esmtp, ClientName: s.wire.clientName, User: s.wire.user, From: from,
+		Size: p.size, UTF8: p.utf8, Return: p.ret, EnvelopeID: p.envid, Received: time.Now()}}
 	if s.wire.tls != nil {
 		st := s.wire.tls.ConnectionState()
 		s.tx.env.TLS = &st
+	}
+	return nil
+}
+
+// mayMail says whether the client has proven itself as the connector asks.
+func (s *session) mayMail() *smtpstack.Reply {
+	switch {
+	case s.cfg.RequireTLS && s.wire.tls == nil:
+		return smtpstack.Refuse(530, "5.7.0", "say STARTTLS first: this server takes mail over TLS only")
+	case s.cfg.ClientCert != nil && s.cfg.ClientCert.Required && s.wire.clientName == "":
+		// RFC 3207 4: 554, "command refused due to lack of security"
+		return smtpstack.Refuse(554, "5.7.0", "this server takes mail only from clients with a TLS certificate for %s",
+			strings.Join(s.cfg.ClientCert.Names, " or "))
+	case s.cfg.RequireAuth && s.wire.user == "":
+		return smtpstack.Refuse(530, "5.7.0", "sign in first")
 	}
 	return nil
 }
@@ -115,9 +169,14 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if refusal != nil {
 		return answer(refusal)
 	}
+	if s.spent(newRecipient, s.cfg.Limits.RecipientsPerHour, time.Hour) {
+		return answer(smtpstack.Refuse(450, "4.7.1", "too many recipients from your address, try again later"))
+	}
+	rcpt.Notify, rcpt.OriginalRecipient = s.wire.rcptParams.notify, s.wire.rcptParams.orcpt
 	if err := s.srv.backend.Recipient(s.ctx, tx.env, rcpt); err != nil {
 		return answer(s.failure("recipient", err))
 	}
+	s.spend(newRecipient, s.cfg.Limits.RecipientsPerHour, time.Hour)
 	tx.env.To = append(tx.env.To, rcpt)
 	return nil
 }
@@ -133,6 +192,9 @@ func (s *session) Data(r io.Reader) error {
 	err := in.fill(r)
 	if err == nil && !s.wire.whole {
 		err = io.ErrUnexpectedEOF // never take the connection's end for the message's
+	}
+	if err == nil {
+		err = s.relayed(s.tx.env, in)
 	}
 	if err != nil {
 		return answer(s.failure("message", err))

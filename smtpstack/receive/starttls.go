@@ -29,19 +29,37 @@ func (w *wire) startTLS(arg string) error {
 	if err := w.w.Flush(); err != nil {
 		return err
 	}
-	w.conn.beginData(w.cfg.CommandTimeout, w.cfg.CommandTimeout)
+	if err := w.handshake(); err != nil {
+		return err
+	}
+	w.resumed = true
+	return errStartTLS
+}
+
+// handshake puts TLS below. Nothing said before counts any more (RFC 3207 4.2).
+func (w *wire) handshake() error {
+	w.conn.beginData(w.patience(w.cfg.CommandTimeout), w.patience(w.cfg.CommandTimeout))
 	tc := tls.Server(w.conn, w.cfg.TLS)
 	if err := tc.Handshake(); err != nil {
-		w.session.trace("!", "TLS: "+err.Error())
+		w.session.trace("!", smtpstack.OneLine("TLS: "+err.Error()))
 		w.over = true // whatever we said now would not be understood
 		return errHangUp
 	}
 	w.tls = tc
 	w.r, w.w = bufio.NewReaderSize(tc, 16<<10), bufio.NewWriter(tc)
-	w.verb, w.helo, w.esmtp = "", "", false
-	w.session.trace("!", "TLS established: "+tls.VersionName(tc.ConnectionState().Version))
-	return errStartTLS
+	w.verb, w.helo, w.esmtp, w.user = "", "", false, ""
+	st := tc.ConnectionState()
+	w.session.trace("!", "TLS established: "+tls.VersionName(st.Version))
+	if want := w.cfg.ClientCert; want != nil {
+		var err error
+		if w.clientName, err = want.Verify(st); err != nil {
+			w.session.trace("!", smtpstack.OneLine("not proven: "+err.Error()))
+		} else {
+			w.session.trace("!", "client certificate of "+w.clientName)
+		}
+	}
+	return nil
 }
 
 // upgraded tells whether another conversation begins.
-func (w *wire) upgraded() bool { return w.tls != nil }
+func (w *wire) upgraded() bool { return w.resumed }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -31,7 +32,15 @@ type wire struct {
 	helo    string // and esmtp: of the last HELO or EHLO
 	esmtp   bool
 	errors  int
-	over    bool // nothing is read or said any more
+
+	resumed     bool // STARTTLS has begun another conversation
+	clientName  string
+	user        string // signed in
+	hideUnknown bool   // what is no command may be a secret
+	mailParams  mailParams
+	rcptParams  rcptParams
+
+	over bool // nothing is read or said any more
 
 	lineStart bool    // DATA: a line begins
 	budget    int64   // DATA: octets until we hang up
@@ -161,7 +170,7 @@ func (w *wire) readCommand() (string, error) {
 	}
 	line, err := w.readLine()
 	if err == nil {
-		w.session.trace("<", redact(line))
+		w.session.trace("<", w.redact(line))
 	}
 	return line, err
 }
@@ -171,7 +180,7 @@ func (w *wire) readLine() (string, error) {
 	if err := w.flushBeforeWait(); err != nil {
 		return "", err
 	}
-	if !w.conn.beginIdle(w.cfg.CommandTimeout) || w.session.srv.isClosing() {
+	if !w.conn.beginIdle(w.patience(w.cfg.CommandTimeout)) || w.session.srv.isClosing() {
 		return "", ErrServerClosed
 	}
 	defer w.conn.endIdle()
@@ -198,8 +207,20 @@ func (w *wire) flushBeforeWait() error {
 func (w *wire) beginData() {
 	w.phase, w.lineStart = data, true
 	w.budget = w.floodLimit()
-	w.conn.beginData(w.cfg.ReadTimeout, w.cfg.DataTimeout)
+	w.beginReading()
 	_ = w.w.Flush() // whatever has come already; an error stays in the writer
+}
+
+func (w *wire) beginReading() {
+	w.conn.beginData(w.patience(w.cfg.ReadTimeout), w.cfg.DataTimeout)
+}
+
+// patience is how long to wait for a client: a tenth, when so many are connected that others may find no place.
+func (w *wire) patience(d time.Duration) time.Duration {
+	if w.session.srv.crowded() {
+		return min(d, max(d/10, 10*time.Second))
+	}
+	return d
 }
 
 // floodLimit is how much of a message is read: beyond the limit for its size the client may go on for as much again,
