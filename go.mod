@@ -19,6 +19,8 @@ require (
 	golang.org/x/text v0.43.0
 )
 
+require gopkg.in/yaml.v3 v3.0.1 // indirect
+
 require (
 	blitiri.com.ar/go/spf v1.6.0 // indirect
 	github.com/Azure/go-ntlmssp v0.1.1 // indirect

@@ -20,10 +20,11 @@ func (c *Client) lookup(ctx context.Context, name string, qtype uint16) ([]dns.R
 // answer is lookup with all that was learned; the error is the answer's own, or ErrTemporary.
 func (c *Client) answer(ctx context.Context, name string, qtype uint16) (answer, error) {
 	what := dns.TypeToString[qtype] + " " + shorten(name)
-	if _, ok := dns.IsDomainName(name); !ok || name == "" || strings.ContainsAny(name, " \t\r\n\x00") {
+	name, ok := wireName(name)
+	if !ok {
 		return answer{}, fmt.Errorf("resolve: %s: %w", what, ErrBadName)
 	}
-	key := cacheKey{name: strings.ToLower(dns.Fqdn(name)), qtype: qtype}
+	key := cacheKey{name: name, qtype: qtype}
 	if a, ok := c.cache.get(key, time.Now()); ok {
 		return a, wrap(what, a.err)
 	}
@@ -46,6 +47,20 @@ func (c *Client) answer(ctx context.Context, name string, qtype uint16) (answer,
 		}
 	}
 	return answer{}, fmt.Errorf("resolve: %s: %w: %w", what, ErrTemporary, last)
+}
+
+// wireName is a name as answers will have it: lower case, the final dot, and escaped what the presentation format escapes,
+// like the "@" that a macro of SPF puts into a name. Blanks must come escaped, else they are somebody's mistake.
+func wireName(name string) (string, bool) {
+	if name == "" || strings.ContainsAny(strings.ReplaceAll(name, `\ `, ""), " \t\r\n\x00") {
+		return "", false
+	}
+	wire := make([]byte, 256)
+	if _, err := dns.PackDomainName(dns.Fqdn(name), wire, 0, nil, false); err != nil {
+		return "", false
+	}
+	name, _, err := dns.UnpackDomainName(wire, 0)
+	return strings.ToLower(name), err == nil
 }
 
 func wrap(what string, err error) error {

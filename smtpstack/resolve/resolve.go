@@ -10,7 +10,8 @@ import (
 )
 
 // Resolver answers the questions mail asks of DNS. Every error is one of ErrTemporary, ErrNotFound (ErrNXDomain,
-// ErrNoData) or ErrNullMX by errors.Is.
+// ErrNoData) or ErrNullMX by errors.Is. Names are as in master files (RFC 1035 5.1): an odd character of a label may be
+// escaped with a backslash, a blank must be.
 type Resolver interface {
 	// MX returns the mail exchangers of a domain, most preferred first. A domain without MX records gives ErrNoData:
 	// then its own address is its exchanger (RFC 5321 5.1).

@@ -117,7 +117,7 @@ func TestClient_Answers(t *testing.T) {
 		"a.example.com. 60 IN A 192.0.2.1", "a.example.com. 60 IN AAAA 2001:db8::1",
 		"six.example.com. 60 IN AAAA 2001:db8::6", "alias.example.com. 60 IN CNAME a.example.com.",
 		"loop.example.com. 60 IN CNAME loop.example.com.", "null.example. 60 IN MX 0 .",
-		"1.2.0.192.in-addr.arpa. 60 IN PTR A.example.com.",
+		"1.2.0.192.in-addr.arpa. 60 IN PTR A.example.com.", `o\'brien\@x\ y.example.com. 60 IN A 192.0.2.7`,
 	))
 	c := newClient(t, addr)
 	ctx := t.Context()
@@ -130,7 +130,8 @@ func TestClient_Answers(t *testing.T) {
 		t.Errorf("TXT %q, %v", txt, err)
 	}
 	both := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
-	for name, want := range map[string][]netip.Addr{"a.example.com": both, "alias.example.com": both, "six.example.com": {netip.MustParseAddr("2001:db8::6")}} {
+	for name, want := range map[string][]netip.Addr{"a.example.com": both, "alias.example.com": both, "six.example.com": {netip.MustParseAddr("2001:db8::6")},
+		`o'brien@x\ y.example.com`: {netip.MustParseAddr("192.0.2.7")}} {
 		if got, err := c.Addr(ctx, name); err != nil || !slices.Equal(got, want) {
 			t.Errorf("Addr %s: %v, %v", name, got, err)
 		}
