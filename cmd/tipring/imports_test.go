@@ -58,7 +58,7 @@ var thirdParty = map[string][]string{
 	"github.com/emersion/go-smtp":     {"smtpstack/receive", "appliance"},
 	"github.com/emersion/go-message":  {"smtpstack/message"},
 	"golang.org/x/oauth2":             {"smtpstack/token"},
-	"github.com/emersion/go-msgauth":  {"smtpstack/verify"},
+	"github.com/emersion/go-msgauth":  {"smtpstack/verify", "smtpstack/message"},
 	"blitiri.com.ar/go/spf":           {"smtpstack/verify"},
 	"github.com/miekg/dns":            {"smtpstack/resolve"},
 	"github.com/pires/go-proxyproto":  {"smtpstack/receive"},

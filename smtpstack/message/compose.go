@@ -2,9 +2,7 @@ package message
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tipring/tipring/smtpstack"
 )
 
 // Outgoing is a mail to write. Writing it twice gives the same octets, so a retry carries the same Message-ID.
@@ -27,20 +27,27 @@ type Outgoing struct {
 	Subject     string
 	InReplyTo   string // Message-ID this answers, with angle brackets, or ""
 	Text        string // UTF-8, any line ends
+	HTML        string // the same as HTML, or "": [LetterTemplate.Render] makes it safe
+	Inline      []File // what HTML shows by "cid:" + ContentID; only with HTML
 	Auto        bool   // a notice: Auto-Submitted: auto-replied, X-Auto-Response-Suppress: All (RFC 3834 5)
 	Generated   bool   // sent by a machine, answering nothing, as a received fax is: Auto-Submitted: auto-generated
 	Fax         *Fax   // a received fax: Content-Class and what belongs to it
 	Extra       []Field
 	Attachments []File
+	Report      Report // *DeliveryReport or *Receipt: makes the mail a multipart/report, without Attachments
 }
 
-// Fax is what Outlook shows of a received fax ([MS-OXCMAIL], [MS-OXOUM]).
+// Fax is what Outlook shows of a received fax: class IPM.Note.Microsoft.Fax and the Unified Messaging properties
+// ([MS-OXCMAIL] "Content Class" and "Unified Messaging Properties", [MS-OXOUM]). With attachments X-AttachmentOrder
+// names them.
 type Fax struct {
-	Pages  int    // X-FaxNumberOfPages
-	Caller string // X-CallingTelephoneNumber: the caller's number or station identifier, may be ""
+	Pages      int    // X-FaxNumberOfPages
+	Caller     string // X-CallingTelephoneNumber: the caller's number or station identifier, may be ""
+	CallerName string // X-VoiceMessageSenderName: the caller's name as the exchange gave it, may be ""
+	CallID     string // X-CallID: identifies the call, may be ""
 }
 
-// Field is one more header field.
+// Field is one more header field. Fields that a mail has once, or that say how it is built, are refused (ErrField).
 type Field struct{ Name, Value string }
 
 // File is an attachment. Open is called each time the mail is written.
@@ -48,6 +55,8 @@ type File struct {
 	Name string
 	Type string // media type without parameters; anything else becomes application/octet-stream
 	Open func() (io.ReadCloser, error)
+	// ContentID is what [Outgoing.ContentID] gave for an inline file, else "".
+	ContentID string
 }
 
 var (
@@ -91,19 +100,14 @@ func (c *countWriter) Write(b []byte) (int, error) {
 func (o *Outgoing) write(w *bufio.Writer) error {
 	h := &headerWriter{w: w}
 	o.writeFields(h)
-	if len(o.Attachments) == 0 {
-		writeTextHeader(h)
-	} else {
-		h.raw("Content-Type", `multipart/mixed; boundary="`+o.boundary()+`"`)
-	}
-	h.end()
 	if h.err != nil {
 		return h.err
 	}
-	if len(o.Attachments) == 0 {
-		return writeText(w, o.Text)
+	top, err := o.tree()
+	if err != nil {
+		return err
 	}
-	return o.writeParts(w)
+	return o.writeNode(w, top)
 }
 
 func (o *Outgoing) writeFields(h *headerWriter) {
@@ -123,53 +127,53 @@ func (o *Outgoing) writeFields(h *headerWriter) {
 		h.raw("References", id)
 	}
 	switch {
-	case o.Auto:
-		h.raw("Auto-Submitted", "auto-replied")
-		h.raw("X-Auto-Response-Suppress", "All")
+	case o.Auto || o.Report != nil:
+		o.writeMachine(h, "auto-replied")
 	case o.Generated:
-		h.raw("Auto-Submitted", "auto-generated")
-		h.raw("X-Auto-Response-Suppress", "All")
+		o.writeMachine(h, "auto-generated")
 	}
 	if o.Fax != nil {
-		h.raw("Content-Class", "fax")
-		h.raw("X-FaxNumberOfPages", strconv.Itoa(o.Fax.Pages))
-		if o.Fax.Caller != "" {
-			h.text("X-CallingTelephoneNumber", o.Fax.Caller)
-		}
+		o.writeFax(h)
 	}
 	for _, f := range o.Extra {
+		if reservedField(f.Name) {
+			h.fail(fmt.Errorf("%w: %.40q is not for the caller to write", ErrField, f.Name))
+		}
 		h.text(f.Name, f.Value)
 	}
 	h.raw("MIME-Version", "1.0")
 }
 
-// boundary has "=_", which no quoted-printable or base64 line can hold, so no content can end a part (RFC 2045 6.7).
-func (o *Outgoing) boundary() string {
-	sum := sha256.Sum256([]byte(o.MessageID()))
-	return "=_tipring_" + hex.EncodeToString(sum[:12])
+// writeMachine marks what no machine may answer.
+func (o *Outgoing) writeMachine(h *headerWriter, kind string) {
+	h.raw("Auto-Submitted", kind)
+	h.raw("X-Auto-Response-Suppress", "All")
+	h.raw(LoopField, o.Domain)
 }
 
-func (o *Outgoing) writeParts(w *bufio.Writer) error {
-	h := &headerWriter{w: w}
-	fmt.Fprintf(w, "--%s\r\n", o.boundary())
-	writeTextHeader(h)
-	h.end()
-	if err := writeText(w, o.Text); err != nil {
-		return err
-	}
+func (o *Outgoing) writeFax(h *headerWriter) {
+	h.raw("Content-Class", "fax")
+	h.raw("X-FaxNumberOfPages", strconv.Itoa(o.Fax.Pages))
+	var names []string
 	for _, f := range o.Attachments {
-		fmt.Fprintf(w, "\r\n--%s\r\n", o.boundary())
-		if err := writeFile(w, f); err != nil {
-			return err
+		names = append(names, cleanFileName(f.Name, f.Type, 0))
+	}
+	for _, f := range []Field{{"X-CallingTelephoneNumber", o.Fax.Caller}, {"X-VoiceMessageSenderName", o.Fax.CallerName},
+		{"X-CallID", o.Fax.CallID}, {"X-AttachmentOrder", strings.Join(names, ";")}} {
+		if smtpstack.OneLine(f.Value) != "" {
+			h.text(f.Name, f.Value)
 		}
 	}
-	_, err := fmt.Fprintf(w, "\r\n--%s--\r\n", o.boundary())
-	return err
 }
 
-func writeTextHeader(h *headerWriter) {
-	h.raw("Content-Type", "text/plain; charset=utf-8")
-	h.raw("Content-Transfer-Encoding", "quoted-printable")
+// reservedField tells fields that a mail may have once only (RFC 5322 3.6) or that decide how it is read.
+func reservedField(name string) bool {
+	switch name = strings.ToLower(name); name {
+	case "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references",
+		"mime-version", "return-path", "received", "dkim-signature", "auto-submitted", "x-auto-response-suppress", strings.ToLower(LoopField):
+		return true
+	}
+	return strings.HasPrefix(name, "content-")
 }
 
 // writeText writes quoted-printable with CR LF line ends, ending in one.
@@ -198,7 +202,15 @@ func writeFile(w *bufio.Writer, f File) error {
 	h := &headerWriter{w: w}
 	h.raw("Content-Type", t)
 	h.raw("Content-Transfer-Encoding", "base64")
-	h.raw("Content-Disposition", "attachment;\r\n "+fileNameParam(name))
+	disposition := "attachment"
+	if f.ContentID != "" {
+		if !isContentID(f.ContentID) {
+			h.fail(fmt.Errorf("%w: Content-ID %.80q", ErrField, f.ContentID))
+		}
+		h.raw("Content-ID", "<"+f.ContentID+">")
+		disposition = "inline"
+	}
+	h.raw("Content-Disposition", disposition+";\r\n "+fileNameParam(name))
 	h.end()
 	if h.err != nil {
 		return h.err

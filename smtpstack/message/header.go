@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"mime"
 	"net/mail"
-	"regexp"
 	"strings"
 
 	"github.com/emersion/go-message/charset"
@@ -12,10 +11,6 @@ import (
 
 	"github.com/tipring/tipring/smtpstack"
 )
-
-// MaxReceived is the number of Received fields at which a mail is taken for looping (RFC 5321 6.3 wants at least 100;
-// Exchange Online cuts at 20, and a mail to a fax never has far to go).
-const MaxReceived = 20
 
 // Header is the header of a mail or a part.
 type Header struct{ h textproto.Header }
@@ -53,39 +48,6 @@ func (h Header) Addresses(name string) ([]*mail.Address, error) {
 	}
 	return list, nil
 }
-
-var listField = regexp.MustCompile(`(?i)^List-(Id|Help|Subscribe|Unsubscribe|Post|Owner|Archive)$`)
-
-// LoopReason says in a sentence why a mail must be neither faxed nor answered: it was made by a machine answering
-// another (RFC 3834 2), is a report or list mail, or runs in circles. "" means it may be. The null sender is a matter
-// of the envelope: receive refuses it.
-func LoopReason(h Header) string {
-	if v := h.Get("Auto-Submitted"); v != "" {
-		kind, _, _ := strings.Cut(v, ";")
-		if kind = strings.TrimSpace(kind); !strings.EqualFold(kind, "no") {
-			return "The mail was sent automatically (Auto-Submitted: " + smtpstack.OneLine(kind) + ")."
-		}
-	}
-	if strings.TrimSpace(h.Get("Return-Path")) == "<>" {
-		return "The mail is a bounce (empty Return-Path)."
-	}
-	switch t, _ := mediaType(h); t {
-	case "multipart/report", "message/delivery-status", "message/disposition-notification":
-		return "The mail is a delivery or read report (" + t + ")."
-	}
-	for f := h.h.Fields(); f.Next(); {
-		if listField.MatchString(f.Key()) {
-			return "The mail comes from a mailing list (" + f.Key() + ")."
-		}
-	}
-	if n := ReceivedCount(h); n >= MaxReceived {
-		return fmt.Sprintf("The mail has passed %d servers: it is going in circles.", n)
-	}
-	return ""
-}
-
-// ReceivedCount is the number of servers the mail has passed.
-func ReceivedCount(h Header) int { return len(h.Values("Received")) }
 
 // mediaType is the type in lower case with its parameters. What cannot be read is an opaque file, a missing type is
 // plain text (RFC 2045 5.2).

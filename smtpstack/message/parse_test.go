@@ -392,7 +392,7 @@ func (c *counter) Write(b []byte) (int, error) { c.n += int64(len(b)); return le
 func (c *counter) Close() error                { return nil }
 
 func TestParse_LargeSmallMemory(t *testing.T) {
-	const size = 200 << 20
+	const size = 48 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	c := &counter{}

@@ -1,0 +1,150 @@
+package message
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"strings"
+	"unicode/utf8"
+)
+
+// Letter is what a mail of ours says, for people: the same words become the text and the HTML. Everything in it may
+// come from strangers.
+type Letter struct {
+	Title      string
+	Tone       Tone
+	Paragraphs []string
+	Facts      []Fact   // the table below them
+	Picture    *Picture // the fax's first page; nil where the content must not be shown in the mail
+	Footer     string
+	Language   string // BCP 47 tag of the words, "" is "en"
+}
+
+// Tone colours the title.
+type Tone int8
+
+// The tones of a letter.
+const (
+	Neutral Tone = iota
+	Good
+	Warning
+	Bad
+)
+
+// Fact is one line of the table.
+type Fact struct{ Name, Value string }
+
+// Picture is an inline picture: Outgoing.Inline has its file under the same ContentID.
+type Picture struct {
+	ContentID string // from [Outgoing.ContentID]
+	Alt       string // in words
+	Width     int    // pixels on the screen; 0 is the picture's own
+}
+
+// Text is the letter as plain text.
+func (l Letter) Text() string {
+	blocks := make([]string, 0, len(l.Paragraphs)+3)
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			blocks = append(blocks, s)
+		}
+	}
+	add(l.Title)
+	for _, p := range l.Paragraphs {
+		add(p)
+	}
+	add(factText(l.Facts))
+	add(l.Footer)
+	return strings.Join(blocks, "\n\n") + "\n"
+}
+
+// factText is the table, its second column aligned.
+func factText(facts []Fact) string {
+	wide := 0
+	for _, f := range facts {
+		wide = max(wide, min(utf8.RuneCountInString(f.Name), 30))
+	}
+	var b strings.Builder
+	for _, f := range facts {
+		fmt.Fprintf(&b, "%-*s %s\n", wide+1, f.Name+":", f.Value)
+	}
+	return b.String()
+}
+
+// LetterTemplate makes HTML of a Letter; nil is the built-in one. It is an html/template that sees the fields of
+// Letter, with .Color (of the tone) and .Picture.Source (for src=) added.
+type LetterTemplate struct{ t *template.Template }
+
+//go:embed letter.html
+var letterHTML string
+
+var builtinLetter = template.Must(template.New("letter").Parse(letterHTML))
+
+// maxLetter bounds the HTML of one letter, in octets.
+const maxLetter = 1 << 20
+
+// ErrLetter is returned when a letter's template cannot be read or filled, or makes more than 1 MiB.
+var ErrLetter = errors.New("letter template")
+
+// ParseLetterTemplate reads a template and tries it on a letter that has everything, and on one that has nothing.
+func ParseLetterTemplate(src string) (*LetterTemplate, error) {
+	t, err := template.New("letter").Parse(src)
+	if err != nil {
+		return nil, fmt.Errorf("message: %w: %w", ErrLetter, err)
+	}
+	lt := &LetterTemplate{t}
+	full := Letter{Title: "t", Paragraphs: []string{"p"}, Facts: []Fact{{"n", "v"}}, Picture: &Picture{ContentID: "a@b", Alt: "x", Width: 1}, Footer: "f", Language: "en"}
+	for _, l := range []Letter{full, {}} {
+		if _, err := lt.Render(l); err != nil {
+			return nil, err
+		}
+	}
+	return lt, nil
+}
+
+type letterData struct {
+	Letter
+	Color   template.CSS
+	Picture *pictureData
+}
+
+type pictureData struct {
+	Picture
+	Source template.URL
+}
+
+var toneColors = map[Tone]template.CSS{Neutral: "#2b579a", Good: "#107c10", Warning: "#c77700", Bad: "#c50f1f"}
+
+// Render is the letter as one HTML page. All that the letter says is escaped for the place where it stands.
+func (t *LetterTemplate) Render(l Letter) (string, error) {
+	tmpl := builtinLetter
+	if t != nil {
+		tmpl = t.t
+	}
+	data := letterData{Letter: l, Color: toneColors[l.Tone]}
+	if p := l.Picture; p != nil {
+		if !isContentID(p.ContentID) {
+			return "", fmt.Errorf("message: %w: Content-ID %.80q", ErrLetter, p.ContentID)
+		}
+		data.Picture = &pictureData{*p, template.URL("cid:" + p.ContentID)} // html/template knows no cid: and would take it out
+	}
+	w := &limitedBuffer{left: maxLetter}
+	if err := tmpl.Execute(w, data); err != nil {
+		return "", fmt.Errorf("message: %w: %w", ErrLetter, err)
+	}
+	return w.String(), nil
+}
+
+type limitedBuffer struct {
+	bytes.Buffer
+	left int
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, fmt.Errorf("more than %d octets", maxLetter)
+	}
+	return b.Buffer.Write(p)
+}
