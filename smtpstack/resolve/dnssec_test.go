@@ -1,0 +1,226 @@
+package resolve
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// signZone signs a zone in master-file form with one fresh key, with NSEC records for what is not there, and returns it
+// with its key, the trust anchor. The RRSIGs of names in forged are for other data.
+func signZone(t *testing.T, apex string, forged string, records ...string) (zoneFile, anchor string) {
+	t.Helper()
+	key := &dns.DNSKEY{Hdr: dns.RR_Header{Name: apex, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60}, Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
+	private, err := key.Generate(256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := map[string]map[uint16][]dns.RR{}
+	add := func(r dns.RR) {
+		h := r.Header()
+		if sets[h.Name] == nil {
+			sets[h.Name] = map[uint16][]dns.RR{}
+		}
+		sets[h.Name][h.Rrtype] = append(sets[h.Name][h.Rrtype], r)
+	}
+	add(key)
+	for _, s := range append(records, apex+" 60 IN SOA ns."+apex+" root."+apex+" 1 60 60 600 60", apex+" 60 IN NS ns."+apex, "ns."+apex+" 60 IN A 127.0.0.1") {
+		add(rr(t, s))
+	}
+	var names []string
+	for n := range sets {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int { // canonical order (RFC 4034 6.1)
+		x, y := dns.SplitDomainName(a), dns.SplitDomainName(b)
+		slices.Reverse(x)
+		slices.Reverse(y)
+		return slices.Compare(x, y)
+	})
+	var out strings.Builder
+	for i, n := range names {
+		types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
+		for q := range sets[n] {
+			types = append(types, q)
+		}
+		slices.Sort(types)
+		add(&dns.NSEC{Hdr: dns.RR_Header{Name: n, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 60}, NextDomain: names[(i+1)%len(names)], TypeBitMap: types})
+		for _, set := range sets[n] {
+			sig := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: 60}, Algorithm: key.Algorithm, KeyTag: key.KeyTag(), SignerName: apex,
+				Inception: uint32(time.Now().Add(-time.Hour).Unix()), Expiration: uint32(time.Now().Add(24 * time.Hour).Unix())}
+			if err := sig.Sign(private.(crypto.Signer), set); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range set {
+				if a, ok := r.(*dns.A); ok && n == forged {
+					a.A[len(a.A)-1] ^= 1
+				}
+				fmt.Fprintln(&out, r)
+			}
+			fmt.Fprintln(&out, sig)
+		}
+	}
+	return out.String(), key.String()
+}
+
+// startSigned starts unbound as a validating resolver of the zones signed.test, signed by us, and plain.test, which is not.
+func startSigned(t *testing.T) (addr string) {
+	prog, port, dir := peer(t, "unbound"), freePort(t), t.TempDir()
+	cert := strings.Repeat("ab", 32)
+	signed, anchor := signZone(t, "signed.test.", "forged.signed.test.",
+		"signed.test. 60 IN MX 10 mx.signed.test.", "null.signed.test. 60 IN MX 0 .",
+		"mx.signed.test. 60 IN A 192.0.2.1", "mx.signed.test. 60 IN AAAA 2001:db8::1", "v4.signed.test. 60 IN A 192.0.2.4",
+		"_25._tcp.mx.signed.test. 60 IN TLSA 3 1 1 "+cert, "_25._tcp.mx.signed.test. 60 IN TLSA 2 0 1 "+cert,
+		"alias.signed.test. 60 IN CNAME mx.signed.test.", "away.signed.test. 60 IN CNAME mx.plain.test.",
+		"forged.signed.test. 60 IN A 192.0.2.6", "ready.signed.test. 60 IN TXT yes")
+	plain := "plain.test. 60 IN SOA ns.plain.test. root.plain.test. 1 60 60 600 60\nplain.test. 60 IN NS ns.plain.test.\n" +
+		"ns.plain.test. 60 IN A 127.0.0.1\nplain.test. 60 IN MX 10 mx.plain.test.\nmx.plain.test. 60 IN A 192.0.2.2\n_25._tcp.mx.plain.test. 60 IN TLSA 3 1 1 " + cert + "\n"
+	for name, text := range map[string]string{"signed.zone": signed, "plain.zone": plain, "unbound.conf": fmt.Sprintf(`server:
+  interface: 127.0.0.1
+  port: %d
+  do-daemonize: no
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  directory: "%s"
+  access-control: 127.0.0.0/8 allow
+  module-config: "validator iterator"
+  local-zone: "test." nodefault
+  local-zone: "ready.test." static
+  local-data: 'ready.test. 60 IN TXT "yes"'
+  trust-anchor: '%s'
+auth-zone:
+  name: "signed.test"
+  zonefile: "signed.zone"
+  for-downstream: no
+  for-upstream: yes
+auth-zone:
+  name: "plain.test"
+  zonefile: "plain.zone"
+  for-downstream: no
+  for-upstream: yes
+remote-control:
+  control-enable: no
+`, port, dir, anchor)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, port, prog, "-d", "-c", filepath.Join(dir, "unbound.conf"))
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+func TestPeer_UnboundDNSSEC(t *testing.T) {
+	c := newClient(t, startSigned(t))
+	ctx := t.Context()
+	for range 2 { // the second time from the cache
+		for domain, want := range map[string]bool{"signed.test": true, "plain.test": false} {
+			if list, secure, err := c.MXAuthentic(ctx, domain); err != nil || len(list) != 1 || secure != want {
+				t.Errorf("MX %s: %v, authentic %v, %v", domain, list, secure, err)
+			}
+		}
+		if _, secure, err := c.MXAuthentic(ctx, "null.signed.test"); !secure || !errors.Is(err, ErrNullMX) {
+			t.Errorf("null MX: authentic %v, %v", secure, err)
+		}
+		for name, want := range map[string]error{"mx.signed.test": ErrNoData, "nx.signed.test": ErrNXDomain} {
+			if _, secure, err := c.MXAuthentic(ctx, name); !secure || !errors.Is(err, want) {
+				t.Errorf("no MX of %s: authentic %v, %v", name, secure, err)
+			}
+		}
+		for name, want := range map[string]Host{
+			"mx.signed.test":    {Canonical: "mx.signed.test", Authentic: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
+			"v4.signed.test":    {Canonical: "v4.signed.test", Authentic: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.4")}},
+			"alias.signed.test": {Canonical: "mx.signed.test", Authentic: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}},
+			"away.signed.test":  {Canonical: "mx.plain.test", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+			"mx.plain.test":     {Canonical: "mx.plain.test", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+		} {
+			h, err := c.Host(ctx, name)
+			if err != nil || h.Canonical != want.Canonical || h.Authentic != want.Authentic || !slices.Equal(h.Addrs, want.Addrs) {
+				t.Errorf("Host %s: %+v, %v", name, h, err)
+			}
+		}
+		tlsa, err := c.TLSA(ctx, "_25._tcp.mx.signed.test")
+		slices.SortFunc(tlsa, func(a, b TLSA) int { return int(b.Usage) - int(a.Usage) })
+		if err != nil || len(tlsa) != 2 || tlsa[0].Usage != 3 || tlsa[0].Selector != 1 || tlsa[0].Matching != 1 || !bytes.Equal(tlsa[0].Data, bytes.Repeat([]byte{0xab}, 32)) {
+			t.Errorf("TLSA %+v, %v", tlsa, err)
+		}
+		for name, want := range map[string]error{"_25._tcp.mx.plain.test": ErrInsecure, "_25._tcp.v4.signed.test": ErrNXDomain, "mx.signed.test": ErrNoData} {
+			if list, err := c.TLSA(ctx, name); !errors.Is(err, want) || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrTemporary) || len(list) != 0 {
+				t.Errorf("TLSA %s: %v, %v", name, list, err)
+			}
+		}
+		if h, err := c.Host(ctx, "forged.signed.test"); !errors.Is(err, ErrTemporary) || errors.Is(err, ErrNotFound) || len(h.Addrs) > 0 {
+			t.Errorf("forged answer: %+v, %v", h, err)
+		}
+	}
+}
+
+// TestClient_BelievesADOfLoopbackOnly: the same answer, from a server that is on a loopback address or is not.
+func TestClient_BelievesADOfLoopbackOnly(t *testing.T) {
+	for _, tt := range []struct {
+		server string
+		trust  bool
+		want   bool
+	}{{"127.0.0.1:53", false, true}, {"[::1]:53", false, true}, {"127.1.2.3:53", false, true}, {"[::ffff:127.0.0.1]:53", false, true},
+		{"192.0.2.1:53", false, false}, {"[2001:db8::1]:53", false, false}, {"192.0.2.1:53", true, true}, {"0.0.0.0:53", false, false}} {
+		c, err := New(Config{Servers: []string{tt.server}, TrustAD: tt.trust})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.believed(c.servers[0]) != tt.want {
+			t.Errorf("%s, TrustAD %v: believed %v", tt.server, tt.trust, !tt.want)
+		}
+	}
+	records := zone(t, "mx.example. 60 IN A 192.0.2.1", "_25._tcp.mx.example. 60 IN TLSA 3 1 1 abcd", "example. 60 IN MX 1 mx.example.")
+	addr, _ := dnsServer(t, func(q dns.Question, network string, m *dns.Msg) bool {
+		m.AuthenticatedData = true
+		return records(q, network, m)
+	})
+	c := newClient(t, addr)
+	if list, err := c.TLSA(t.Context(), "_25._tcp.mx.example"); err != nil || len(list) != 1 {
+		t.Errorf("TLSA: %v, %v", list, err)
+	}
+	if a, err := c.AddrLike(t.Context(), "mx.example", netip.MustParseAddr("::ffff:192.0.2.9")); err != nil || len(a) != 1 {
+		t.Errorf("AddrLike: %v, %v", a, err)
+	}
+	if _, err := c.AddrLike(t.Context(), "mx.example", netip.MustParseAddr("2001:db8::")); !errors.Is(err, ErrNoData) {
+		t.Errorf("AddrLike: %v", err)
+	}
+}
+
+func TestFake_Authentic(t *testing.T) {
+	tlsa := []TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: []byte{1}}}
+	f := &Fake{MXs: map[string][]MX{"a.example": {{"mx.a.example", 1}}, "b.example": {{"alias.b.example", 1}}},
+		Addrs:     map[string][]netip.Addr{"mx.a.example": {netip.MustParseAddr("192.0.2.1")}},
+		TLSAs:     map[string][]TLSA{"_25._tcp.mx.a.example": tlsa, "_25._tcp.mx.b.example": tlsa},
+		CNAMEs:    map[string]string{"alias.b.example": "mx.a.example", "alias.a.example": "mx.a.example"},
+		Authentic: map[string]bool{"a.example": true, "mx.a.example": true, "_25._tcp.mx.a.example": true, "alias.a.example": true, "no.a.example": true},
+		Fail:      map[string]error{"_25._tcp.bad.example": ErrTemporary}}
+	ctx := t.Context()
+	for name, want := range map[string]bool{"a.example": true, "b.example": false, "no.a.example": true} {
+		if _, secure, _ := f.MXAuthentic(ctx, name); secure != want {
+			t.Errorf("MX %s: authentic %v", name, secure)
+		}
+	}
+	for name, want := range map[string]bool{"mx.a.example": true, "alias.a.example": true, "alias.b.example": false} {
+		if h, err := f.Host(ctx, name); err != nil || h.Authentic != want || h.Canonical != "mx.a.example" || len(h.Addrs) != 1 {
+			t.Errorf("Host %s: %+v, %v", name, h, err)
+		}
+	}
+	for name, want := range map[string]error{"_25._tcp.mx.a.example": nil, "_25._tcp.mx.b.example": ErrInsecure, "_25._tcp.x.example": ErrNXDomain, "_25._tcp.bad.example": ErrTemporary} {
+		if list, err := f.TLSA(ctx, name); !errors.Is(err, want) || (err == nil) != (len(list) == 1) {
+			t.Errorf("TLSA %s: %v, %v", name, list, err)
+		}
+	}
+}
