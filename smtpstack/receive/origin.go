@@ -39,7 +39,8 @@ func (t *headerTap) write(b []byte) {
 		t.buf, t.ended = t.buf[:from+i+2], true
 	} else if len(t.buf) == maxOriginHeader {
 		// What is cut off in the middle must not be read.
-		t.buf, t.ended = t.buf[:bytes.LastIndex(t.buf, crlf)+1], true
+		t.buf, t.ended = t.buf[:max(0, bytes.LastIndex(t.buf, crlf))], true
+		t.buf = append(t.buf, crlf...)
 	}
 }
 
@@ -92,7 +93,7 @@ func headerFields(header []byte) func(yield func(name, value string) bool) {
 
 // parseReceived reads the From-domain of a Received field (RFC 5321 4.4): "from", the name or literal, a comment with the
 // address, "by". Anything a client could have put there by its EHLO makes it doubtful: a second comment, a second
-// address, nested parentheses.
+// address, a second "by", nested parentheses.
 //
 //	from helo.example (ptr.example [192.0.2.1]) by ...    the RFC's form: Postfix, sendmail, Tipring
 //	from helo.example ([192.0.2.1]) by ...
@@ -114,7 +115,8 @@ func parseReceived(value string) (smtpstack.Origin, bool) {
 	if !ok {
 		return none, false
 	}
-	if _, ok := cutWord(rest, "by"); !ok {
+	rest, ok = cutWord(rest, "by")
+	if second := func(w string) bool { return strings.EqualFold(w, "by") }; !ok || slices.ContainsFunc(strings.Fields(rest), second) {
 		return none, false
 	}
 	return judgeFrom(said, strings.FieldsFunc(comment, func(r rune) bool { return r == ' ' || r == '\t' }))

@@ -23,7 +23,7 @@ func (w *wire) readProxyHeader() (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("receive: PROXY protocol: %w", err)
 	}
-	if h.Command.IsLocal() {
+	if h.Command.IsLocal() && h.Version == 2 { // version 1's UNKNOWN is somebody, but who?
 		return w.session.peer, nil
 	}
 	src, _, ok := h.TCPAddrs()
