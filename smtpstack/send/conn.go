@@ -3,8 +3,6 @@ package send
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -63,11 +61,14 @@ func (p *phaseConn) Read(b []byte) (int, error)  { p.arm(); return p.Conn.Read(b
 func (p *phaseConn) Write(b []byte) (int, error) { p.arm(); return p.Conn.Write(b) }
 
 // connect opens a connection ready for MAIL: greeting, EHLO, TLS, sign-in. With Opportunistic a failed handshake is
-// followed by a second try in the clear.
+// followed by a second try in the clear, unless the host is known for TLS.
 func (d *delivery) connect(ctx context.Context, h host) (*conn, error) {
-	c, err := d.connectOnce(ctx, h, d.s.cfg.TLS)
+	c, err := d.connectOnce(ctx, h, h.guard.policy)
 	var broken *handshakeError
-	if d.s.cfg.TLS == Opportunistic && errors.As(err, &broken) && ctx.Err() == nil {
+	if h.guard.policy == Opportunistic && errors.As(err, &broken) && ctx.Err() == nil {
+		if f := d.s.lostTLS(h, broken.Error()); f != nil {
+			return nil, f
+		}
 		d.trace("!", "TLS failed, trying without: %v", broken.err)
 		return d.connectOnce(ctx, h, NoTLS)
 	}
@@ -148,7 +149,7 @@ func (c *conn) open(policy TLSPolicy) error {
 }
 
 // refused makes a failure of a reply before the transaction: a permanent refusal there is never the message's fault.
-func (c *conn) refused(r smtpstack.Reply, remedy string) error {
+func (c *conn) refused(r smtpstack.Reply, remedy string) *failure {
 	f := &failure{reply: r, class: smtpstack.Classify(r.Code, r.Enhanced, r.Text), remedy: smtpstack.Remedy(r.Code, r.Enhanced, r.Text)}
 	switch f.class {
 	case smtpstack.Permanent, smtpstack.BadRecipient, smtpstack.Quota:
@@ -185,107 +186,6 @@ func (c *conn) hello() error {
 	return nil
 }
 
-func (c *conn) startTLS(policy TLSPolicy) error {
-	if _, offered := c.ext["STARTTLS"]; !offered {
-		if policy == Required {
-			return &failure{class: smtpstack.Configuration, err: errors.New("send: the server offers no STARTTLS"),
-				remedy: "The server offers no encryption on this port, but the send connector requires it: check host and port, or make TLS opportunistic."}
-		}
-		return nil
-	}
-	r, _, err := c.command("STARTTLS")
-	if err != nil {
-		return err
-	}
-	if r.Code != 220 {
-		if policy == Required {
-			return c.refused(r, "The server does not begin encryption: check its certificate, or make TLS opportunistic.")
-		}
-		return nil
-	}
-	if err := c.handshake(policy); err != nil {
-		return c.tlsFailure(err)
-	}
-	return c.hello()
-}
-
-func (c *conn) handshake(policy TLSPolicy) error {
-	if c.r.Buffered() > 0 {
-		return &handshakeError{errors.New("the server sent more in the clear after its go-ahead")}
-	}
-	cfg := &tls.Config{}
-	if c.d.s.cfg.TLSConfig != nil {
-		cfg = c.d.s.cfg.TLSConfig.Clone()
-	}
-	cfg.ServerName = c.host.name
-	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
-	if policy == Opportunistic {
-		cfg.InsecureSkipVerify = true // protects from listeners only, as the policy says
-	}
-	tc := tls.Client(c.nc, cfg)
-	if err := tc.HandshakeContext(c.ctx); err != nil {
-		return &handshakeError{err}
-	}
-	c.r, c.w, c.tls = bufio.NewReader(tc), bufio.NewWriterSize(tc, 32<<10), true
-	st := tc.ConnectionState()
-	c.d.trace("!", "TLS established: %s, %s", tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite))
-	return nil
-}
-
-// tlsFailure tells a wrong certificate, which a person has to look at, from a broken connection.
-func (c *conn) tlsFailure(err error) error {
-	var bad *tls.CertificateVerificationError
-	if errors.As(err, &bad) {
-		return &failure{class: smtpstack.Configuration, err: fmt.Errorf("send: %w", err),
-			remedy: "The server's certificate is not valid for " + c.host.name + ": correct the host name, or have the certificate renewed."}
-	}
-	return fmt.Errorf("send: %w", err)
-}
-
-func (c *conn) signIn() error {
-	auth := c.d.s.cfg.Auth
-	if auth == nil {
-		return nil
-	}
-	if !c.tls { // New sees to it; a secret is worth a second look
-		return &failure{class: smtpstack.Configuration, err: errors.New("send: no sign-in without TLS"), remedy: "Set TLS to required."}
-	}
-	if !strings.Contains(" "+strings.ToUpper(c.ext["AUTH"])+" ", " "+auth.Mechanism()+" ") {
-		return &failure{class: smtpstack.Configuration, err: fmt.Errorf("send: the server does not offer AUTH %s", auth.Mechanism()),
-			remedy: "The server does not offer this way of signing in: choose another, or check host and port (587 for submission)."}
-	}
-	resp, err := auth.Start(c.ctx)
-	if err != nil {
-		return fmt.Errorf("send: sign-in: %w", err)
-	}
-	c.d.trace(">", "AUTH %s ...", auth.Mechanism())
-	line := "AUTH " + auth.Mechanism() + " " + base64.StdEncoding.EncodeToString(resp)
-	for range 8 {
-		if err := c.writeSecret(line); err != nil {
-			return err
-		}
-		r, _, err := c.reply()
-		if err != nil {
-			return err
-		}
-		if r.Code != 334 {
-			if r.Code == 235 {
-				return nil
-			}
-			return c.refused(r, "The sign-in was refused: check user name and password of the send connector.")
-		}
-		challenge, err := base64.StdEncoding.DecodeString(r.Text)
-		if err != nil {
-			return fmt.Errorf("send: sign-in: challenge: %w", err)
-		}
-		if resp, err = auth.Next(challenge); err != nil {
-			return fmt.Errorf("send: sign-in: %w", err)
-		}
-		line = base64.StdEncoding.EncodeToString(resp)
-	}
-	return errors.New("send: sign-in does not end")
-}
-
 // write sends a command line and traces it.
 func (c *conn) write(line string) error {
 	c.d.trace(">", "%s", line)
@@ -293,12 +193,24 @@ func (c *conn) write(line string) error {
 }
 
 func (c *conn) writeSecret(line string) error {
+	if err := c.queue(line); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+// queue puts a line where flush sends it from.
+func (c *conn) queue(line string) error {
 	if strings.ContainsAny(line, "\r\n") {
 		return errors.New("send: line break in a command")
 	}
 	if _, err := c.w.WriteString(line + "\r\n"); err != nil {
 		return fmt.Errorf("send: write: %w", err)
 	}
+	return nil
+}
+
+func (c *conn) flush() error {
 	if err := c.w.Flush(); err != nil {
 		return fmt.Errorf("send: write: %w", err)
 	}
@@ -335,7 +247,7 @@ func (c *conn) reply() (smtpstack.Reply, []string, error) {
 		if err != nil {
 			return smtpstack.Reply{}, nil, fmt.Errorf("send: read reply: %w", err)
 		}
-		line := strings.TrimRight(string(raw), "\r\n")
+		line := c.d.redact(strings.TrimRight(string(raw), "\r\n"))
 		n, more, text, ok := cutReply(line)
 		if !ok || code != 0 && n != code {
 			c.d.trace("<", "%.200s", line)

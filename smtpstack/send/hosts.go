@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -18,8 +19,9 @@ import (
 
 // host is one place to try.
 type host struct {
-	name string // for the certificate and for people
-	addr string // to dial
+	name  string // for the certificate and for people
+	addr  string // to dial
+	guard guard  // how the connection is to be protected
 }
 
 const (
@@ -28,40 +30,48 @@ const (
 )
 
 // hosts returns where to try, in order, for a domain; "" is the smart host.
-func (s *Sender) hosts(ctx context.Context, domain string) ([]host, *Result) {
+func (s *Sender) hosts(ctx context.Context, domain string, trace tracer) ([]host, *Result) {
 	if domain == "" {
 		name, port := s.cfg.Host, strconv.Itoa(s.cfg.Port)
 		if h, p, err := net.SplitHostPort(name); err == nil {
 			name, port = h, p
 		}
-		return s.addresses(ctx, []string{strings.Trim(name, "[]")}, port)
+		return s.addresses(ctx, []exchanger{{name: strings.Trim(name, "[]"), guard: guard{policy: s.cfg.TLS}}}, port, trace)
 	}
 	port := strconv.Itoa(s.cfg.Port)
+	base := guard{policy: s.policyFor(domain)}
 	if lit, ok := strings.CutPrefix(domain, "["); ok {
 		lit = strings.TrimPrefix(strings.TrimSuffix(lit, "]"), "ipv6:")
-		return s.addresses(ctx, []string{lit}, port)
+		return s.addresses(ctx, []exchanger{{name: lit, guard: base}}, port, trace)
 	}
-	names, failure := s.exchangers(ctx, domain)
+	names, authentic, failure := s.exchangers(ctx, domain)
 	if failure != nil {
 		return nil, failure
 	}
-	return s.addresses(ctx, names, port)
+	list, failure := s.protect(ctx, domain, base, authentic, names, trace)
+	if failure != nil {
+		return nil, failure
+	}
+	return s.addresses(ctx, list, port, trace)
 }
 
+// tracer writes a line into the transcript.
+type tracer func(dir, format string, args ...any)
+
 // exchangers lists the domain's mail exchangers (RFC 5321 5.1).
-func (s *Sender) exchangers(ctx context.Context, domain string) ([]string, *Result) {
-	mxs, err := s.resolver.MX(ctx, domain)
+func (s *Sender) exchangers(ctx context.Context, domain string) (list []string, authentic bool, failed *Result) {
+	mxs, authentic, err := s.lookupMX(ctx, domain)
 	switch {
 	case errors.Is(err, resolve.ErrNullMX):
-		return nil, &Result{Class: smtpstack.BadRecipient, Err: err,
+		return nil, false, &Result{Class: smtpstack.BadRecipient, Err: err,
 			Reply: *smtpstack.Refuse(556, "5.1.10", "the domain accepts no mail")} // RFC 7505 4.2
 	case errors.Is(err, resolve.ErrNXDomain):
-		return nil, &Result{Class: smtpstack.BadRecipient, Err: err,
+		return nil, false, &Result{Class: smtpstack.BadRecipient, Err: err,
 			Reply: *smtpstack.Refuse(550, "5.1.2", "the domain does not exist")}
 	case errors.Is(err, resolve.ErrNotFound):
-		return []string{domain}, nil
+		return []string{domain}, authentic, nil
 	case err != nil:
-		return nil, &Result{Class: smtpstack.Temporary, Err: err}
+		return nil, false, &Result{Class: smtpstack.Temporary, Err: err}
 	}
 	rand.Shuffle(len(mxs), func(i, j int) { mxs[i], mxs[j] = mxs[j], mxs[i] })
 	names := make([]string, 0, len(mxs))
@@ -89,36 +99,53 @@ func (s *Sender) exchangers(ctx context.Context, domain string) ([]string, *Resu
 		p = next
 	}
 	if len(names) == 0 {
-		return nil, &Result{Class: smtpstack.Configuration,
+		return nil, false, &Result{Class: smtpstack.Configuration,
 			Err:    fmt.Errorf("send: the mail exchanger of %s is this host itself", domain),
 			Remedy: "Mail for this domain comes back here: correct its MX record, or set a smart host."}
 	}
-	return names[:min(len(names), maxExchangers)], nil
+	return names[:min(len(names), maxExchangers)], authentic, nil
+}
+
+// lookupMX asks for more than the records only where DANE needs it.
+func (s *Sender) lookupMX(ctx context.Context, domain string) ([]resolve.MX, bool, error) {
+	if s.cfg.DANE {
+		return s.resolver.MXAuthentic(ctx, domain)
+	}
+	mxs, err := s.resolver.MX(ctx, domain)
+	return mxs, false, err
 }
 
 // addresses resolves names; those without an address are left out unless none is left.
-func (s *Sender) addresses(ctx context.Context, names []string, port string) ([]host, *Result) {
+func (s *Sender) addresses(ctx context.Context, names []exchanger, port string, trace tracer) ([]host, *Result) {
 	var hosts []host
 	var last error
-	for _, name := range names {
-		if ip, err := netip.ParseAddr(name); err == nil {
-			hosts = append(hosts, host{name: name, addr: net.JoinHostPort(ip.String(), port)})
+	var put *Result // a host that must not be tried now
+	for _, x := range names {
+		if ip, err := netip.ParseAddr(x.name); err == nil {
+			hosts = append(hosts, host{name: x.name, addr: net.JoinHostPort(ip.String(), port), guard: x.guard})
 			continue
 		}
-		if s.resolver == nil || name == "localhost" {
-			hosts = append(hosts, host{name: name, addr: net.JoinHostPort(name, port)})
+		if s.resolver == nil || x.name == "localhost" {
+			hosts = append(hosts, host{name: x.name, addr: net.JoinHostPort(x.name, port), guard: x.guard})
 			continue
 		}
-		ips, err := s.resolver.Addr(ctx, name)
+		ips, g, err := s.lookupHost(ctx, x, port)
 		if err != nil {
 			last = err
+			trace("!", "%s: %v", x.name, err)
+			if errors.Is(err, resolve.ErrTemporary) {
+				put = &Result{Class: smtpstack.Temporary, Err: err, Host: x.name}
+			}
 		}
 		for _, ip := range ips[:min(len(ips), maxAddresses)] {
-			hosts = append(hosts, host{name: name, addr: net.JoinHostPort(ip.String(), port)})
+			hosts = append(hosts, host{name: x.name, addr: net.JoinHostPort(ip.String(), port), guard: g})
 		}
 	}
 	if len(hosts) > 0 {
 		return hosts, nil
+	}
+	if put != nil {
+		return nil, put
 	}
 	r := &Result{Class: smtpstack.Temporary, Err: last}
 	if errors.Is(last, resolve.ErrNotFound) {
@@ -133,7 +160,8 @@ func (s *Sender) addresses(ctx context.Context, names []string, port string) ([]
 	return nil, r
 }
 
-// wireAddress checks an address for MAIL and RCPT, an international domain in its ASCII form.
+// wireAddress checks an address for MAIL and RCPT, an international domain in its ASCII form. A user part beyond ASCII
+// needs SMTPUTF8, which is known only when the server has spoken.
 func wireAddress(addr string) (wire, domain string, err error) {
 	_, domain, err = smtpstack.SplitAddress(addr)
 	if err != nil {
@@ -145,10 +173,8 @@ func wireAddress(addr string) (wire, domain string, err error) {
 		}
 	}
 	local := addr[:strings.LastIndexByte(addr, '@')]
-	for _, c := range []byte(local) {
-		if c >= 0x7f {
-			return "", "", fmt.Errorf("%w: letters beyond ASCII before the @", smtpstack.ErrAddressSyntax)
-		}
+	if !utf8.ValidString(local) {
+		return "", "", fmt.Errorf("%w: the user part is not UTF-8", smtpstack.ErrAddressSyntax)
 	}
 	return local + "@" + domain, domain, nil
 }

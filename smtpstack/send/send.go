@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,14 @@ type Config struct {
 	TLSConfig *tls.Config   // roots, client certificate; may be nil. ServerName is set here
 	Auth      Authenticator // nil: no sign-in. With it TLS is at least Required: a secret never leaves unprotected
 
-	MaxRecipients int // in one transaction, default 100 (RFC 5321 4.5.3.1.8)
+	// Policies set TLS apart from the rule for domains that MX delivery reaches: "example.com" or "*.example.com".
+	Policies map[string]TLSPolicy
+	DANE     bool // MX delivery: authenticate hosts by TLSA records (RFC 7672); needs a validating resolver
+	STS      *STS // MX delivery: MTA-STS (RFC 8461); nil: not asked for
+
+	MaxRecipients int    // in one transaction, default 100 (RFC 5321 4.5.3.1.8)
+	Limits        Limits // of connections, messages and recipients
+	Store         Store  // what is remembered over restarts; nil: nothing
 	Timeouts      Timeouts
 	Dial          func(ctx context.Context, network, addr string) (net.Conn, error) // default net.Dialer
 }
@@ -73,6 +81,8 @@ type Message struct {
 	To   []string
 	Size int64                         // octets, for SIZE (RFC 1870); 0 is unknown
 	Open func() (io.ReadCloser, error) // the mail; called once for each transaction
+	DSN  *DSN                          // which notifications are asked for (RFC 3461); nil: none said
+	UTF8 bool                          // header fields need SMTPUTF8 (RFC 6531)
 }
 
 // Result is what came of one recipient.
@@ -83,6 +93,8 @@ type Result struct {
 	Host   string          // server spoken to last, "" if none
 	Remedy string          // for class Configuration: what to change
 	Err    error           // network, TLS, DNS, reading the mail
+	// RetryAfter is how long a retry has no chance, where that is known; else 0.
+	RetryAfter time.Duration
 	// Unconfirmed is true when the whole mail was sent and the answer never came: a retry may deliver it twice.
 	Unconfirmed bool
 }
@@ -125,6 +137,7 @@ const maxTranscript = 2000
 type Sender struct {
 	cfg      Config
 	resolver resolve.Resolver
+	pace     *pace
 }
 
 // New returns a Sender. The resolver may be nil for a smart host that is given by address, or that the dialer
@@ -153,13 +166,30 @@ func New(cfg Config, r resolve.Resolver) (*Sender, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
 	}
-	return &Sender{cfg: cfg, resolver: r}, nil
+	if cfg.Store == nil {
+		cfg.Store = NewMemoryStore()
+	}
+	for pattern := range cfg.Policies {
+		if err := checkPattern(pattern); err != nil {
+			return nil, fmt.Errorf("send: connector %q: TLS policy: %w", cfg.Name, err)
+		}
+	}
+	return &Sender{cfg: cfg, resolver: r, pace: newPace(cfg.Name, cfg.Limits, cfg.Store)}, nil
 }
+
+// Name is the connector's name.
+func (s *Sender) Name() string { return s.cfg.Name }
 
 // Deliver tries once to deliver the message; when to try again is the caller's to decide by the classes. It never
 // fails as a whole: every recipient has a result, also when the context ends.
 func (s *Sender) Deliver(ctx context.Context, m Message) Report {
 	d := &delivery{s: s, msg: m, results: make([]Result, len(m.To))}
+	if m.DSN != nil {
+		if err := m.DSN.Check(); err != nil {
+			d.trace("!", "%v: no notifications are asked for", err)
+			d.msg.DSN = nil
+		}
+	}
 	for _, g := range d.group() {
 		d.deliverGroup(ctx, g)
 	}
@@ -174,6 +204,7 @@ type delivery struct {
 	to         []string // same
 	results    []Result
 	transcript []Event
+	hidden     []string // secrets of the sign-in
 }
 
 // group of recipients that share a destination; rcpts are indices into Message.To.
@@ -183,9 +214,31 @@ type group struct {
 }
 
 func (d *delivery) trace(dir, format string, args ...any) {
-	if len(d.transcript) < maxTranscript {
-		d.transcript = append(d.transcript, Event{At: time.Now(), Dir: dir, Text: smtpstack.OneLine(fmt.Sprintf(format, args...))})
+	if len(d.transcript) >= maxTranscript {
+		return
 	}
+	e := Event{At: time.Now(), Dir: dir, Text: smtpstack.OneLine(d.redact(fmt.Sprintf(format, args...)))}
+	d.transcript = append(d.transcript, e)
+	if observe != nil {
+		observe(e)
+	}
+}
+
+// observe sees every event; only tests set it.
+var observe func(Event)
+
+// keepSecret takes a string out of all that is shown from now on, also when the server repeats it.
+func (d *delivery) keepSecret(s string) {
+	if len(s) >= 4 && !slices.Contains(d.hidden, s) {
+		d.hidden = append(d.hidden, s)
+	}
+}
+
+func (d *delivery) redact(s string) string {
+	for _, h := range d.hidden {
+		s = strings.ReplaceAll(s, h, "...")
+	}
+	return s
 }
 
 // group sorts out addresses that cannot go on the wire and groups the others by destination.
@@ -236,7 +289,7 @@ func (d *delivery) setAll(rcpts []int, r Result) {
 
 // deliverGroup delivers to one destination, chunk by chunk.
 func (d *delivery) deliverGroup(ctx context.Context, g group) {
-	hosts, failure := d.s.hosts(ctx, g.domain)
+	hosts, failure := d.s.hosts(ctx, g.domain, d.trace)
 	if failure != nil {
 		d.trace("!", "%s: %s", g.domain, failure.Text())
 		d.setAll(g.rcpts, *failure)
@@ -245,7 +298,23 @@ func (d *delivery) deliverGroup(ctx context.Context, g group) {
 	left := g.rcpts
 	for len(left) > 0 {
 		now := left[:min(len(left), d.s.cfg.MaxRecipients)]
+		turn, wait := d.s.pace.enter(ctx, g.domain, len(now))
+		if wait != nil {
+			d.trace("!", "%s", wait.Text())
+			d.setAll(left, *wait)
+			return
+		}
+		now = now[:turn.recipients]
 		d.tryHosts(ctx, hosts, now)
+		if pause := turn.leave(d.pick(now)); pause > 0 {
+			for n := range d.results {
+				if slices.Contains(now, n) && d.results[n].Class == smtpstack.Throttle {
+					d.results[n].RetryAfter = pause
+				}
+			}
+			d.setAll(left[len(now):], *tooFast(waitAsked, pause))
+			return
+		}
 		// A server that takes fewer at once (4.5.3) gets the others in the next transaction, as long as it takes some.
 		var again []int
 		for _, i := range now {
@@ -259,6 +328,14 @@ func (d *delivery) deliverGroup(ctx context.Context, g group) {
 		}
 		left = append(again, left[len(now):]...)
 	}
+}
+
+func (d *delivery) pick(rcpts []int) []Result {
+	var out []Result
+	for _, i := range rcpts {
+		out = append(out, d.results[i])
+	}
+	return out
 }
 
 // tryHosts goes through the hosts until one takes part in a transaction.

@@ -10,6 +10,10 @@ import (
 	"github.com/tipring/tipring/smtpstack"
 )
 
+// maxPipeline is how many commands go out before their replies are read (RFC 2920 3.1): replies to so many fit any
+// socket's buffers, so neither side waits for the other to read.
+const maxPipeline = 50
+
 // transaction is MAIL, RCPT for each recipient, DATA; it sets the results.
 func (c *conn) transaction(rcpts []int) {
 	d := c.d
@@ -18,21 +22,16 @@ func (c *conn) transaction(rcpts []int) {
 			Reply: *smtpstack.Refuse(552, "5.3.4", "the mail has %d octets, the server takes at most %d", d.msg.Size, limit)})
 		return
 	}
-	mail := "MAIL FROM:<" + d.from + ">"
-	if _, ok := c.ext["SIZE"]; ok && d.msg.Size > 0 {
-		mail += " SIZE=" + strconv.FormatInt(d.msg.Size, 10)
-	}
-	r, _, err := c.command(mail)
-	if err != nil || r.Code != 250 {
-		d.setAll(rcpts, c.result(r, err))
+	rcpts, utf8 := c.international(rcpts)
+	if len(rcpts) == 0 {
 		return
 	}
-	accepted := c.recipients(rcpts)
+	accepted := c.envelope(rcpts, utf8)
 	if len(accepted) == 0 {
 		return
 	}
 	c.nc.phase(d.s.cfg.Timeouts.DataStart)
-	r, _, err = c.command("DATA")
+	r, _, err := c.command("DATA")
 	if err != nil || r.Code != 354 {
 		d.setAll(accepted, c.result(r, err))
 		return
@@ -40,23 +39,131 @@ func (c *conn) transaction(rcpts []int) {
 	d.setAll(accepted, c.data())
 }
 
-// recipients says RCPT for each and returns those the server took.
-func (c *conn) recipients(rcpts []int) []int {
-	var accepted []int
-	for n, i := range rcpts {
-		r, _, err := c.command("RCPT TO:<" + c.d.to[i] + ">")
-		if err != nil {
-			c.d.setAll(rcpts[n:], c.result(r, err))
-			c.d.setAll(accepted, c.result(r, err))
-			return nil
+// international leaves out recipients whose address a server without SMTPUTF8 cannot take (RFC 6531 3.2), and says
+// whether this transaction needs the extension.
+func (c *conn) international(rcpts []int) (left []int, need bool) {
+	d := c.d
+	if _, offered := c.ext["SMTPUTF8"]; offered {
+		need = d.msg.UTF8 || !isASCII(d.from)
+		for _, i := range rcpts {
+			need = need || !isASCII(d.to[i])
 		}
-		if r.Code == 250 || r.Code == 251 {
-			accepted = append(accepted, i)
+		return rcpts, need
+	}
+	if !isASCII(d.from) {
+		d.setAll(rcpts, Result{Class: smtpstack.Configuration, Host: c.host.name, Remedy: "The server takes no international addresses: give notices and faxes a sender address in ASCII.",
+			Reply: *smtpstack.Refuse(553, "5.6.7", "the sender's address needs SMTPUTF8, which the server lacks")})
+		return nil, false
+	}
+	if d.msg.UTF8 {
+		d.setAll(rcpts, Result{Class: smtpstack.Permanent, Host: c.host.name,
+			Reply: *smtpstack.Refuse(554, "5.6.7", "the mail needs SMTPUTF8, which the server lacks")})
+		return nil, false
+	}
+	for _, i := range rcpts {
+		if isASCII(d.to[i]) {
+			left = append(left, i)
 			continue
 		}
-		c.d.set(i, c.result(r, nil))
+		d.set(i, Result{Class: smtpstack.BadRecipient, Host: c.host.name,
+			Reply: *smtpstack.Refuse(553, "5.6.7", "the address needs SMTPUTF8, which the server lacks")})
+	}
+	return left, false
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// envelope says MAIL and RCPT for each, many at once where the server allows, and returns the recipients it took. DATA is
+// not sent along: the mail only goes out when it is known for whom.
+func (c *conn) envelope(rcpts []int, utf8 bool) (accepted []int) {
+	d := c.d
+	commands := []string{c.mailCommand(utf8)}
+	for _, i := range rcpts {
+		commands = append(commands, "RCPT TO:<"+d.to[i]+">"+c.rcptParameters(i))
+	}
+	atOnce := 1
+	if _, ok := c.ext["PIPELINING"]; ok {
+		atOnce = maxPipeline
+	}
+	lost := func(from int, err error) []int { // the dialogue broke at command number from
+		d.setAll(rcpts[max(0, from-1):], c.result(smtpstack.Reply{}, err))
+		d.setAll(accepted, c.result(smtpstack.Reply{}, err))
+		return nil
+	}
+	for first := 0; first < len(commands); first += atOnce {
+		group := commands[first:min(first+atOnce, len(commands))]
+		if err := c.send(group); err != nil {
+			return lost(first, err)
+		}
+		refused := false
+		for n := range group {
+			r, _, err := c.reply()
+			if err != nil {
+				if refused {
+					return nil
+				}
+				return lost(first+n, err)
+			}
+			switch i := first + n - 1; {
+			case refused: // what was pipelined behind a refused MAIL
+			case i < 0 && r.Code != 250:
+				d.setAll(rcpts, c.result(r, nil))
+				refused = true
+			case i < 0:
+			case r.Code == 250 || r.Code == 251:
+				accepted = append(accepted, rcpts[i])
+			default:
+				d.set(rcpts[i], c.result(r, nil))
+			}
+		}
+		if refused {
+			return nil
+		}
 	}
 	return accepted
+}
+
+// send writes commands without waiting for replies.
+func (c *conn) send(commands []string) error {
+	for _, line := range commands {
+		c.d.trace(">", "%s", line)
+		if err := c.queue(line); err != nil {
+			return err
+		}
+	}
+	return c.flush()
+}
+
+func (c *conn) mailCommand(utf8 bool) string {
+	d := c.d
+	mail := "MAIL FROM:<" + d.from + ">"
+	if _, ok := c.ext["SIZE"]; ok && d.msg.Size > 0 {
+		mail += " SIZE=" + strconv.FormatInt(d.msg.Size, 10)
+	}
+	if utf8 {
+		if _, ok := c.ext["8BITMIME"]; ok {
+			mail += " BODY=8BITMIME" // RFC 6531 3.6 demands the extension beside SMTPUTF8
+		}
+		mail += " SMTPUTF8"
+	}
+	if _, ok := c.ext["DSN"]; ok && d.msg.DSN != nil {
+		mail += d.msg.DSN.mailParameters()
+	}
+	return mail
+}
+
+func (c *conn) rcptParameters(i int) string {
+	if _, ok := c.ext["DSN"]; !ok || c.d.msg.DSN == nil {
+		return ""
+	}
+	return c.d.msg.DSN.rcptParameters(c.d.msg.To[i])
 }
 
 // data sends the mail and reads the verdict. A mail that cannot be read to its end is broken off without the final
