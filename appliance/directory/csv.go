@@ -221,7 +221,7 @@ type ImportError struct{ Faults []Fault }
 
 func (e *ImportError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "directory: import: %d lines are wrong, nothing was imported", len(e.Faults))
+	fmt.Fprintf(&b, "directory: import: faults in %d places, nothing was imported", len(e.Faults))
 	for _, f := range e.Faults {
 		b.WriteString("\n" + f.Error())
 	}
@@ -317,8 +317,8 @@ func readBody(r *csv.Reader, where []int, skipped int, faults *ImportError) []ro
 		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
-			faults.add(bad.Line+skipped, "column %d: %v", bad.Column, bad.Err)
-			return nil // what follows an open quote means nothing
+			faults.add(bad.StartLine+skipped, "%v", bad.Err)
+			return rows // what follows an open quote means nothing
 		}
 		line, _ := r.FieldPos(0)
 		line += skipped
@@ -331,7 +331,7 @@ func readBody(r *csv.Reader, where []int, skipped int, faults *ImportError) []ro
 		}
 		if len(rows) >= maxEntries {
 			faults.add(line, "more than %d lines", maxEntries)
-			return nil
+			return rows
 		}
 		row := row{line: line, cells: make([]*string, len(columns))}
 		for i, cell := range rec {
@@ -398,9 +398,6 @@ func (d *Directory) Import(r io.Reader, o ImportOptions) (ImportResult, error) {
 		return res, faults
 	}
 	rows := readRows(data, faults)
-	if len(faults.Faults) > 0 {
-		return res, faults
-	}
 	errDry := errors.New("dry run")
 	err = d.st.Update(func(tx *store.Tx) error {
 		m := merge{faults: faults, old: map[string]Entry{}, now: map[string]Entry{}, lines: map[string]int{}}

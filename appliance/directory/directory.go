@@ -53,6 +53,8 @@ type Options struct {
 type Directory struct {
 	st *store.Store
 	o  Options
+
+	maxReservations int // jobs remembered
 }
 
 // New returns the store's directory.
@@ -60,7 +62,7 @@ func New(st *store.Store, o Options) *Directory {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &Directory{st: st, o: o}
+	return &Directory{st: st, o: o, maxReservations: maxReservations}
 }
 
 // Normalize returns the form in which mail addresses are compared: in lower case, unquoted (local parts are not case

@@ -15,9 +15,10 @@ import (
 // TokenSource yields access tokens for Microsoft Graph (client credentials, scope https://graph.microsoft.com/.default).
 // Its errors must not hold secrets. It is safe for concurrent use.
 type TokenSource interface {
-	// Token returns a token that is good now. rejected is one that the service did not take, "" at first: the source
-	// must not return that one again.
-	Token(ctx context.Context, rejected string) (string, error)
+	// Token returns a token that is good now.
+	Token(ctx context.Context) (string, error)
+	// Reject gives up a token that the service did not take: the next Token is another.
+	Reject(token string)
 }
 
 // GraphConfig describes a Microsoft 365 tenant.

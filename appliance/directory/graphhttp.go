@@ -81,10 +81,10 @@ func (g *Graph) get(ctx context.Context, address string, into *graphPage) error 
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.c.Patience)
 	defer cancel()
-	rejected, pause := "", firstPause
+	rejected, pause := false, firstPause
 	var last error
 	for range maxGraphTries {
-		token, err := g.c.Tokens.Token(ctx, rejected)
+		token, err := g.c.Tokens.Token(ctx)
 		if err != nil {
 			return &Failure{Source: g.c.Name, Remedy: "No token could be had: check tenant, application and its secret or certificate.", Err: fmt.Errorf("token: %w", err)}
 		}
@@ -94,8 +94,9 @@ func (g *Graph) get(ctx context.Context, address string, into *graphPage) error 
 		switch {
 		case last == nil:
 			return nil
-		case errors.As(last, &answer) && answer.status == http.StatusUnauthorized && rejected == "":
-			rejected = token // expired or revoked: a new one, once
+		case errors.As(last, &answer) && answer.status == http.StatusUnauthorized && !rejected:
+			rejected = true // expired or revoked: a new one, once
+			g.c.Tokens.Reject(token)
 			continue
 		case errors.As(last, &answer) && !answer.passes():
 			return g.refused(answer)

@@ -190,8 +190,8 @@ func (d *Directory) keep(tx *store.Tx, at time.Time) error {
 		return err
 	}
 	today := at.In(d.o.Zone).Format(time.DateOnly)
-	if k.Pruned != today || k.Count >= maxReservations {
-		if k.Count, err = prune(tx, at.In(d.o.Zone)); err != nil {
+	if k.Pruned != today || k.Count >= d.maxReservations {
+		if k.Count, err = d.prune(tx, at.In(d.o.Zone)); err != nil {
 			return err
 		}
 		k.Pruned = today
@@ -201,7 +201,7 @@ func (d *Directory) keep(tx *store.Tx, at time.Time) error {
 }
 
 // prune returns how many reservations are left.
-func prune(tx *store.Tx, at time.Time) (int, error) {
+func (d *Directory) prune(tx *store.Tx, at time.Time) (int, error) {
 	from, until := at.AddDate(0, 0, -reservationsFor).Format(time.DateOnly), at.AddDate(0, 0, 1).Format(time.DateOnly)
 	old := func(day string) bool { return day < from || day > until }
 	var drop, stay []string // jobs; their ids sort by age
@@ -216,7 +216,7 @@ func prune(tx *store.Tx, at time.Time) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if surplus := len(stay) - maxReservations + maxReservations/10; len(stay) >= maxReservations {
+	if surplus := len(stay) - d.maxReservations + d.maxReservations/10; len(stay) >= d.maxReservations {
 		drop, stay = append(drop, stay[:surplus]...), stay[surplus:]
 	}
 	for _, job := range drop {
