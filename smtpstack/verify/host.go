@@ -22,7 +22,7 @@ func (v *Verifier) findHost(ctx context.Context, d *Verdict) {
 	if errors.Is(err, resolve.ErrTemporary) {
 		d.HostUnsettled = true
 	}
-	names = names[:min(len(names), maxPTR):maxPTR]
+	names = names[:min(len(names), maxPTR)]
 	for _, name := range append(slices.Clip(names), d.Helo) {
 		name, err := ascii(name)
 		if err != nil || slices.Contains(d.HostNames, name) {

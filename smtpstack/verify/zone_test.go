@@ -182,7 +182,7 @@ func serve(t *testing.T, z zone) string {
 
 func clientOf(t *testing.T, addr string) *resolve.Client {
 	t.Helper()
-	c, err := resolve.New(resolve.Config{Servers: []string{addr}, Timeout: 250 * time.Millisecond, Rounds: 1})
+	c, err := resolve.New(resolve.Config{Servers: []string{addr}, Timeout: 700 * time.Millisecond, Rounds: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
