@@ -6,10 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -65,7 +63,7 @@ func (w *wire) auth(arg string) error {
 	}
 	var answers []string
 	if hasInitial {
-		answers = []string{strings.TrimSpace(initial)}
+		answers = []string{strings.Trim(initial, " \t")}
 	}
 	user, password, err := w.credentials(mechanism, answers)
 	switch {
@@ -176,5 +174,5 @@ func (s *session) pause(d time.Duration) {
 }
 
 func validName(s string) bool {
-	return s != "" && len(s) <= maxUser && utf8.ValidString(s) && !slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' || c == 0x7f })
+	return s != "" && len(s) <= maxUser && isText(s)
 }

@@ -45,7 +45,7 @@ func (w *wire) bdat(arg string) (string, error) {
 // announce reads a chunk's announcement. When its length is not known or absurd, what follows cannot be told from
 // commands or is not worth reading: the connection ends.
 func (c *chunks) announce(arg string) error {
-	f := strings.Fields(arg)
+	f := words(arg)
 	last := len(f) == 2 && strings.EqualFold(f[1], "LAST")
 	size, err := strconv.ParseUint(strings.Join(f[:min(1, len(f))], ""), 10, 63)
 	switch {

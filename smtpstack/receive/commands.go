@@ -3,7 +3,6 @@ package receive
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -50,7 +49,7 @@ func splitCommand(line string) (verb, arg string) {
 	if isPrintable(verb) { // letters beyond ASCII have upper cases in it
 		verb = strings.ToUpper(verb)
 	}
-	return verb, strings.TrimSpace(arg)
+	return verb, strings.Trim(arg, " \t")
 }
 
 // hello notes what go-smtp does not tell: whether it was EHLO.
@@ -95,7 +94,7 @@ func checkPath(path string) *smtpstack.Reply {
 			return smtpstack.Refuse(501, "5.5.4", "control character in an address")
 		}
 	}
-	if !utf8.ValidString(path) || smtpstack.OneLine(path) != strings.Join(strings.Fields(path), " ") {
+	if !isText(path) {
 		return smtpstack.Refuse(553, "5.6.7", "the address is no UTF-8 text")
 	}
 	return nil

@@ -116,10 +116,10 @@ func parseReceived(value string) (smtpstack.Origin, bool) {
 		return none, false
 	}
 	rest, ok = cutWord(rest, "by")
-	if second := func(w string) bool { return strings.EqualFold(w, "by") }; !ok || slices.ContainsFunc(strings.Fields(rest), second) {
+	if second := func(w string) bool { return strings.EqualFold(w, "by") }; !ok || slices.ContainsFunc(words(rest), second) {
 		return none, false
 	}
-	return judgeFrom(said, strings.FieldsFunc(comment, func(r rune) bool { return r == ' ' || r == '\t' }))
+	return judgeFrom(said, words(comment))
 }
 
 // judgeFrom finds the one address.

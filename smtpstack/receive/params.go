@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -38,7 +37,7 @@ func eachParam(params []string, take func(key, value string, hasValue bool) *smt
 	seen := make(map[string]bool)
 	for _, p := range params {
 		key, value, hasValue := strings.Cut(p, "=")
-		if !isPrintable(key) || hasValue && value == "" {
+		if key == "" || !isPrintable(key) || hasValue && value == "" {
 			return badParam("parameter %.30s is malformed", key)
 		}
 		key = strings.ToUpper(key)
@@ -142,7 +141,7 @@ func parseOrcpt(value string) (string, bool) {
 	}
 	if strings.EqualFold(kind, "utf-8") {
 		// RFC 6533's own coding; it is kept as it came, which is one word of text without control characters.
-		return kind + ";" + addr, utf8.ValidString(addr) && smtpstack.OneLine(addr) == addr
+		return kind + ";" + addr, isText(addr)
 	}
 	addr, ok := decodeXtext(addr)
 	return kind + ";" + addr, ok && isPrintable(addr) && strings.TrimSpace(addr) != ""

@@ -2,6 +2,8 @@ package receive
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -14,7 +16,7 @@ func cutPath(arg, word string) (path string, params []string, ok bool) {
 	}
 	s := strings.TrimLeft(arg[len(word):], " ")
 	if !strings.HasPrefix(s, "<") {
-		fields := strings.Fields(s)
+		fields := words(s)
 		if len(fields) == 0 || strings.ContainsAny(fields[0], `<>"`) {
 			return "", nil, false
 		}
@@ -38,13 +40,18 @@ scan:
 	if end < 0 || end+1 < len(s) && s[end+1] != ' ' {
 		return "", nil, false
 	}
-	path, params = s[1:end], strings.Fields(s[end+1:])
+	path, params = s[1:end], words(s[end+1:])
 	if strings.HasPrefix(path, "@") {
 		if _, rest, found := strings.Cut(path, ":"); found {
 			path = rest
 		}
 	}
 	return path, params, true
+}
+
+// words splits at spaces and tabs, and not at those that only Unicode knows.
+func words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
 func isPrintable(s string) bool {
@@ -54,6 +61,13 @@ func isPrintable(s string) bool {
 		}
 	}
 	return true
+}
+
+// isText tells whether s is UTF-8 without control characters and line breaks of any kind.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+	})
 }
 
 // wrapped is the domain that wrapPath adds.
