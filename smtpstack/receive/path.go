@@ -89,7 +89,7 @@ func unwrapPath(s string) string { return strings.TrimSuffix(s, wrapped) }
 // asciiDomain is a domain as DNS has it: in lower case, its labels beyond ASCII in "xn--" form (RFC 5891 4.4). A domain
 // that has no such form is returned as it is, and is like no other.
 func asciiDomain(domain string) string {
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	domain = strings.ToLower(domain)
 	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
 		return ascii
 	}

@@ -46,7 +46,7 @@ func (s *session) isPostmaster(path string) bool {
 	if !strings.EqualFold(local, "postmaster") {
 		return false
 	}
-	domain = asciiDomain(domain)
+	domain = asciiDomain(strings.TrimSuffix(domain, "."))
 	return !found || strings.EqualFold(domain, s.cfg.Hostname) || slices.Contains(s.cfg.FaxDomains, domain)
 }
 
@@ -56,7 +56,7 @@ func (s *session) senderAllowed(from string) bool {
 		return false
 	}
 	from = strings.ToLower(from[:strings.LastIndexByte(from, '@')+1]) + asciiDomain(domain)
-	domain = asciiDomain(domain)
+	domain = asciiDomain(strings.TrimSuffix(domain, "."))
 	return slices.ContainsFunc(s.cfg.Senders, func(rule string) bool {
 		return rule == "*" || rule == domain || rule == from
 	})

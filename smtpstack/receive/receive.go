@@ -147,7 +147,7 @@ func (c *Config) setDefaults() error {
 			} else {
 				local = strings.ToLower(local) + "@"
 			}
-			out[i] = local + asciiDomain(domain)
+			out[i] = local + asciiDomain(strings.TrimSuffix(domain, "."))
 		}
 		return out
 	}
