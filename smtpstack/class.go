@@ -45,14 +45,15 @@ type rule struct {
 var rules = []rule{
 	// Sign-in and sender rights of Exchange Online.
 	{subject: 7, lo: 3, hi: 3, contains: "starttls", is: Configuration, remedy: "The server demands encryption: set this send connector's TLS to required."},
-	{subject: 7, lo: 3, hi: 3, is: Configuration, remedy: "The sign-in was refused: check user name, password or token, and that authenticated SMTP is enabled for the mailbox (Set-CASMailbox -SmtpClientAuthenticationDisabled $false)."},
+	{subject: 7, lo: 3, hi: 3, is: Configuration, remedy: "The sign-in was refused: check user name, password or token, and that authenticated SMTP is enabled for the mailbox (PowerShell: Set-CASMailbox -Identity MAILBOX -SmtpClientAuthenticationDisabled $false)."},
 	{subject: 7, lo: 8, hi: 9, is: Configuration, remedy: "The sign-in was refused: check user name and password of the send connector."},
-	{subject: 7, lo: 139, hi: 139, is: Configuration, remedy: "The sign-in is blocked by the organisation: enable authenticated SMTP for the tenant and the mailbox, check security defaults and conditional access, or use OAuth."},
-	{subject: 7, lo: 30, hi: 30, is: Configuration, remedy: "The provider has switched off password sign-in for SMTP: use OAuth, a certificate connector or an IP connector."},
-	{subject: 7, lo: 57, hi: 57, is: Configuration, remedy: "The server wants a sign-in before it takes mail: set user name and password or token, or create a connector for this host's address."},
-	{subject: 7, lo: 60, hi: 60, is: Configuration, remedy: "The signed-in mailbox may not send as this sender: grant it Send As, or send from its own address."},
-	{subject: 7, lo: 64, hi: 64, is: Configuration, remedy: "No inbound connector of the tenant matches: check its certificate name or IP address, that the certificate is sent with its whole chain, and that the sender's domain is accepted."},
-	{subject: 7, lo: 68, hi: 68, is: Configuration, remedy: "The organisation refuses Direct Send: create an inbound connector for this host, or switch RejectDirectSend off."},
+	{subject: 7, lo: 139, hi: 139, is: Configuration, remedy: "The sign-in is blocked by the organisation: enable authenticated SMTP for the tenant and the mailbox, check security defaults and conditional access, or use OAuth (PowerShell: Set-TransportConfig -SmtpClientAuthenticationDisabled $false; Set-CASMailbox -Identity MAILBOX -SmtpClientAuthenticationDisabled $false)."},
+	{subject: 7, lo: 30, hi: 30, is: Configuration, remedy: "The provider has switched off password sign-in for SMTP: use OAuth with the permission SMTP.SendAsApp, a certificate connector or an IP connector (PowerShell: Add-MailboxPermission -Identity MAILBOX -User SERVICE-PRINCIPAL -AccessRights FullAccess)."},
+	{subject: 7, lo: 57, hi: 57, is: Configuration, remedy: "The server wants a sign-in before it takes mail: set user name and password or token, or create a connector for this host's address (PowerShell: New-InboundConnector -Name Tipring -ConnectorType OnPremises -SenderDomains * -SenderIPAddresses ADDRESS)."},
+	{subject: 7, lo: 60, hi: 60, is: Configuration, remedy: "The signed-in mailbox may not send as this sender: grant it Send As, or send from its own address (PowerShell: Add-RecipientPermission -Identity SENDER -Trustee MAILBOX -AccessRights SendAs)."},
+	{subject: 7, lo: 64, hi: 64, is: Configuration, remedy: "No inbound connector of the tenant matches: check its certificate name or IP address, that the certificate is sent with its whole chain, and that the sender's domain is accepted (PowerShell: New-InboundConnector -Name Tipring -ConnectorType OnPremises -SenderDomains * -RequireTls $true -TlsSenderCertificateName CERTIFICATE-NAME)."},
+	{subject: 7, lo: 68, hi: 68, is: Configuration, remedy: "The organisation refuses Direct Send: create an inbound connector for this host, or switch RejectDirectSend off (PowerShell: New-InboundConnector -Name Tipring -ConnectorType OnPremises -SenderDomains * -RequireTls $true -TlsSenderCertificateName CERTIFICATE-NAME; or Set-OrganizationConfig -RejectDirectSend $false)."},
+	{class: 5, subject: 2, lo: 252, hi: 252, is: Configuration, remedy: "The signed-in mailbox may not send as the address in the From line: grant it Send As, or send from its own address (PowerShell: Add-RecipientPermission -Identity SENDER -Trustee MAILBOX -AccessRights SendAs)."},
 	{subject: 7, lo: 705, hi: 705, is: Configuration, remedy: "The tenant has exceeded its sending limits or is blocked: an administrator must lift the restriction."},
 	{subject: 7, lo: 708, hi: 708, is: Configuration, remedy: "Mail from this address range is not taken from this tenant: use client submission or ask the provider's support."},
 	{subject: 7, lo: 606, hi: 649, is: Configuration, remedy: "The sending IP address is on the provider's block list: have it removed in the delist portal, or send through a smart host."},
@@ -72,6 +73,8 @@ var rules = []rule{
 	{class: 5, subject: 1, lo: 90, hi: 90, is: Quota},
 	{class: 5, subject: 2, lo: 2, hi: 2, is: Quota},
 	{class: 5, subject: 2, lo: 121, hi: 122, is: Quota},
+	{class: 5, subject: 2, lo: 0, hi: 0, contains: "submissionquotaexceeded", is: Quota}, // recipients a day of client submission
+	{class: 5, subject: 7, lo: 232, hi: 233, is: Quota},                                  // the tenant's external recipients a day
 
 	// The recipient.
 	{class: 5, subject: 1, lo: 7, hi: 8, is: Configuration, remedy: "The server refuses the sender's address: correct the sender address of notices and received faxes."},

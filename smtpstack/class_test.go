@@ -43,6 +43,9 @@ func TestClassify(t *testing.T) {
 
 		{"550 5.1.90 Your message can't be sent because you've reached your daily limit", Quota},
 		{"552 5.2.2 Mailbox full", Quota}, {"550 5.2.121 x", Quota}, {"550 5.2.122 x", Quota},
+		{"554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed", Quota}, {"554 5.2.0 STOREDRV.Deliver.Exception", Permanent},
+		{"550 5.7.232 trial tenant's external recipient rate limit", Quota}, {"550 5.7.233 x", Quota},
+		{"554 5.2.252 SendAsDenied; fax@contoso.com not allowed to send as x", Configuration},
 
 		{"421 4.4.2 timeout", Temporary}, {"450 greylisted", Temporary}, {"452 4.3.1 disk full", Temporary},
 		{"451 4.7.1 greylisted", Temporary}, {"452 4.2.2 mailbox full", Temporary},

@@ -227,3 +227,5 @@ func selfSigned(t *testing.T, name string) (*tls.Certificate, *x509.CertPool) {
 	pool.AddCert(cert)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
+
+func tlsRoots(pool *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: pool} }

@@ -146,6 +146,15 @@ func (p *pace) begin(destination string, recipients int) (*turn, *Result) {
 		recipients = min(recipients, left)
 		p.add(hour, recipients)
 	}
+	d := p.occupy(destination)
+	if p.limits.MessagesPerMinute > 0 {
+		p.minute = append(p.minute, time.Now())
+		p.save()
+	}
+	return &turn{p: p, d: d, name: destination, recipients: recipients, hour: hour}, nil
+}
+
+func (p *pace) occupy(destination string) *dest {
 	d := p.dests[destination]
 	if d == nil {
 		p.forget()
@@ -153,11 +162,17 @@ func (p *pace) begin(destination string, recipients int) (*turn, *Result) {
 		p.dests[destination] = d
 	}
 	d.active++
-	if p.limits.MessagesPerMinute > 0 {
-		p.minute = append(p.minute, time.Now())
-		p.save()
+	return d
+}
+
+// connection takes a turn without a message, at once or not at all.
+func (p *pace) connection(destination string) (*turn, *Result) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d := p.dests[destination]; d != nil && (d.active >= int(d.window) || time.Now().Before(d.until)) {
+		return nil, tooFast(waitConnection, max(time.Until(d.until), 0))
 	}
-	return &turn{p: p, d: d, name: destination, recipients: recipients, hour: hour}, nil
+	return &turn{p: p, d: p.occupy(destination), name: destination}, nil
 }
 
 // leave ends the turn and learns from what came of it. After a throttling reply it says how long to keep away.

@@ -115,7 +115,7 @@ func (c *conn) envelope(rcpts []int, utf8 bool) (accepted []int) {
 			case refused: // what was pipelined behind a refused MAIL
 			case i < 0 && r.Code != 250:
 				d.setAll(rcpts, c.result(r, nil))
-				refused = true
+				refused, c.mailRefused = true, true
 			case i < 0:
 			case r.Code == 250 || r.Code == 251:
 				accepted = append(accepted, rcpts[i])
