@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func TestMay(t *testing.T) {
 		{"exp@contoso.test", "+44191234", 1, monday, "group Sales", false},              // by the longest prefix
 		{"exp@contoso.test", "5559100", 1, monday, "group Sales", false},                // a denial wins a tie
 		{"exp@contoso.test", "5550100", 9, monday, "group Sales", true},                 // the longer prefix brings its own limits
-		{"exp@contoso.test", "+49301234", 3, monday, "group Export", true},               // both permit by the same prefix
+		{"exp@contoso.test", "+49301234", 3, monday, "group Export", true},              // both permit by the same prefix
 		{"exp@contoso.test", "+49301234", 4, monday, "group Export", false},             // then the stricter limit counts
 		{"both-ways@remote.test", "+49301234", 4, monday, "group Export", false},        // the same groups from outside
 		{"none@contoso.test", "1555", 1, monday, "domain contoso.test", true},           //
@@ -227,7 +228,7 @@ func TestReserve_Kill(t *testing.T) {
 	if !child {
 		dir = t.TempDir()
 	}
-	const jobs = 200
+	const jobs = 60
 	run := func(st *store.Store, said func(int)) error {
 		d := New(st, Options{Zone: time.UTC})
 		if _, err := d.Put(Entry{Kind: Everyone, Permission: &Permission{FaxesPerDay: jobs, PagesPerDay: 3 * jobs}}); err != nil {
@@ -252,13 +253,22 @@ func TestReserve_Kill(t *testing.T) {
 		}
 		return
 	}
-	for kill := range 6 {
+	for _, after := range []int{1, 25, 26, 44} { // kills lie somewhere after so many jobs
 		cmd := exec.Command(os.Args[0], "-test.run=^TestReserve_Kill$")
 		cmd.Env = append(os.Environ(), "DIRECTORY_TEST_KILL="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(40+30*kill) * time.Millisecond)
+		lines := bufio.NewScanner(out)
+		for range after {
+			if !lines.Scan() || !strings.HasPrefix(lines.Text(), "reserved") {
+				t.Errorf("the child says %q", lines.Text())
+			}
+		}
 		cmd.Process.Kill()
 		cmd.Wait()
 	}

@@ -105,6 +105,9 @@ func NewLDAP(c LDAPConfig) (*LDAP, error) {
 // Name implements [Source].
 func (l *LDAP) Name() string { return l.c.Name }
 
+// errStartTLS marks what go-ldap makes of a failed handshake, which hides its cause.
+var errStartTLS = errors.New("StartTLS")
+
 // fail makes a Failure of an error; of what an administrator must change it tells the remedy.
 func (l *LDAP) fail(op string, err error) error {
 	if err == nil || errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnavailable) {
@@ -114,8 +117,8 @@ func (l *LDAP) fail(op string, err error) error {
 	var code *ldap.Error
 	var cert *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &cert):
-		f.Remedy = "The server's certificate is not trusted: give the file of the authority that signed it, and the name that stands in it as server."
+	case errors.As(err, &cert), errors.Is(err, errStartTLS) && ldap.IsErrorWithCode(err, ldap.ErrorNetwork):
+		f.Remedy = "No encrypted connection; most often the server's certificate is not trusted: give the file of the authority that signed it, and the name that stands in it as server."
 	case !errors.As(err, &code):
 	case code.ResultCode == ldap.LDAPResultInvalidCredentials:
 		f.Remedy = "The server refuses bind DN or password: correct them."
@@ -223,7 +226,7 @@ func (l *LDAP) on(ctx context.Context, s ldapServer, f func(*ldapConn) error) er
 	defer conn.Close()
 	if l.c.StartTLS && !s.tls {
 		if err := conn.StartTLS(l.tlsConfig(s)); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errStartTLS, err)
 		}
 	}
 	if l.c.BindDN != "" {

@@ -69,11 +69,12 @@ func TestHours(t *testing.T) {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
 		}
-		if want := tt.text; tt.as != "" {
+		want := tt.text
+		if tt.as != "" {
 			want = tt.as
-			if h.String() != want {
-				t.Errorf("%q is written %q, want %q", tt.text, h, want)
-			}
+		}
+		if h.String() != want {
+			t.Errorf("%q is written %q, want %q", tt.text, h, want)
 		}
 		if again, err := ParseHours(h.String()); err != nil || again.String() != h.String() {
 			t.Errorf("%q became %q, %v", h, again, err)

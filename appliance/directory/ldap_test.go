@@ -1,0 +1,114 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+func TestNewLDAP_RefusesWhatCannotWork(t *testing.T) {
+	good := LDAPConfig{Servers: []string{"ldaps://dc1.contoso.test"}, BaseDN: "DC=contoso,DC=test", BindDN: "fax@contoso.test", Password: "secret"}
+	if _, err := NewLDAP(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*LDAPConfig){
+		"no server":         func(c *LDAPConfig) { c.Servers = nil },
+		"no scheme":         func(c *LDAPConfig) { c.Servers = []string{"dc1.contoso.test"} },
+		"other scheme":      func(c *LDAPConfig) { c.Servers = []string{"https://dc1.contoso.test"} },
+		"with a path":       func(c *LDAPConfig) { c.Servers = []string{"ldaps://dc1.contoso.test/dc=x"} },
+		"with a user":       func(c *LDAPConfig) { c.Servers = []string{"ldaps://u:p@dc1.contoso.test"} },
+		"no base":           func(c *LDAPConfig) { c.BaseDN = "" },
+		"base is no DN":     func(c *LDAPConfig) { c.BaseDN = "contoso.test" },
+		"password in clear": func(c *LDAPConfig) { c.Servers = []string{"ldap://dc1.contoso.test"} },
+		"no password":       func(c *LDAPConfig) { c.Password = "" },
+		"no bind DN":        func(c *LDAPConfig) { c.BindDN = "" },
+	} {
+		c := good
+		spoil(&c)
+		if _, err := NewLDAP(c); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLDAP_SilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	for _, scheme := range []string{"ldap", "ldaps"} {
+		d, err := NewLDAP(LDAPConfig{Servers: []string{scheme + "://" + l.Addr().String()}, BaseDN: "DC=x", Timeout: 200 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Lookup(t.Context(), "a@x.test"); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: %v, want ErrUnavailable", scheme, err)
+		}
+		d.c.Timeout = time.Hour
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if _, err := d.Member(ctx, "a@x.test"); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable when the context ends", scheme, err)
+		}
+		cancel()
+	}
+}
+
+func TestRangedValues(t *testing.T) {
+	attr := func(name string, values ...string) *ldap.EntryAttribute {
+		return &ldap.EntryAttribute{Name: name, Values: values}
+	}
+	tests := []struct {
+		attributes []*ldap.EntryAttribute
+		want       []string
+		next       int
+	}{
+		{nil, nil, 0},
+		{[]*ldap.EntryAttribute{attr("member", "a", "b")}, []string{"a", "b"}, 0},
+		{[]*ldap.EntryAttribute{attr("member"), attr("Member;Range=0-1", "a", "b")}, []string{"a", "b"}, 2},
+		{[]*ldap.EntryAttribute{attr("member;range=2-*", "c")}, []string{"c"}, 0},
+		{[]*ldap.EntryAttribute{attr("member;range=0-x", "c")}, []string{"c"}, 0},
+		{[]*ldap.EntryAttribute{attr("member;range=0--9", "c")}, []string{"c"}, 0},
+		{[]*ldap.EntryAttribute{attr("memberOf", "z"), attr("memberUid", "z")}, nil, 0},
+	}
+	for i, tt := range tests {
+		got, next := rangedValues(&ldap.Entry{Attributes: tt.attributes}, "member")
+		if !slices.Equal(got, tt.want) || next != tt.next {
+			t.Errorf("%d: %v, %d, want %v, %d", i, got, next, tt.want, tt.next)
+		}
+	}
+}
+
+func TestPrimaryAddress(t *testing.T) {
+	tests := []struct {
+		proxies []string
+		mail    string
+		want    string
+	}{
+		{[]string{"smtp:b@x.test", "SMTP:Ann@X.test", "x500:/o=x", "SIP:ann@x.test"}, "other@x.test", "ann@x.test"},
+		{[]string{"smtp:b@x.test"}, "Ann@x.test", "ann@x.test"},
+		{[]string{"SMTP:nonsense"}, "ann@x.test", "ann@x.test"},
+		{[]string{"smtp:b@x.test"}, "", ""},
+		{nil, "nonsense", ""},
+	}
+	for _, tt := range tests {
+		if got := primaryAddress(tt.proxies, tt.mail); got != tt.want {
+			t.Errorf("primaryAddress(%v, %q) = %q, want %q", tt.proxies, tt.mail, got, tt.want)
+		}
+	}
+}
