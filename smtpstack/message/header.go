@@ -2,12 +2,14 @@ package message
 
 import (
 	"fmt"
+	"io"
 	"mime"
 	"net/mail"
 	"strings"
+	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
 	"github.com/emersion/go-message/textproto"
+	"golang.org/x/text/encoding/charmap"
 
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -27,9 +29,18 @@ func (h Header) Values(name string) []string { return h.h.Values(name) }
 // Text is a field's value with encoded words decoded (RFC 2047), in one line without control characters.
 func (h Header) Text(name string) string { return decodeWords(h.h.Get(name)) }
 
-var wordDecoder = mime.WordDecoder{CharsetReader: charset.Reader}
+var wordDecoder = mime.WordDecoder{CharsetReader: func(name string, r io.Reader) (io.Reader, error) {
+	if d, known := charsetDecoder(name); known {
+		return d.Reader(r), nil
+	}
+	return charmap.Windows1252.NewDecoder().Reader(r), nil
+}}
 
+// decodeWords: octets beyond ASCII that stand there bare are UTF-8 (RFC 6532) or, if they are not, a guess.
 func decodeWords(s string) string {
+	if !utf8.ValidString(s) {
+		s = guessText(s)
+	}
 	if d, err := wordDecoder.DecodeHeader(s); err == nil {
 		s = d
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
 	"golang.org/x/text/encoding/charmap"
 )
 
@@ -24,8 +23,12 @@ func (p *parser) leaf(h Header, t string, params map[string]string, r io.Reader,
 	}
 	attached := disposition == "attachment" || name != ""
 	part.Inline = at.related && part.ContentID != "" && disposition != "attachment" && strings.HasPrefix(t, "image/")
-	if reason := skipReason(t, at, attached); reason != "" {
-		part.Name, part.Unsupported = cleanFileName(name, t, part.Index), reason
+	part.FaxProfile = faxProfile(t, params)
+	if part.FaxProfile != "" {
+		part.Type = "image/tiff"
+	}
+	if reason, named := skipReason(t, params, at, attached); reason != "" {
+		part.Name, part.Unsupported, part.named = cleanFileName(name, t, part.Index), reason, named
 		p.msg.Skipped = append(p.msg.Skipped, part)
 		_, err := io.Copy(io.Discard, r)
 		return nil, p.drainError(err)
@@ -35,15 +38,22 @@ func (p *parser) leaf(h Header, t string, params map[string]string, r io.Reader,
 		p.note("%v: the part was taken undecoded.", err)
 		body = r
 	}
+	inBody := !attached && (t == "text/plain" || t == "text/html")
 	if strings.HasPrefix(t, "text/") {
-		body = p.decodeCharset(params["charset"], body)
+		body = p.decodeCharset(params["charset"], t, inBody, body)
 		part.Charset = "utf-8"
 	}
-	if !attached && (t == "text/plain" || t == "text/html") {
+	if inBody {
 		return p.bodyText(t, body, at)
 	}
-	part.Name = cleanFileName(name, t, part.Index)
-	part.Unsupported = unsupported(t, params, part.Name)
+	part.Name = cleanFileName(name, part.Type, part.Index)
+	switch {
+	case isTNEF(t, name):
+		return p.winmail(part, body, at)
+	case isSMIME(t, name):
+		return p.opaque(part, body, at)
+	}
+	part.Unsupported = unsupported(t)
 	return nil, p.attachment(part, body)
 }
 
@@ -216,20 +226,6 @@ func (f *base64Filter) finish(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// decodeCharset turns text into UTF-8; a charset nobody knows is read as Windows-1252, which shows most of any
-// western text. Text without a charset stays as it is.
-func (p *parser) decodeCharset(name string, r io.Reader) io.Reader {
-	switch name = strings.ToLower(strings.TrimSpace(name)); name {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
-		return r
-	}
-	if d, err := charset.Reader(name, r); err == nil {
-		return d
-	}
-	p.note("The character set %.40q is unknown: letters may be wrong.", name)
-	return charmap.Windows1252.NewDecoder().Reader(r)
-}
-
 // fileName takes the name from Content-Disposition, then from Content-Type (RFC 2183 2.3, RFC 2231, and RFC 2047
 // words where they are not allowed but common).
 func fileName(h Header, params map[string]string) (disposition, name string) {
@@ -272,41 +268,51 @@ var extensions = map[string]string{
 	"text/plain": ".txt", "text/html": ".html", "text/calendar": ".ics", "message/rfc822": ".eml", "image/bmp": ".bmp",
 }
 
-// skipReason says why a part carries nothing a person would miss on paper.
-func skipReason(t string, at place, attached bool) string {
+// skipReason says why a part carries nothing a person would miss on paper; named, that the sender is to be told.
+func skipReason(t string, params map[string]string, at place, attached bool) (reason string, named bool) {
 	switch t {
 	case "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature":
-		return "signature"
+		return "signature", false
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		if strings.EqualFold(params["smime-type"], "certs-only") {
+			return "certificates", false
+		}
 	case "application/pgp-keys":
-		return "public key"
+		return "public key", false
 	case "message/delivery-status", "message/disposition-notification", "text/rfc822-headers":
-		return "delivery report"
+		return "delivery report", false
+	case "text/calendar", "application/ics":
+		return "appointment (iCalendar)", true
+	case "text/vcard", "text/x-vcard", "text/directory":
+		return "business card (vCard)", true
 	}
-	if at.alternative && !attached && t != "text/plain" && t != "text/html" {
-		return "another form of the text"
+	if at.alternative && !attached && t != "text/plain" && t != "text/html" && !isTNEF(t, "") && !isSMIME(t, "") && !strings.HasPrefix(t, "message/") {
+		return "another form of the text", false
+	}
+	return "", false
+}
+
+// faxProfile: RFC 3302 3, RFC 3965 and RFC 3949.
+func faxProfile(t string, params map[string]string) string {
+	application := strings.ToLower(params["application"])
+	switch {
+	case t == "image/tiff-fx":
+		return "tiff-fx"
+	case t == "image/tiff" && (application == "faxbw" || application == "faxcolor"):
+		return application
 	}
 	return ""
 }
 
 // unsupported names what is known to hold content nobody here can open.
-func unsupported(t string, params map[string]string, name string) string {
+func unsupported(t string) string {
 	switch t {
-	case "application/ms-tnef", "application/vnd.ms-tnef":
-		return "Outlook's own format (winmail.dat)"
-	case "application/pkcs7-mime", "application/x-pkcs7-mime":
-		if strings.EqualFold(params["smime-type"], "signed-data") {
-			return "signed mail in opaque form (S/MIME)"
-		}
-		return "encrypted mail (S/MIME)"
 	case "application/pgp-encrypted":
 		return "encrypted mail (PGP)"
 	case "message/external-body":
 		return "content kept elsewhere"
 	case "message/partial":
 		return "one piece of a divided mail"
-	}
-	if strings.EqualFold(name, "winmail.dat") {
-		return "Outlook's own format (winmail.dat)"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/mail"
+	"strings"
 	"time"
 )
 
@@ -68,6 +69,33 @@ type Text struct {
 	HTML      bool // else plain text, lines ending in "\n"
 	Text      string
 	Forwarded int // 0 the mail itself, 1 a message forwarded in it, and so on
+	fallback  bool
+}
+
+// FaxImage is the one TIFF of a mail that is a fax by its own words (RFC 3965, T.37): a part marked as fax pages, and
+// nothing else to print. It may be sent without being drawn anew, if it keeps what it promises.
+func (m *Message) FaxImage() (part Part, ok bool) {
+	for _, t := range m.Body {
+		if strings.TrimSpace(t.Text) != "" {
+			return Part{}, false
+		}
+	}
+	if len(m.Attachments) != 1 || m.Attachments[0].FaxProfile == "" || m.Attachments[0].Damaged {
+		return Part{}, false
+	}
+	return m.Attachments[0], true
+}
+
+// Omitted names what of the mail is not on the fax, one "name: reason" each, for the notice. Signatures, keys and other
+// forms of the same text are not worth a word.
+func (m *Message) Omitted() []string {
+	var list []string
+	for _, p := range m.Skipped {
+		if p.named {
+			list = append(list, p.Name+": "+p.Unsupported)
+		}
+	}
+	return list
 }
 
 // PlainText joins the plain texts of the body. all is false when a part of the body is HTML only.
@@ -97,9 +125,12 @@ type Part struct {
 	Size        int64  // octets written
 	Damaged     bool   // the coding was broken or the end is missing; what could be decoded was written
 	Unsupported string // in words why nothing can be made of it, like "encrypted mail", or ""
+	FaxProfile  string // "faxbw", "faxcolor" (RFC 3302 application=) or "tiff-fx" (RFC 3949) for a TIFF that says it is fax pages; Type is then image/tiff
 	Path        string // free for the caller's Open to note where it went
+	named       bool   // of Skipped: worth telling
 }
 
-// OpenFunc is asked for a place for each attachment's content; it may set p.Path. A nil writer skips the content.
+// OpenFunc is asked for a place for each attachment's content; it may set p.Path. A nil writer skips the content. Out of
+// winmail.dat, p's name and type may not be the final ones: Message.Attachments has those.
 // The writer is closed before the next call; an error from it ends Parse.
 type OpenFunc func(p *Part) (io.WriteCloser, error)

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-message/textproto"
+
+	"github.com/tipring/tipring/smtpstack"
 )
 
 // Parse reads a mail to its end. Contents of attachments go to the writers open gives, body text into the Message.
@@ -32,7 +34,9 @@ func Parse(r io.Reader, limits Limits, open OpenFunc) (*Message, error) {
 	if h.Len() == 0 {
 		return p.msg, fmt.Errorf("message: %w: no header", ErrMalformed)
 	}
-	if p.msg.Body, err = p.entity(p.msg.Header, br, place{}); err != nil {
+	body, err := p.entity(p.msg.Header, br, place{})
+	p.msg.Body = withoutFallbacks(body)
+	if err != nil {
 		return p.msg, fmt.Errorf("message: %w", err)
 	}
 	// Whatever follows the last part counts too: the caller relies on r being read.
@@ -239,24 +243,29 @@ func (p *parser) forwarded(h Header, r io.Reader, at place) ([]Text, error) {
 		return nil, nil
 	}
 	at = place{depth: at.depth + 1, forwarded: at.forwarded + 1}
-	head := p.forwardedHead(Header{inner}, at)
+	var fields []Field
+	for _, f := range []string{"From", "To", "Date", "Subject"} {
+		fields = append(fields, Field{f, Header{inner}.Text(f)})
+	}
+	head := p.forwardedHead(fields, at.forwarded)
 	texts, err := p.entity(Header{inner}, br, at)
 	return append(head, texts...), err
 }
 
-func (p *parser) forwardedHead(h Header, at place) []Text {
+func (p *parser) forwardedHead(fields []Field, forwarded int) []Text {
 	var b strings.Builder
 	b.WriteString("-------- Forwarded message --------\n")
-	for _, f := range []string{"From", "To", "Date", "Subject"} {
-		if v := h.Text(f); v != "" {
-			if len(v) > 500 {
-				v = strings.ToValidUTF8(v[:500], "") + "..."
-			}
-			fmt.Fprintf(&b, "%s: %s\n", f, v)
+	for _, f := range fields {
+		v := smtpstack.OneLine(f.Value)
+		if len(v) > 500 {
+			v = strings.ToValidUTF8(v[:500], "") + "..."
+		}
+		if v != "" {
+			fmt.Fprintf(&b, "%s: %s\n", f.Name, v)
 		}
 	}
 	b.WriteByte('\n')
-	return []Text{{Text: p.takeText(b.String()), Forwarded: at.forwarded}}
+	return []Text{{Text: p.takeText(b.String()), Forwarded: forwarded}}
 }
 
 // takeText takes s from the budget for text in memory.

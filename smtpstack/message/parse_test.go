@@ -131,7 +131,7 @@ func TestParse_Mixed(t *testing.T) {
 		{"logo.png", "image/png", "\x89PNG\r\n", "", true},
 		{"Auftrag ä.pdf", "application/pdf", "%PDF-1.4", "", false},
 		{"evil.tif", "image/tiff", "II*", "", false},
-		{"winmail.dat", "application/ms-tnef", "\x78\x9f\x3e\x22", "Outlook's own format (winmail.dat)", false},
+		{"winmail.dat", "application/ms-tnef", "", "Outlook's own format (winmail.dat), damaged", false},
 		{"part-9", "application/x-unheard-of", "who knows", "", false},
 	}
 	for i, a := range m.Attachments {
@@ -139,7 +139,7 @@ func TestParse_Mixed(t *testing.T) {
 		if i >= len(want) || got != want[i] {
 			t.Errorf("attachment %d: %+v", i, got)
 		}
-		if a.Size != int64(f.content[i].Len()) || a.Damaged || a.Path == "" {
+		if a.Size != int64(f.content[i].Len()) || a.Damaged != (a.Name == "winmail.dat") || a.Path == "" {
 			t.Errorf("attachment %d: %+v", i, a)
 		}
 	}
@@ -149,8 +149,11 @@ func TestParse_Mixed(t *testing.T) {
 	if len(m.Skipped) != 2 || m.Skipped[0].Type != "text/calendar" || m.Skipped[1].Unsupported != "signature" {
 		t.Errorf("skipped %+v", m.Skipped)
 	}
-	if len(m.Notes) != 0 {
+	if len(m.Notes) != 1 || !strings.Contains(m.Notes[0], "winmail.dat") {
 		t.Errorf("notes %q", m.Notes)
+	}
+	if got := m.Omitted(); len(got) != 1 || got[0] != "part-3.ics: appointment (iCalendar)" {
+		t.Errorf("omitted %q", got)
 	}
 }
 
@@ -202,6 +205,11 @@ func TestParse_Charsets(t *testing.T) {
 		{"iso-8859-15", "\xa4", "€"}, {"windows-1251", "\xcf\xf0", "Пр"}, {"koi8-r", "\xf0", "П"},
 		{"gb18030", "\xc4\xe3\xba\xc3", "你好"}, {"shift_jis", "\x82\xa0", "あ"}, {"iso-2022-jp", "\x1b$B$\"\x1b(B", "あ"},
 		{"euc-kr", "\xb0\xa1", "가"}, {"big5", "\xa7\x41", "你"}, {"utf-16le", "h\x00i\x00", "hi"}, {"x-nobody", "\xe9", "é"},
+		{"x-nobody", "\xc3\xa9", "é"}, {"utf-16", "\xff\xfeh\x00i\x00", "hi"}, {"utf-16", "\x00h\x00i", "hi"}, {"", "\xff\xfeh\x00i\x00", "hi"},
+		{"iso-8859-1", "\x93hi\x94 \x80", "“hi” €"}, {"iso-8859-1", "\xef\xbb\xbf\xc3\xa9", "é"}, {"utf-8", "\xef\xbb\xbfx", "x"},
+		{"utf-7", "Hi +AOk- +2D3eAA- 1+-1", "Hi é 😀 1+1"}, {"utf-7", "+2D0-x", "\uFFFDx"}, {"cp437", "\x82", "é"}, {"ibm850", "\x82", "é"},
+		{"hz-gb-2312", "~{VP~}", "中"}, {"cp1252", "\x80", "€"}, {"macintosh", "\x8e", "é"}, {"\"windows-1252\"", "\x80", "€"}, {"gb2312", "\xc4\xe3", "你"},
+		{"iso-8859-8-i", "\xe0", "א"}, {"windows-31j", "\x82\xa0", "あ"}, {"x-mac-cyrillic", "\x80", "А"}, {"utf-16be", "\x00h\x00i", "hi"},
 	}
 	for _, tt := range tests {
 		ct := "Content-Type: text/plain"
@@ -413,6 +421,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(crlf(mixed)))
 	f.Add([]byte("From: a@b\nContent-Type: message/rfc822\n\nSubject: =?x?q?=?=\n\n\n"))
 	f.Add([]byte("A: b\r\nContent-Type: multipart/alternative; boundary=\"=\"\r\n\r\n--=\r\nContent-Type: text/html; charset=utf-7\r\nContent-Disposition: attachment; filename*0*=utf-8''%00; filename*1=x\r\n\r\n+AGE-\r\n--=--"))
+	f.Add([]byte(crlf(outlookMail("x", winmailFile("b", [2]string{"a", "c"})))))
+	f.Add([]byte(crlf(opaqueMail("", signedData(indefinite(0x24, ber(4, "A: b\r\n\r\nx")))))))
+	f.Add([]byte("From: a@b\nContent-Type: text/plain; charset=utf-7\n\n+2D3eAA-+1\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		limits := Limits{Bytes: 1 << 20, HeaderBytes: 4096, TextBytes: 1000, Parts: 20, Depth: 5}
 		m, err := Parse(bytes.NewReader(in), limits, (&files{}).open)
