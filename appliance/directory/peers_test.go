@@ -48,6 +48,8 @@ func (s *slapd) stop() {
 	s.cmd.Wait()
 }
 
+func (s *slapd) trust() *tls.Config { return &tls.Config{RootCAs: s.roots} }
+
 const adSchema = `
 attributetype ( 1.3.6.1.4.1.55555.1.1 NAME 'proxyAddresses' EQUALITY caseIgnoreMatch SUBSTR caseIgnoreSubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
 attributetype ( 1.3.6.1.4.1.55555.1.2 NAME 'sAMAccountName' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
@@ -198,7 +200,7 @@ func ldapSource(t *testing.T, c LDAPConfig) *LDAP {
 
 func TestPeer_Slapd(t *testing.T) {
 	s := startSlapd(t, contoso())
-	trust := &tls.Config{RootCAs: s.roots}
+	trust := s.trust()
 	for name, c := range map[string]LDAPConfig{
 		"StartTLS": {Servers: []string{"ldap://" + s.plain}, StartTLS: true, TLS: trust, BindDN: bindDN, Password: password},
 		"LDAPS":    {Servers: []string{"ldaps://" + s.secure}, TLS: trust, BindDN: bindDN, Password: password},
