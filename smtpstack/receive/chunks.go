@@ -38,7 +38,7 @@ func (w *wire) bdat(arg string) (string, error) {
 		w.say(refusal)
 		return "", nil
 	}
-	w.verb, w.chunks = "BDAT", c
+	w.verb, w.body = "BDAT", c
 	return "DATA", nil
 }
 
@@ -60,6 +60,11 @@ func (c *chunks) announce(arg string) error {
 	c.w.phase = chunk
 	c.w.beginReading()
 	return nil
+}
+
+func (c *chunks) copyTo(out io.Writer) error {
+	_, err := io.Copy(out, c)
+	return err
 }
 
 // Read reads the message over its chunks.

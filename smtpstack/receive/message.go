@@ -74,9 +74,9 @@ func (m *incoming) Write(b []byte) (int, error) {
 }
 
 // fill takes all of the message.
-func (m *incoming) fill(r io.Reader) error {
+func (m *incoming) fill(b body) error {
 	w := &lineEnds{w: m}
-	if _, err := io.Copy(w, r); err != nil {
+	if err := b.copyTo(w); err != nil {
 		return err
 	}
 	if err := w.finish(); err != nil {

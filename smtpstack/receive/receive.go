@@ -8,10 +8,12 @@
 //     what came along with STARTTLS in the clear is never heard.
 //   - <postmaster> is taken without a domain, and paths reach our policy with their quotes.
 //   - Parameters not offered get 555, commands out of order 503, the sender 2.1.0, a recipient 2.1.5.
+//   - AUTH and all parameters of MAIL and RCPT are read on the wire, with the replies of their RFCs.
 //   - A command line ends in CR LF and has a limit; in a message only CR LF . CR LF is the end, and what is stored has
 //     no bare CR or LF.
-//   - BDAT is read on the wire: go-smtp's own takes a message cut off in its last chunk for a whole one.
-//   - Deadlines move with the data and have a total; connections are counted; a client with too many errors is sent away.
+//   - Messages are read on the wire, BDAT since go-smtp's own takes one cut off in its last chunk for a whole one, DATA
+//     since go-smtp goes octet by octet.
+//   - Deadlines move with the data and have a total; connections, messages, recipients and errors are counted for each client and network.
 package receive
 
 import (

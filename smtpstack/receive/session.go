@@ -183,13 +183,10 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 
 // Data takes the message. go-smtp knows no way to say more than "OK: queued", so success with the message's identifier
 // is returned as an SMTPError too, with code 250.
-func (s *session) Data(r io.Reader) error {
-	if s.wire.chunks != nil {
-		r = s.wire.chunks
-	}
+func (s *session) Data(io.Reader) error {
 	in := s.tx.in
 	defer in.abort()
-	err := in.fill(r)
+	err := in.fill(s.wire.body)
 	if err == nil && !s.wire.whole {
 		err = io.ErrUnexpectedEOF // never take the connection's end for the message's
 	}

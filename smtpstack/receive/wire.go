@@ -14,8 +14,8 @@ import (
 )
 
 // wire stands between the socket and go-smtp, above TLS, so that its cures hold there too. It gives go-smtp one command
-// line at a time, so that at each Read the last command is answered; it gives a message up to its end; and it looks at
-// all replies. Only go-smtp's goroutine for the conversation uses it.
+// line at a time, so that at each Read the last command is answered; it reads messages itself, and go-smtp sees but their
+// end; and it looks at all replies. Only go-smtp's goroutine for the conversation uses it.
 type wire struct {
 	session *session
 	cfg     *Config
@@ -42,11 +42,11 @@ type wire struct {
 
 	over bool // nothing is read or said any more
 
-	lineStart bool    // DATA: a line begins
-	budget    int64   // DATA: octets until we hang up
-	chunks    *chunks // BDAT: the message under way
-	held      string  // BDAT: command that ended the message before its last chunk
-	whole     bool    // the message has come to its end
+	lineStart bool   // DATA: a line begins
+	budget    int64  // DATA: octets until we hang up
+	body      body   // the message under way
+	held      string // BDAT: command that ended the message before its last chunk
+	whole     bool   // the message has come to its end
 }
 
 // phase is what the client's octets are.
@@ -85,11 +85,9 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	}
 	if len(w.pending) == 0 {
 		switch {
-		case w.chunks != nil: // Data is through with it
-			err = w.chunks.drop()
-			w.pending, w.chunks = []byte(".\r\n"), nil
-		case w.phase == data:
-			w.pending, err = w.nextData()
+		case w.body != nil: // Data is through with it
+			err = w.body.drop()
+			w.pending, w.body = []byte(".\r\n"), nil
 		default:
 			w.pending, err = w.nextCommand()
 		}
@@ -205,7 +203,7 @@ func (w *wire) flushBeforeWait() error {
 
 // beginData is called when go-smtp has said 354.
 func (w *wire) beginData() {
-	w.phase, w.lineStart = data, true
+	w.phase, w.lineStart, w.body = data, true, text{w}
 	w.budget = w.floodLimit()
 	w.beginReading()
 	_ = w.w.Flush() // whatever has come already; an error stays in the writer
@@ -226,38 +224,6 @@ func (w *wire) patience(d time.Duration) time.Duration {
 // floodLimit is how much of a message is read: beyond the limit for its size the client may go on for as much again,
 // to hear the reason.
 func (w *wire) floodLimit() int64 { return 2*w.cfg.MaxSize + 1<<20 }
-
-// nextData reads a line of a message, or a piece of a long one. Only CR LF . CR LF ends a message, and go-smtp sees its
-// end in exactly that, provided no CR stands alone: such become spaces. (It takes CR CR LF for no line's end.)
-func (w *wire) nextData() ([]byte, error) {
-	if err := w.flushBeforeWait(); err != nil {
-		return nil, err
-	}
-	line, err := w.r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		if line[len(line)-1] == '\r' { // to be seen with what follows
-			line, err = line[:len(line)-1], w.r.UnreadByte()
-		} else {
-			err = nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if w.budget -= int64(len(line)); w.budget < 0 {
-		return nil, errFlood
-	}
-	if w.lineStart && string(line) == ".\r\n" {
-		w.phase, w.whole = commands, true
-		return line, nil
-	}
-	w.lineStart = bytes.HasSuffix(line, crlf)
-	text := bytes.TrimSuffix(line, crlf)
-	for i := bytes.IndexByte(text, '\r'); i >= 0; i = bytes.IndexByte(text, '\r') {
-		text[i] = ' '
-	}
-	return line, nil
-}
 
 // close ends the connection politely.
 func (w *wire) close() {
