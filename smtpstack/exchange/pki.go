@@ -102,3 +102,6 @@ func (k *pki) verifyClient(chain []*x509.Certificate) ([]string, error) {
 	}
 	return append([]string{chain[0].Subject.CommonName}, chain[0].DNSNames...), nil
 }
+
+// Root is the authority's own certificate, for other software that is to trust it.
+func (p *Peer) Root() *x509.Certificate { return p.pki.root.cert }

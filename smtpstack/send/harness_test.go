@@ -229,3 +229,10 @@ func selfSigned(t *testing.T, name string) (*tls.Certificate, *x509.CertPool) {
 }
 
 func tlsRoots(pool *x509.CertPool) *tls.Config { return &tls.Config{RootCAs: pool} }
+
+// dialTCP leads every connection to an address.
+func dialTCP(to string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, to)
+	}
+}
