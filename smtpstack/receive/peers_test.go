@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,3 +195,64 @@ type scriptConn struct {
 
 func (c *scriptConn) Read(b []byte) (int, error)  { return c.r.Read(b) }
 func (c *scriptConn) Write(b []byte) (int, error) { return c.out.Write(b) }
+
+// TestPeer_SwaksSignsIn: swaks as a LAN device, with passwords right and wrong, in the clear, with STARTTLS, with TLS from
+// the first octet, and with a client certificate.
+func TestPeer_SwaksSignsIn(t *testing.T) {
+	swaks := peer(t, "swaks")
+	if out, _ := exec.Command(swaks, "--support").CombinedOutput(); !strings.Contains(string(out), "TLS supported") {
+		if os.Getenv("TIPRING_PEERS") == "required" {
+			t.Fatalf("swaks cannot do TLS: libnet-ssleay-perl is not installed")
+		}
+		t.Skip("swaks cannot do TLS")
+	}
+	server, _ := selfSigned(t, "fax.test")
+	ca := newAuthority(t)
+	file := filepath.Join(t.TempDir(), "client.pem")
+	pemFile(t, file, ca.issue(nil, "scanner.lan.test"))
+	var checked atomic.Int32
+	cfg := authConfig(&checked)
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{server}}
+	cfg.AuthInClear = nil
+	cfg.ClientCert = &ClientCert{Roots: ca.pool, Names: []string{"scanner.lan.test"}}
+	strict := &memory{}
+	_, strictAddr := start(t, cfg, strict)
+	cfg.AuthInClear = cfg.Networks
+	lax := &memory{}
+	_, laxAddr := start(t, cfg, lax)
+	cfg.AuthInClear, cfg.ImplicitTLS = nil, true
+	implicit := &memory{}
+	_, implicitAddr := start(t, cfg, implicit)
+
+	password := []string{"--auth-user", "scanner", "--auth-password", "pässword"}
+	for _, tt := range []struct {
+		name, addr string
+		b          *memory
+		args       []string
+		fails      string // in swaks' transcript; "": the mail is taken
+		cert       string
+	}{
+		{"STARTTLS and PLAIN", strictAddr, strict, append([]string{"-tls", "--auth", "PLAIN"}, password...), "", ""},
+		{"STARTTLS and LOGIN", strictAddr, strict, append([]string{"-tls", "--auth", "LOGIN"}, password...), "", ""},
+		{"TLS from the first octet", implicitAddr, implicit, append([]string{"--tls-on-connect", "--auth", "PLAIN"}, password...), "", ""},
+		{"with a certificate", strictAddr, strict, append([]string{"-tls", "--tls-cert", file, "--tls-key", file, "--auth", "LOGIN"}, password...), "", "scanner.lan.test"},
+		{"in the clear where it may", laxAddr, lax, append([]string{"--auth", "LOGIN"}, password...), "", ""},
+		{"in the clear where it may not", strictAddr, strict, append([]string{"--auth", "PLAIN"}, password...), "did not advertise authentication", ""},
+		{"wrong password", strictAddr, strict, []string{"-tls", "--auth", "PLAIN", "--auth-user", "scanner", "--auth-password", "guess"}, "535 5.7.8", ""},
+		{"no sign-in", strictAddr, strict, []string{"-tls"}, "530 5.7.0", ""},
+	} {
+		before := len(tt.b.all())
+		args := append([]string{"--server", tt.addr, "--from", "jane@example.com", "--to", "15551234@fax.example.com", "--helo", "scanner.test"}, tt.args...)
+		out, err := exec.Command(swaks, args...).CombinedOutput()
+		got := tt.b.all()[before:]
+		if tt.fails != "" {
+			if err == nil || !strings.Contains(string(out), tt.fails) || len(got) != 0 {
+				t.Errorf("%s: %v, %d taken\n%s", tt.name, err, len(got), out)
+			}
+			continue
+		}
+		if err != nil || len(got) != 1 || got[0].env.User != "scanner" || got[0].env.ClientName != tt.cert {
+			t.Errorf("%s: %v, taken %+v\n%s", tt.name, err, got, out)
+		}
+	}
+}
