@@ -67,12 +67,16 @@ func (p *parser) drainError(err error) error {
 // bodyText keeps the text within its budget; the rest is read and dropped.
 func (p *parser) bodyText(t string, r io.Reader, at place) ([]Text, error) {
 	var b strings.Builder
+	if t == "text/html" {
+		defer func() { p.noteCids(b.String()) }()
+	}
 	n, err := io.Copy(&b, io.LimitReader(r, p.textLeft))
 	p.textLeft -= n
 	if err == nil {
 		var rest int64
 		rest, err = io.Copy(io.Discard, r)
 		if rest > 0 {
+			p.htmlCut = p.htmlCut || t == "text/html"
 			p.note("The text is longer than %d bytes and was cut.", p.limits.TextBytes)
 		}
 	}

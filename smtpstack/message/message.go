@@ -121,7 +121,7 @@ type Part struct {
 	Type        string // media type in lower case, like "application/pdf"
 	Charset     string // "utf-8" for text that was decoded, else ""
 	ContentID   string // without angle brackets
-	Inline      bool   // a picture that an HTML body shows (Content-ID inside multipart/related), not a document
+	Inline      bool   // a picture that an HTML body shows (cid:), not a document
 	Size        int64  // octets written
 	Damaged     bool   // the coding was broken or the end is missing; what could be decoded was written
 	Unsupported string // in words why nothing can be made of it, like "encrypted mail", or ""

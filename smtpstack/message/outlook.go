@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"path"
 	"strings"
 
@@ -108,24 +107,21 @@ func (u *unpacker) describe(part *Part, a *tnef.Attachment) {
 	}
 }
 
-// typeByName is the media type of a file name; the extensions of this package come before the system's table, which
-// an appliance has none of.
+// typesByExtension are the types of documents people attach: a table of our own, since an appliance's system has none.
+var typesByExtension = map[string]string{
+	".pdf": "application/pdf", ".tif": "image/tiff", ".tiff": "image/tiff", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
+	".gif": "image/gif", ".bmp": "image/bmp", ".heic": "image/heic", ".webp": "image/webp", ".svg": "image/svg+xml",
+	".txt": "text/plain", ".csv": "text/csv", ".htm": "text/html", ".html": "text/html", ".ics": "text/calendar", ".vcf": "text/vcard",
+	".eml": "message/rfc822", ".msg": "application/vnd.ms-outlook", ".rtf": "application/rtf", ".zip": "application/zip",
+	".doc": "application/msword", ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+	".xls": "application/vnd.ms-excel", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+	".ppt": "application/vnd.ms-powerpoint", ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+	".odt": "application/vnd.oasis.opendocument.text", ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+}
+
+// typeByName is the media type that a file's name promises.
 func typeByName(name string) string {
-	ext := strings.ToLower(path.Ext(name))
-	for t, e := range extensions {
-		if e == ext && ext != "" {
-			return t
-		}
-	}
-	switch ext {
-	case ".tiff":
-		return "image/tiff"
-	case ".jpeg":
-		return "image/jpeg"
-	case ".htm":
-		return "text/html"
-	}
-	if t, _, err := mime.ParseMediaType(mime.TypeByExtension(ext)); err == nil {
+	if t := typesByExtension[strings.ToLower(path.Ext(name))]; t != "" {
 		return t
 	}
 	return "application/octet-stream"
@@ -139,6 +135,10 @@ func (u *unpacker) message(m *tnef.Message, forwarded int, embedded bool) ([]Tex
 	}
 	if strings.HasPrefix(strings.ToLower(m.Class), "ipm.schedule.") || strings.HasPrefix(strings.ToLower(m.Class), "ipm.microsoft schedule.") {
 		p.note("The mail is a meeting request: only its text can be faxed, not the appointment.")
+	}
+	if m.HTML != "" {
+		p.noteCids(m.HTML)
+		p.htmlCut = p.htmlCut || m.Cut
 	}
 	var texts []Text
 	if embedded {

@@ -36,6 +36,7 @@ func Parse(r io.Reader, limits Limits, open OpenFunc) (*Message, error) {
 	}
 	body, err := p.entity(p.msg.Header, br, place{})
 	p.msg.Body = withoutFallbacks(body)
+	p.settleInline()
 	if err != nil {
 		return p.msg, fmt.Errorf("message: %w", err)
 	}
@@ -93,6 +94,8 @@ type parser struct {
 	src      *source
 	parts    int
 	textLeft int64
+	cids     map[string]bool // Content-IDs that HTML bodies show, in lower case; nil: there was no HTML
+	htmlCut  bool            // and there may be more
 }
 
 // place is where in the tree an entity stands.

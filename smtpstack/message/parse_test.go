@@ -72,7 +72,7 @@ Plain words.
 Content-Type: text/html; charset=windows-1252
 Content-Transfer-Encoding: base64
 
-PGI+8jwvYj4=
+PGI+8jwvYj48aW1nIHNyYz0iY2lkOmxvZ28lNDBYIj4=
 --alt
 Content-Type: text/calendar
 
@@ -181,6 +181,36 @@ func TestParse_Alternatives(t *testing.T) {
 	m, _ := parse(t, alt(html))
 	if text, all := m.PlainText(); text != "" || all {
 		t.Errorf("HTML only: text %q, all %v", text, all)
+	}
+}
+
+func TestParse_InlineOrDocument(t *testing.T) {
+	const picture = "Content-Type: image/jpeg; name=a.jpg\nContent-ID: <A@x>\n"
+	mail := func(kind, html, head string) string {
+		return "From: a@b\nContent-Type: multipart/" + kind + "; boundary=x\n\n--x\nContent-Type: text/html\n\n" + html + "\n--x\n" + picture + head + "\nJ\n--x--\n"
+	}
+	for _, tt := range []struct {
+		name, mail string
+		inline     bool
+	}{
+		{"shown", mail("related", `<img src="cid:a@x">`, ""), true},
+		{"shown, escaped", mail("related", `<img src='CID:A%40x'>`, ""), true},
+		{"shown by a style", mail("related", `<p style="background:url(cid:A@x)">`, ""), true},
+		{"shown, in mixed", mail("mixed", `<img src=cid:A@x>`, ""), true},
+		{"shown, called an attachment", mail("mixed", `<img src=cid:A@x>`, "Content-Disposition: attachment\n"), true},
+		{"not shown", mail("related", `<p>see the photo</p>`, ""), false},
+		{"another is shown", mail("related", `<img src="cid:b@x">`, ""), false},
+		{"not shown, in mixed", mail("mixed", `<p>`, "Content-Disposition: inline\n"), false},
+	} {
+		m, _ := parse(t, tt.mail)
+		if len(m.Attachments) != 1 || m.Attachments[0].Inline != tt.inline {
+			t.Errorf("%s: %+v", tt.name, m.Attachments)
+		}
+	}
+	long := mail("related", strings.Repeat("<p>words", 100)+`<img src="cid:a@x">`, "")
+	m, err := Parse(strings.NewReader(crlf(long)), Limits{TextBytes: 300}, (&files{}).open)
+	if err != nil || !m.Attachments[0].Inline {
+		t.Errorf("the HTML was cut before it: %+v, %v", m.Attachments, err)
 	}
 }
 

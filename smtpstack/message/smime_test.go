@@ -177,3 +177,23 @@ func TestParse_OpaqueErrorsOfTheCaller(t *testing.T) {
 		}
 	}
 }
+
+func FuzzOpaque(f *testing.F) {
+	f.Add([]byte(signedData(ber(4, "A: b\r\n\r\nx"))))
+	f.Add([]byte(signedData(indefinite(0x24, ber(0x24, ber(4, "A: b\r\n")), indefinite(0x24, ber(4, "\r\nx"))))))
+	f.Add([]byte(indefinite(0x30, oidSigned, indefinite(0xA0, indefinite(0x30, ber(2, "\x01"), indefinite(0x31), indefinite(0x30, oidData, indefinite(0xA0, ber(4, "A: b\n\nx"))))))))
+	f.Fuzz(func(t *testing.T, cms []byte) {
+		mail := "From: a@b\r\nContent-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: binary\r\n\r\n" + string(cms)
+		m, err := Parse(strings.NewReader(mail), Limits{HeaderBytes: 4096, TextBytes: 1000, Parts: 20, Depth: 5}, (&files{}).open)
+		if err != nil && !errors.Is(err, ErrTooManyParts) && !errors.Is(err, ErrTooDeep) && !errors.Is(err, ErrHeaderTooLarge) {
+			t.Fatal(err)
+		}
+		var total int64
+		for _, a := range m.Attachments {
+			total += a.Size
+		}
+		if total > int64(10*len(mail)) {
+			t.Errorf("%d octets out of %d", total, len(mail))
+		}
+	})
+}
