@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,16 @@ func (s *diskSpool) Commit(context.Context) (string, error) {
 	}
 	s.d.n.Add(1)
 	return s.id, err
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // TestBench_SMTPSource runs the same smtp-source (50 kB, 20 sessions) against Postfix, which puts each message into its

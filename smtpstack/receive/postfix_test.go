@@ -107,16 +107,6 @@ func (p *postfix) sendmail(mail string, args ...string) {
 	}
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // waitFor waits for a number of messages.
 func (b *memory) waitFor(t *testing.T, n int, explain func() string) []taken {
 	t.Helper()
