@@ -59,13 +59,14 @@ func spfReason(r Result, ip netip.Addr, domain string, why error) string {
 }
 
 // checkHost is check_host() of RFC 7208 4. The local part only matters to macros.
-func checkHost(ctx context.Context, r resolve.Resolver, ip netip.Addr, helo, local, domain string) (Result, error) {
+func checkHost(ctx context.Context, r resolve.Resolver, ip netip.Addr, helo, local, domain string, options ...spf.Option) (Result, error) {
 	if local == "" {
 		local = "postmaster" // RFC 7208 4.3
 	}
 	ip = ip.Unmap()
 	// The module takes the first "@" for the end of the local part.
 	sender := strings.ReplaceAll(local, "@", "=") + "@" + domain
-	result, err := spf.CheckHostWithSender(ip.AsSlice(), helo, sender, spf.WithContext(ctx), spf.WithResolver(&spfZone{resolver: r, ip: ip}))
+	options = append(options, spf.WithContext(ctx), spf.WithResolver(&spfZone{resolver: r, ip: ip}))
+	result, err := spf.CheckHostWithSender(ip.AsSlice(), helo, sender, options...)
 	return Result(result), err
 }
