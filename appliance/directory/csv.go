@@ -15,25 +15,7 @@ import (
 	"github.com/tipring/tipring/appliance/store"
 )
 
-// Columns of the CSV file, in the order of an export. An import has them in any order, and needs only kind and name:
-// what has no column stays as it is.
-//
-//	kind           user, group, domain or everyone
-//	name           mail address, name of the group, domain, or *
-//	aliases        user, group: further mail addresses
-//	display_name   user: the person's name
-//	groups         user: names of groups
-//	fax            yes: the limits to the right; no: may not fax; empty: the entry has no permission of its own
-//	to             numbers that may be dialed, as first digits ("+49*"); empty: all
-//	not_to         numbers that may not
-//	hours          "Mon-Fri 08:00-18:00, Sat 09:00-12:00"; empty: always
-//	time_zone      of the hours, like Europe/Berlin; empty: the appliance's
-//	max_pages      of one fax; empty: no limit
-//	pages_per_day  likewise
-//	faxes_per_day  likewise
-//	note           for people
-//
-// Several values in one cell stand with | between them or on lines of their own.
+// columns are those of an export, in its order; see Import for what stands in them.
 var columns = []column{
 	{"kind", nil, func(e Entry) string { return string(e.Kind) }},
 	{"name", nil, func(e Entry) string { return e.Name }},
@@ -384,8 +366,26 @@ type ImportOptions struct {
 // ImportResult counts what an import changed, or would change.
 type ImportResult struct{ Added, Changed, Removed, Same int }
 
-// Import reads a CSV file (see columns; comma, semicolon or tab between the cells, with or without BOM): all of it, or
-// nothing and an *ImportError with all that is wrong.
+// Import reads a CSV file (RFC 4180, UTF-8 with or without BOM; comma, semicolon or tab between the cells, as the first
+// line has them): all of it, or nothing and an *ImportError with all that is wrong. The first line names the columns, in
+// any order; only kind and name must be there, and what has no column stays as it is.
+//
+//	kind           user, group, domain or everyone
+//	name           mail address, name of the group, domain, or *
+//	aliases        user, group: further mail addresses
+//	display_name   user: the person's name
+//	groups         user: names of groups
+//	fax            yes: the limits to the right; no: may not fax; empty: the entry has no permission of its own
+//	to             numbers that may be dialed, as first digits ("+49*"); empty: all
+//	not_to         numbers that may not
+//	hours          "Mon-Fri 08:00-18:00, Sat 09:00-12:00"; empty: always
+//	time_zone      of the hours, like Europe/Berlin; empty: the appliance's
+//	max_pages      of one fax; empty: no limit
+//	pages_per_day  likewise
+//	faxes_per_day  likewise
+//	note           for people
+//
+// Several values in one cell stand with | between them or on lines of their own.
 func (d *Directory) Import(r io.Reader, o ImportOptions) (ImportResult, error) {
 	var res ImportResult
 	data, err := io.ReadAll(io.LimitReader(r, maxCSV+1))

@@ -8,8 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 )
+
+// maxLDAPMessage bounds one message of a server, in octets; the decoder needs many times that.
+const maxLDAPMessage = 1 << 20
+
+func init() { ber.MaxPacketLengthBytes = maxLDAPMessage } // only go-ldap uses it
 
 // ldapConn is a signed-in connection for one question.
 type ldapConn struct {
