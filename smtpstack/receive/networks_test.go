@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,7 +173,7 @@ func TestExchangeOnline_File(t *testing.T) {
 
 func TestExchangeOnline_Run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		zone := spfZone()
+		zone := &moodyResolver{Fake: spfZone()}
 		e, err := OpenExchangeOnline(filepath.Join(t.TempDir(), "ranges.json"), zone)
 		if err != nil {
 			t.Fatal(err)
@@ -182,36 +183,50 @@ func TestExchangeOnline_Run(t *testing.T) {
 			synctest.Wait()
 			return strings.Count(strings.Join(zone.Asked(), "\n"), exchangeOnlineSPF)
 		}
-		failures := 0
+		var failures atomic.Int32
 		done := make(chan struct{})
-		go func() { e.Run(ctx, func(error) { failures++ }); close(done) }()
+		go func() { e.Run(ctx, func(error) { failures.Add(1) }); close(done) }()
 		if n := asked(); n != 1 {
 			t.Errorf("asked %d times at the start", n)
 		}
 		time.Sleep(refreshEvery + time.Minute)
-		if n := asked(); n != 2 || failures != 0 {
-			t.Errorf("asked %d times in a day, %d failures", n, failures)
+		if n := asked(); n != 2 || failures.Load() != 0 {
+			t.Errorf("asked %d times in a day, %d failures", n, failures.Load())
 		}
-		zone.Fail = map[string]error{exchangeOnlineSPF: resolve.ErrTemporary}
+		zone.down.Store(true)
 		time.Sleep(refreshEvery + 3*refreshAgain)
-		if n := asked(); n != 6 || failures != 4 {
-			t.Errorf("asked %d times, %d failures", n, failures)
+		if n := asked(); n != 6 || failures.Load() != 4 {
+			t.Errorf("asked %d times, %d failures", n, failures.Load())
 		}
 		cancel()
 		<-done
 	})
 }
 
-// setOf is a NetworkSet that changes.
-type setOf struct{ ips []netip.Addr }
+// moodyResolver is down at times.
+type moodyResolver struct {
+	*resolve.Fake
+	down atomic.Bool
+}
 
-func (s *setOf) Contains(ip netip.Addr) bool { return slices.Contains(s.ips, ip) }
+func (r *moodyResolver) TXT(ctx context.Context, name string) ([]string, error) {
+	list, err := r.Fake.TXT(ctx, name)
+	if r.down.Load() {
+		return nil, resolve.ErrTemporary
+	}
+	return list, err
+}
+
+// loopbackSet is a NetworkSet that has the loopback at times.
+type loopbackSet struct{ open atomic.Bool }
+
+func (s *loopbackSet) Contains(ip netip.Addr) bool { return s.open.Load() && ip.IsLoopback() }
 
 func TestNetworkSets(t *testing.T) {
 	cfg := testConfig()
 	cfg.Networks = nil
-	set := &setOf{}
-	cfg.NetworkSets = []NetworkSet{&setOf{}, set}
+	set := &loopbackSet{}
+	cfg.NetworkSets = []NetworkSet{&loopbackSet{}, set}
 	_, addr := start(t, cfg, &memory{})
 	try := func(want string) {
 		c := dial(t, addr)
@@ -222,7 +237,7 @@ func TestNetworkSets(t *testing.T) {
 		c.cmd("QUIT", "221")
 	}
 	try("550 5.7.1 your address")
-	set.ips = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	set.open.Store(true)
 	try("250")
 }
 
