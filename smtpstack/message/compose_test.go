@@ -123,7 +123,7 @@ func TestWriteTo_NoInjection(t *testing.T) {
 		o := outgoing()
 		o.Subject, o.From.Name, o.To[0].Name = evil, evil, "ü"+evil
 		o.InReplyTo = "<a@b" + br + "Bcc: v@e>"
-		o.Fax = &Fax{Pages: 1, Caller: evil}
+		o.Fax = &Fax{Pages: 1, Caller: evil, CallerName: evil, CallID: evil}
 		o.Extra = []Field{{"X-Note", evil}}
 		o.Attachments = []File{{Name: evil + ".pdf", Type: "application/pdf" + br + "Bcc: v@e", Open: content("x")}}
 		m, err := Parse(strings.NewReader(write(t, o)), Limits{}, (&files{}).open)
@@ -133,7 +133,8 @@ func TestWriteTo_NoInjection(t *testing.T) {
 		if m.Header.Has("Bcc") || len(m.Attachments) != 1 || m.Attachments[0].Type != "application/octet-stream" {
 			t.Errorf("%q got through: %+v, %+v", br, m.Header, m.Attachments)
 		}
-		if want := "x Bcc: victim@example.com --=_tipring"; m.Subject != want || m.Header.Text("X-Note") != want {
+		if want := "x Bcc: victim@example.com --=_tipring"; m.Subject != want || m.Header.Text("X-Note") != want || m.Header.Text("X-CallID") != want ||
+			m.Header.Text("X-VoiceMessageSenderName") != want || m.Header.Text("X-CallingTelephoneNumber") != want {
 			t.Errorf("%q: subject %q", br, m.Subject)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/emersion/go-msgauth/dkim"
@@ -152,6 +153,33 @@ func OpenSigned(f io.ReadSeeker, keys ...*DKIMKey) (io.Reader, int64, error) {
 		return nil, 0, fmt.Errorf("message: sign: %w", err)
 	}
 	return io.MultiReader(strings.NewReader(fields), f), int64(len(fields)) + counted.n, nil
+}
+
+// SignedFile is OpenSigned for a mail in a file, as smtpstack/send takes it: the file is signed once, each open gives
+// the signatures and the mail. Without keys it is the file as it is.
+func SignedFile(path string, keys ...*DKIMKey) (open func() (io.ReadCloser, error), size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("message: sign: %w", err)
+	}
+	defer f.Close()
+	counted := &countReader{r: f}
+	fields, err := SignDKIM(counted, keys...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return func() (io.ReadCloser, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return signedReader{io.MultiReader(strings.NewReader(fields), f), f}, nil
+	}, int64(len(fields)) + counted.n, nil
+}
+
+type signedReader struct {
+	io.Reader
+	io.Closer
 }
 
 type countReader struct {

@@ -83,6 +83,20 @@ func signedMail(t *testing.T, keys []*DKIMKey, o *Outgoing) string {
 	if err != nil || int64(len(b)) != size {
 		t.Fatalf("%d octets, said %d, %v", len(b), size, err)
 	}
+	open, again, err := SignedFile(path, keys...)
+	if err != nil || again != size {
+		t.Fatalf("SignedFile: %d octets instead of %d, %v", again, size, err)
+	}
+	for range 2 { // a retry reads it again
+		rc, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, err := io.ReadAll(rc)
+		if err != nil || rc.Close() != nil || int64(len(same)) != size || !bytes.HasSuffix(same, b[size-1000:]) {
+			t.Fatalf("SignedFile: %d octets, %v", len(same), err)
+		}
+	}
 	checkWire(t, string(b))
 	return string(b)
 }
@@ -165,6 +179,9 @@ func TestSignDKIM_Refuses(t *testing.T) {
 	}
 	if _, err := SignDKIM(io.MultiReader(strings.NewReader("From: a@b\r\n\r\nx"), errReader{}), key); !errors.Is(err, errDisk) {
 		t.Errorf("reader's error: %v", err)
+	}
+	if _, _, err := SignedFile(filepath.Join(t.TempDir(), "none"), key); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 	if s, err := SignDKIM(strings.NewReader("From: a@b\r\n\r\nx")); s != "" || err != nil {
 		t.Errorf("without a key: %q, %v", s, err)

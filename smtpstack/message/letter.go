@@ -137,6 +137,24 @@ func (t *LetterTemplate) Render(l Letter) (string, error) {
 	return w.String(), nil
 }
 
+// SetLetter makes the letter the mail's text and HTML. page is the picture of the fax's first page, shown at width
+// pixels, or nil where the content must not be in the mail (then leave out the attachments too); l.Picture is set by it.
+func (o *Outgoing) SetLetter(t *LetterTemplate, l Letter, page *File, alt string, width int) error {
+	l.Picture, o.Inline = nil, nil
+	if page != nil {
+		inline := *page
+		inline.ContentID = o.ContentID("page1")
+		o.Inline = []File{inline}
+		l.Picture = &Picture{ContentID: inline.ContentID, Alt: alt, Width: width}
+	}
+	html, err := t.Render(l)
+	if err != nil {
+		return err
+	}
+	o.Text, o.HTML = l.Text(), html
+	return nil
+}
+
 type limitedBuffer struct {
 	bytes.Buffer
 	left int

@@ -27,12 +27,10 @@ func TestWriteTo_Letter(t *testing.T) {
 	o := outgoing()
 	o.Fax = &Fax{Pages: 2, Caller: "+49 30 1", CallerName: "Müller", CallID: "call-7"}
 	l := letter(o)
-	page, err := (*LetterTemplate)(nil).Render(l)
-	if err != nil {
+	if err := o.SetLetter(nil, l, &File{Name: "page1.png", Type: "image/png", Open: content("\x89PNG")}, "Page 1", 600); err != nil {
 		t.Fatal(err)
 	}
-	o.Text, o.HTML = l.Text(), page
-	o.Inline = []File{{Name: "page1.png", Type: "image/png", ContentID: l.Picture.ContentID, Open: content("\x89PNG")}}
+	page := o.HTML
 	o.Attachments = []File{{Name: "fax.tif", Type: "image/tiff", Open: content("II*")}}
 	wire := write(t, o)
 	f := &files{}
@@ -59,11 +57,12 @@ func TestWriteTo_Letter(t *testing.T) {
 
 // TestLetter_Private: without the picture and the document nothing of the fax is in the mail.
 func TestLetter_Private(t *testing.T) {
-	l := letter(outgoing())
-	l.Picture = nil
-	page, err := (*LetterTemplate)(nil).Render(l)
-	if err != nil || strings.Contains(page, "<img") || strings.Contains(page, "cid:") {
-		t.Errorf("%v: %s", err, page)
+	o := outgoing()
+	if err := o.SetLetter(nil, letter(o), nil, "", 0); err != nil || strings.Contains(o.HTML, "<img") || strings.Contains(o.HTML, "cid:") || len(o.Inline) != 0 {
+		t.Errorf("%v: %s", err, o.HTML)
+	}
+	if wire := write(t, o); strings.Contains(wire, "related") || strings.Contains(wire, "image/") {
+		t.Errorf("%s", wire)
 	}
 }
 

@@ -180,3 +180,33 @@ func TestReceiptAddress(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReport: whatever stands in a report's fields and in the original's header, it reads back as three parts.
+func FuzzReport(f *testing.F) {
+	f.Add("fax.example.com", "a@b", "busy", "Subject: x\n\nbody")
+	f.Add("\r\n", "a\r\nAction: delivered", "\u2028--=_tipring_r", "X: \xff\r\n--=_tipring_r\r\n\n")
+	f.Fuzz(func(t *testing.T, mta, final, diagnostic, head string) {
+		if len(mta)+len(final)+len(diagnostic)+len(head) > 10000 {
+			return
+		}
+		o := outgoing()
+		o.Report = &DeliveryReport{ReportingMTA: mta, EnvelopeID: diagnostic, Original: content(head),
+			Recipients: []ReportedRecipient{{Final: final, Action: Failed, Status: "5.0.0", Diagnostic: diagnostic}}}
+		var b strings.Builder
+		if _, err := o.WriteTo(&b); err != nil {
+			if !errors.Is(err, ErrReport) {
+				t.Fatal(err)
+			}
+			return
+		}
+		checkWire(t, b.String())
+		machine, _, _ := strings.Cut(b.String(), "\r\nContent-Type: text/rfc822-headers;")
+		if n := strings.Count(machine, "\r\nAction: "); n != 1 {
+			t.Errorf("%d actions", n)
+		}
+		m, err := Parse(strings.NewReader(b.String()), Limits{}, nil)
+		if err != nil || len(m.Skipped) != 2 || len(m.Body) != 1 || len(m.Notes) != 0 {
+			t.Fatalf("%v, %+v", err, m)
+		}
+	})
+}
