@@ -203,6 +203,7 @@ func (s *session) onMail(arg string) {
 		s.say("501 5.1.7 Invalid address")
 		return
 	}
+	s.size = 0
 	for _, p := range strings.Fields(params) {
 		if v, ok := strings.CutPrefix(strings.ToUpper(p), "SIZE="); ok {
 			s.size, _ = strconv.ParseInt(v, 10, 64)
