@@ -50,7 +50,11 @@ func decodeWords(s string) string {
 // Addresses are the mailboxes of a field like From or To; malformed ones give an error.
 func (h Header) Addresses(name string) ([]*mail.Address, error) {
 	p := mail.AddressParser{WordDecoder: &wordDecoder}
-	list, err := p.ParseList(h.h.Get(name))
+	v := h.h.Get(name)
+	if !utf8.ValidString(v) {
+		v = guessText(v)
+	}
+	list, err := p.ParseList(v)
 	if err != nil {
 		return nil, fmt.Errorf("message: %s: %w", name, err)
 	}

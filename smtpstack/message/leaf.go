@@ -44,7 +44,13 @@ func (p *parser) leaf(h Header, t string, params map[string]string, r io.Reader,
 		part.Charset = "utf-8"
 	}
 	if inBody {
-		return p.bodyText(t, body, at)
+		texts, err := p.bodyText(t, body, at)
+		if t == "text/plain" && strings.EqualFold(params["format"], "flowed") {
+			for i := range texts {
+				texts[i].Text = unflow(texts[i].Text, strings.EqualFold(params["delsp"], "yes"))
+			}
+		}
+		return texts, err
 	}
 	part.Name = cleanFileName(name, part.Type, part.Index)
 	switch {

@@ -151,6 +151,9 @@ func TestParse_FaxImage(t *testing.T) {
 
 func TestHeader_RawOctets(t *testing.T) {
 	m, _ := parse(t, "From: \xe4 <a@b>\nSubject: Gr\xfc\xdfe =?x-nobody?q?=E9?= =?utf-7?q?+AOk-?=\n\nhi")
+	if m.From == nil || m.From.Name != "ä" || m.From.Address != "a@b" {
+		t.Errorf("From %+v", m.From)
+	}
 	if m.Subject != "Grüße éé" {
 		t.Errorf("subject %q", m.Subject)
 	}

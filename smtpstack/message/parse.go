@@ -93,6 +93,7 @@ type parser struct {
 	msg      *Message
 	src      *source
 	parts    int
+	entities int
 	textLeft int64
 	cids     map[string]bool // Content-IDs that HTML bodies show, in lower case; nil: there was no HTML
 	htmlCut  bool            // and there may be more
@@ -141,6 +142,9 @@ func (p *parser) summarize() {
 func (p *parser) entity(h Header, r io.Reader, at place) ([]Text, error) {
 	if at.depth > p.limits.Depth {
 		return nil, fmt.Errorf("%w: more than %d levels", ErrTooDeep, p.limits.Depth)
+	}
+	if p.entities++; p.entities > 5*p.limits.Parts { // multiparts without content are work too
+		return nil, fmt.Errorf("%w: more than %d with all their wrappings", ErrTooManyParts, 5*p.limits.Parts)
 	}
 	t, params := mediaType(h)
 	if major, kind, _ := strings.Cut(t, "/"); major == "multipart" {

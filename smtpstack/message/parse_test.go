@@ -304,6 +304,7 @@ func TestParse_Limits(t *testing.T) {
 		want       error
 	}{
 		{"many parts", many, Limits{Parts: 10}, ErrTooManyParts},
+		{"many empty wrappings", "From: a@b\nContent-Type: multipart/mixed; boundary=x\n\n" + strings.Repeat("--x\nContent-Type: multipart/mixed; boundary=y\n\n--y--\n", 60) + "--x--\n", Limits{Parts: 10}, ErrTooManyParts},
 		{"just enough parts", many, Limits{Parts: 11}, nil},
 		{"deep", deep, Limits{Depth: 10}, ErrTooDeep},
 		{"deep messages", deepMessage, Limits{Depth: 10}, ErrTooDeep},
