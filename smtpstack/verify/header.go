@@ -46,7 +46,11 @@ func readHeader(r *bufio.Reader) (fields []field, raw []byte, err error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, nil, fmt.Errorf("verify: reading the message: %w", err)
 		}
-		text := strings.TrimRight(string(line), "\r\n")
+		// Exactly as the DKIM module takes lines apart: what one of us takes for the header's end the other must, too.
+		text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+		if strings.ContainsAny(text, "\r\x00") {
+			return nil, nil, fmt.Errorf("%w: a lone carriage return or a NUL is in it", errHeader)
+		}
 		switch {
 		case text == "" && err == nil:
 			return fields, raw, nil

@@ -140,7 +140,7 @@ func spfWorld(seed uint64, n int) (zone, []spfCase) {
 			z.txt(domain, "no record of this kind")
 		case 1:
 			z.txt(domain, record)
-			z.txt(domain, "v=spf1 -all")
+			z.txt(domain, "v=spf1 second=record -all")
 		case 2:
 			z.at(domain).fail = true
 		default:
@@ -154,7 +154,7 @@ func spfWorld(seed uint64, n int) (zone, []spfCase) {
 
 // TestPeer_PySPF: our SPF and python3-spf say the same of 200 generated records. The limit on void lookups is lifted on
 // both sides: RFC 7208 4.6.4 counts terms, pyspf counts queries, even those for the client's own PTR names. The suites
-// hold ours to it.
+// hold ours to it. (pyspf also counts a redirect= that is never reached as a lookup; no record of this seed hangs on that.)
 func TestPeer_PySPF(t *testing.T) {
 	t.Parallel()
 	prog := python(t, "spf", "dns.resolver")

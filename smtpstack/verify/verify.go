@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -150,4 +151,29 @@ func clip(s string) string {
 		s = strings.ToValidUTF8(s[:400], "") + "..."
 	}
 	return s
+}
+
+// Lines shows a verdict to people: each proof, its result and the reason.
+func (d *Verdict) Lines() []string {
+	lines := []string{fmt.Sprintf("client: %s, HELO %s, MAIL FROM <%s>", d.Client, d.Helo, d.MailFrom)}
+	if len(d.HostNames) > 0 {
+		lines = append(lines, "names of the client: "+strings.Join(d.HostNames, ", "))
+	}
+	if d.From != "" {
+		lines = append(lines, "from: "+d.From)
+	}
+	show := func(name string, f Finding) {
+		if f.Result != "" {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", name, f.Result, f.Reason))
+		}
+	}
+	show("host", d.Host)
+	show("spf", d.SPF)
+	show("dkim", d.DKIM)
+	for _, s := range d.Signatures {
+		show("  signature of "+s.Domain, Finding{Result: s.Result, Reason: s.Reason})
+	}
+	show("dmarc", d.DMARC)
+	show("tenant", d.Tenant)
+	return lines
 }

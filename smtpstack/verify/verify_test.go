@@ -167,6 +167,9 @@ func TestVerifier_Senders(t *testing.T) {
 					t.Errorf("%s has the reason %q", p, f.Reason)
 				}
 			}
+			if lines := strings.Join(d.Lines(), "\n"); !strings.Contains(lines, "\ntenant: "+string(d.Tenant.Result)+": ") || !strings.HasPrefix(lines, "client: ") {
+				t.Errorf("shown as %s", lines)
+			}
 			text, err := json.Marshal(d)
 			var back Verdict
 			if err != nil || json.Unmarshal(text, &back) != nil || !reflect.DeepEqual(&back, d) {
@@ -240,6 +243,8 @@ func TestVerifier_BoundsAndBrokenReaders(t *testing.T) {
 	for name, m := range map[string]string{
 		"many fields": strings.Repeat("X: y\r\n", maxFields+1) + good,
 		"much header": "X: " + strings.Repeat("y", maxHeader) + "\r\n" + good,
+		"lone CR":     "From: boss@contoso.com\r\n\r\r\n" + good,
+		"NUL":         "X: \x00\r\n" + good,
 		"folded long": "X: y\r\n" + strings.Repeat(" "+strings.Repeat("y", 900)+"\r\n", maxHeader/900) + good,
 	} {
 		d := v.Client(t.Context(), client(ownIP, "x", "u@contoso.com"))
