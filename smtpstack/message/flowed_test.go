@@ -3,6 +3,7 @@ package message
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestUnflow(t *testing.T) {
@@ -41,6 +42,9 @@ func TestUnflow(t *testing.T) {
 func FuzzUnflow(f *testing.F) {
 	f.Add("> a \n>> b \n-- \n c", true)
 	f.Fuzz(func(t *testing.T, s string, delsp bool) {
+		if !utf8.ValidString(s) {
+			return // bodyText has made it valid before
+		}
 		letters := func(s string) string {
 			return strings.Map(func(r rune) rune {
 				if r == ' ' || r == '\n' || r == '>' {
