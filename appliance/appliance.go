@@ -10,47 +10,53 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/appliance/web"
 	"github.com/tipring/tipring/smtpstack/receive"
+	"github.com/tipring/tipring/smtpstack/resolve"
 )
 
 // Deps are what Run takes from outside. Every field has a default.
 type Deps struct {
-	Version string
-	Log     *slog.Logger         // nil: nothing is logged
-	Open    OpenFunc             // opens a line's modem; nil: the modem on its serial port
-	Render  gateway.RenderFunc   // makes documents; nil: a child process of this binary (`tipring render`)
-	Deliver gateway.DeliverFunc  // sends mail; nil: SMTP as configured
-	Policy  *queue.Policy        // retries; nil: the configuration's
-	Dial    *queue.DialRule      // redial law; nil: the configuration's country
-	Cold    bool                 // leave the PDF engine to be compiled for the first PDF, not at the start
-	Ready   func(app *Appliance) // called once when everything listens; may be nil; must not block
+	Version  string
+	Log      *slog.Logger         // nil: nothing is logged
+	Open     OpenFunc             // opens a line's modem; nil: the modem on its serial port
+	Render   gateway.RenderFunc   // makes documents; nil: a child process of this binary (`tipring render`)
+	Deliver  gateway.DeliverFunc  // sends mail; nil: SMTP as configured
+	Resolver resolve.Resolver     // asks DNS; nil: the system's servers
+	Policy   *queue.Policy        // retries; nil: the configuration's
+	Dial     *queue.DialRule      // redial law; nil: the configuration's country
+	Cold     bool                 // leave the PDF engine to be compiled for the first PDF, not at the start
+	Ready    func(app *Appliance) // called once when everything listens; may be nil; must not block
 }
 
 // Appliance is a running appliance. It implements [control.Appliance].
 type Appliance struct {
-	cfg     Config
-	d       Deps
-	log     *slog.Logger
-	started time.Time
-	st      *store.Store
-	q       *queue.Queue
-	alarms  *gateway.Alarms
-	g       *gateway.Gateway
-	warm    func(context.Context) error // compiles the PDF engine; nil: nothing to compile
-	sup     *supervisor
-	lines   []*line
-	offers  *offers
-	smtp    []net.Listener
-	web     net.Listener
-	socket  net.Listener
+	cfg      Config
+	d        Deps
+	log      *slog.Logger
+	started  time.Time
+	st       *store.Store
+	q        *queue.Queue
+	alarms   *gateway.Alarms
+	g        *gateway.Gateway
+	people   *directory.Directory
+	warm     func(context.Context) error // compiles the PDF engine; nil: nothing to compile
+	sup      *supervisor
+	lines    []*line
+	offers   *offers
+	smtp     []mailPort
+	exchange *receive.ExchangeOnline
+	web      net.Listener
+	socket   net.Listener
 }
 
 var _ control.Appliance = (*Appliance)(nil)
@@ -148,10 +154,10 @@ func (a *Appliance) reportRecovery(rec queue.Recovery) {
 
 // operators get alarms by mail. Whoever gets the faxes is not bothered with modems.
 func (a *Appliance) operators() []string {
-	if a.cfg.Send.Fallback == "" {
+	if a.cfg.Mail.Fallback == "" {
 		return nil
 	}
-	return []string{a.cfg.Send.Fallback}
+	return []string{a.cfg.Mail.Fallback}
 }
 
 // mailAlarm tells the operators of a new alarm; of those about mail only the status page tells.
@@ -183,12 +189,16 @@ func (a *Appliance) route(tx *store.Tx, f queue.Fax) []string {
 // start starts the workers.
 func (a *Appliance) start(ctx context.Context) error {
 	a.sup = &supervisor{log: a.log, alarms: a.alarms}
-	servers, err := a.receivers()
-	if err != nil {
-		return err
+	var servers []*receive.Server
+	for _, p := range a.smtp {
+		srv, err := a.receiver(p.connector)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, srv)
 	}
-	for i, l := range a.smtp {
-		srv := servers[i]
+	for i, p := range a.smtp {
+		srv, l := servers[i], p.Listener
 		a.sup.wg.Go(func() {
 			if err := srv.Serve(context.WithoutCancel(ctx), l); !errors.Is(err, receive.ErrServerClosed) {
 				a.log.Error("mail port", "address", l.Addr(), "err", err)
@@ -197,6 +207,12 @@ func (a *Appliance) start(ctx context.Context) error {
 		})
 		a.sup.wg.Go(func() { a.shutReceiver(ctx, srv) })
 	}
+	if slices.ContainsFunc(a.cfg.Receive, func(r ReceiveConfig) bool { return slices.Contains(r.Networks, receive.ExchangeOnlineName) }) {
+		a.sup.wg.Go(func() {
+			a.exchange.Run(ctx, func(err error) { a.log.Warn("exchange-online ranges", "err", err) })
+		})
+	}
+	a.sup.start(ctx, "send memory", func(ctx context.Context) error { return sendMemory{a.st}.housekeep(ctx) })
 	a.sup.start(ctx, "expand", a.g.Expand)
 	a.sup.start(ctx, "prepare", a.g.Prepare)
 	a.sup.start(ctx, "deliver", a.g.Deliver)
@@ -252,10 +268,13 @@ func (a *Appliance) serveWeb(ctx context.Context) {
 
 // close gives back what Run opened, whatever that was.
 func (a *Appliance) close() {
-	for _, l := range append([]net.Listener{a.web, a.socket}, a.smtp...) {
+	for _, l := range []net.Listener{a.web, a.socket} {
 		if l != nil {
 			l.Close()
 		}
+	}
+	for _, p := range a.smtp {
+		p.Close()
 	}
 	if a.st != nil {
 		a.st.Close()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/modem/virtual"
@@ -50,7 +49,7 @@ func TestRun_JobsToOneNumberShareACall(t *testing.T) {
 			t.Errorf("job %d: %+v", i, a)
 		}
 	}
-	eventually(t, 10*time.Second, "all mail is out", func() bool { return r.with("Fax sent to") == 3 && r.with("Fax from") == 1 })
+	eventually(t, "all mail is out", func() bool { return r.with("Fax sent to") == 3 && r.with("Fax from") == 1 })
 	if r.with("X-FaxNumberOfPages: "+fmt.Sprint(pages)) != 1 {
 		t.Errorf("not %d pages arrived: %v", pages, r.mails)
 	}
@@ -75,7 +74,7 @@ func TestRun_StoppedInASharedCall(t *testing.T) {
 	r := newRig(t, 12)
 	r.start()
 	r.mailAll(demoReceiver, 2, "first", "second", "third")
-	eventually(t, 40*time.Second, "second job's first page confirmed", func() bool { return len(r.job("second", demoReceiver).Done) >= 1 })
+	eventually(t, "second job's first page confirmed", func() bool { return len(r.job("second", demoReceiver).Done) >= 1 })
 	r.stop()
 	r.start()
 	first := r.job("first", demoReceiver)
@@ -91,7 +90,7 @@ func TestRun_StoppedInASharedCall(t *testing.T) {
 	if a := jobs[0].Attempts; len(a) != 2 || a[1].FirstPage < 2 {
 		t.Errorf("the second job's attempts: %+v", a)
 	}
-	eventually(t, 10*time.Second, "all mail is out", func() bool {
+	eventually(t, "all mail is out", func() bool {
 		c, err := r.app.q.Counters()
 		return err == nil && c.OutWaiting == 0
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
@@ -22,7 +21,7 @@ func TestRun_EveryCallIsRecorded(t *testing.T) {
 	j := r.waitState("letter", demoReceiver, queue.Sent)
 	busy := r.waitState("letter", demoBusy, queue.Failed)
 	var list []control.CallRecord
-	eventually(t, 10*time.Second, "records of all calls", func() (ok bool) {
+	eventually(t, "records of all calls", func() (ok bool) {
 		var err error
 		if list, err = r.app.Calls(context.Background(), 0); err != nil {
 			t.Fatal(err)

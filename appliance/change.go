@@ -22,7 +22,7 @@ func (a *Appliance) Submit(ctx context.Context, s control.Submission) (control.J
 
 // CancelJob implements [control.Control]. A job on the line ends with its call.
 func (a *Appliance) CancelJob(_ context.Context, id string) error {
-	return known(a.q.CancelJob(queue.JobID(id), "The fax was canceled by an operator."))
+	return known(a.g.Cancel(queue.JobID(id), "The fax was canceled by an operator."))
 }
 
 // RetryJob implements [control.Control].

@@ -21,8 +21,10 @@ type Config struct {
 
 	Lines     []LineConfig    `toml:"line"`
 	Offers    []OfferConfig   `toml:"offer"`
-	SMTP      SMTPConfig      `toml:"smtp"`
-	Send      SendConfig      `toml:"send"`
+	Receive   []ReceiveConfig `toml:"receive"`
+	Send      []SendConfig    `toml:"send"`
+	SendRoute []SendRoute     `toml:"send_route"`
+	Mail      MailConfig      `toml:"mail"`
 	Routes    RoutesConfig    `toml:"routes"`
 	Dial      DialConfig      `toml:"dial"`
 	Retry     RetryConfig     `toml:"retry"`
@@ -60,26 +62,10 @@ type OfferConfig struct {
 	Password  string `toml:"password"`  // PWD a caller must give, likewise; empty: none
 }
 
-// SMTPConfig is the mail that comes in to be faxed.
-type SMTPConfig struct {
-	Listen        []string `toml:"listen"`         // host:port each; empty: no mail is taken
-	Networks      []string `toml:"networks"`       // CIDR prefixes that may connect
-	Senders       []string `toml:"senders"`        // addresses or domains that may fax; "*": everyone in networks
-	MaxSizeMB     int      `toml:"max_size_mb"`    // largest message, 2^20 octets
-	MaxRecipients int      `toml:"max_recipients"` // per message
-	TLSCert       string   `toml:"tls_cert"`       // PEM file; with tls_key: STARTTLS is offered
-	TLSKey        string   `toml:"tls_key"`        // PEM file
-	RequireTLS    bool     `toml:"require_tls"`    // no mail without STARTTLS
-}
-
-// SendConfig is the mail that goes out: received faxes and notices.
-type SendConfig struct {
-	SmartHost    string `toml:"smart_host"`    // host or host:port; empty: by MX of the recipient's domain
-	TLS          string `toml:"tls"`           // opportunistic, required, none
-	Username     string `toml:"username"`      // sign-in at the smart host; empty: none
-	PasswordFile string `toml:"password_file"` // file with the password, mode 0600
-	From         string `toml:"from"`          // sender of our mail
-	Fallback     string `toml:"fallback"`      // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
+// MailConfig is the mail that we write: received faxes, notices, alarms.
+type MailConfig struct {
+	From     string `toml:"from"`     // its sender
+	Fallback string `toml:"fallback"` // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
 }
 
 // RoutesConfig says where received faxes go when no route of the database fits.
@@ -162,16 +148,9 @@ func Default() Config {
 		host = "localhost"
 	}
 	return Config{
-		Data:     "/var/lib/tipring",
-		Hostname: host,
-		LogLevel: "info",
-		SMTP: SMTPConfig{
-			Listen:        []string{"127.0.0.1:2525"},
-			Networks:      []string{"127.0.0.0/8", "::1/128"},
-			MaxSizeMB:     35,
-			MaxRecipients: 100,
-		},
-		Send:      SendConfig{TLS: "opportunistic"},
+		Data:      "/var/lib/tipring",
+		Hostname:  host,
+		LogLevel:  "info",
 		Routes:    RoutesConfig{Format: "pdf"},
 		Dial:      DialConfig{Country: "US"},
 		Cover:     CoverConfig{Body: true},
@@ -221,6 +200,7 @@ func Parse(text []byte) (Config, error) {
 	for i := range c.Lines {
 		applyLineDefaults(&c.Lines[i], shape.Lines[i])
 	}
+	c.applyConnectorDefaults()
 	if err := c.Validate(); err != nil {
 		return Config{}, err
 	}

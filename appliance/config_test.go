@@ -75,9 +75,11 @@ func keys(t reflect.Type) []string {
 const least = `
 hostname = "fax.example.com"
 fax_domains = ["fax.example.com"]
-[smtp]
+[[receive]]
+name = "in"
+listen = ["127.0.0.1:2525"]
 senders = ["*"]
-[send]
+[mail]
 from = "fax@example.com"
 [routes]
 default = ["a@example.com"]
@@ -88,21 +90,32 @@ allow = ["*"]
 func TestParse_Faults(t *testing.T) {
 	line := "[[line]]\nname = \"a\"\ndevice = \"/dev/x\"\nnumber = \"555\"\n"
 	tests := []struct{ name, text, want string }{
-		{"unknown key", least + "colour = 1\n", `line 12: unknown key "dial.colour"`},
-		{"unknown table", least + "[fax]\nx = 1\n", `line 12: unknown key "fax`},
-		{"two unknown keys", "a = 1\n" + least + "b = 1\n", `line 13: unknown key "dial.b"`},
-		{"unknown key of a line", least + line + "speed = 1\n", `line 16: unknown key "line.speed"`},
-		{"syntax", least + "x = \n", "line 12"},
-		{"wrong type", strings.Replace(least, "[smtp]", "[smtp]\nmax_size_mb = \"big\"", 1), "line 5"},
+		{"unknown key", least + "colour = 1\n", `line 14: unknown key "dial.colour"`},
+		{"unknown table", least + "[fax]\nx = 1\n", `line 14: unknown key "fax`},
+		{"two unknown keys", "a = 1\n" + least + "b = 1\n", `line 15: unknown key "dial.b"`},
+		{"unknown key of a line", least + line + "speed = 1\n", `line 18: unknown key "line.speed"`},
+		{"syntax", least + "x = \n", "line 14"},
+		{"wrong type", strings.Replace(least, "[[receive]]", "[[receive]]\nmax_size_mb = \"big\"", 1), "line 5"},
 		{"time span", least + "[render]\ntimeout = \"soon\"\n", `"soon" is no time span`},
 		{"negative time span", least + "[retention]\nsent = \"-1d\"\n", "is no number of days"},
-		{"no senders", strings.Replace(least, `senders = ["*"]`, "", 1), "smtp.senders is empty"[:12]},
-		{"sender", strings.Replace(least, `["*"]`, `["a b"]`, 1), `smtp.senders: "a b"`},
-		{"network", strings.Replace(least, "[smtp]", "[smtp]\nnetworks = [\"10.0.0.1\"]", 1), `smtp.networks: "10.0.0.1"`},
-		{"tls half", strings.Replace(least, "[smtp]", "[smtp]\ntls_cert = \"x\"", 1), "belong together"},
-		{"from", strings.Replace(least, "fax@example.com", "fax", 1), "send.from"},
-		{"password in clear", strings.Replace(least, "[send]", "[send]\nsmart_host = \"mx\"\nusername = \"u\"\npassword_file = \"p\"", 1), "never goes in clear"},
-		{"smart host", strings.Replace(least, "[send]", "[send]\nsmart_host = \"mx host\"", 1), "send.smart_host"},
+		{"no senders", strings.Replace(least, `senders = ["*"]`, "", 1), `receive "in": senders: nobody`},
+		{"sender", strings.Replace(least, `["*"]`, `["a b"]`, 1), `receive "in": senders: "a b"`},
+		{"network", strings.Replace(least, "[[receive]]", "[[receive]]\nnetworks = [\"10.0.0.1\"]", 1), `receive "in": networks: "10.0.0.1"`},
+		{"tls half", strings.Replace(least, "[[receive]]", "[[receive]]\ntls_cert = \"x\"", 1), "belong together"},
+		{"from", strings.Replace(least, "fax@example.com", "fax", 1), "mail.from"},
+		{"password in clear", least + "[[send]]\nname = \"a\"\nhost = \"mx\"\nusername = \"u\"\npassword_file = \"p\"\n", "never goes in clear"},
+		{"smart host", least + "[[send]]\nname = \"a\"\nhost = \"mx host\"\n", `send "a": host`},
+		{"connector without a name", least + "[[receive]]\nlisten = [\"127.0.0.1:26\"]\nsenders = [\"*\"]\n", "[[receive]] number 2: give it a name"},
+		{"connectors with one name", least + "[[send]]\nname = \"a\"\n[[send]]\nname = \"a\"\n", "the name is used twice"},
+		{"connector that hears nobody", least + "[[receive]]\nname = \"b\"\nsenders = [\"*\"]\n", "listen is missing"},
+		{"route to no connector", least + "[[send_route]]\ndomain = \"example.net\"\nconnector = \"b\"\n", `no [[send]] has the name "b"`},
+		{"oauth without a tenant", least + "[[send]]\nname = \"a\"\nhost = \"smtp.office365.com:587\"\ntls = \"required\"\nusername = \"fax@contoso.com\"\npassword_file = \"p\"\noauth = \"secret\"\n", "needs username (the mailbox), tenant and client_id"},
+		{"oauth of no kind", least + "[[send]]\nname = \"a\"\noauth = \"token\"\n", `oauth: "token"`},
+		{"certificate in clear", least + "[[send]]\nname = \"a\"\ncertificate = \"c\"\ncertificate_key = \"k\"\n", "certificate needs tls"},
+		{"proof of no kind", strings.Replace(least, "[[receive]]", "[[receive]]\nrequire = [\"word\"]", 1), "word"},
+		{"tenant of everyone", strings.Replace(least, "[[receive]]", "[[receive]]\nrequire = [\"tenant\"]", 1), `receive "in": verify`},
+		{"proxy", strings.Replace(least, "[[receive]]", "[[receive]]\nproxies = [\"exchange-online\"]", 1), `proxies: "exchange-online"`},
+		{"route of no domain", least + "[[send_route]]\ndomain = \"*\"\nconnector = \"mx\"\n", `domain "*"`},
 		{"two lines one name", least + line + line, "the name is used twice"},
 		{"no device", least + "[[line]]\nname = \"a\"\nnumber = \"5\"\n", "device is missing"},
 		{"station", least + line + "station_id = \"fax\"\n", "station_id"},
@@ -115,7 +128,7 @@ func TestParse_Faults(t *testing.T) {
 		{"offers with one address", least + line + "[[offer]]\nfile = \"a.pdf\"\n[[offer]]\nfile = \"b.pdf\"\n", "another document"},
 		{"no default route", strings.Replace(least, `default = ["a@example.com"]`, "", 1) + line, "routes.default"},
 		{"nothing to dial", strings.Replace(least, `allow = ["*"]`, "", 1) + line, "dial.allow"},
-		{"pattern", strings.Replace(least, `["*"]`+"\n[send]", `["*"]`+"\n[send]", 1) + "deny = [\"x\"]\n", `pattern "x"`},
+		{"pattern", least + "deny = [\"x\"]\n", `pattern "x"`},
 		{"web open to all", least + "[web]\nlisten = \"0.0.0.0:80\"\n", "no sign-in"},
 		{"memory", least + "[render]\nmemory_mb = 1\n", "render.memory_mb"},
 	}

@@ -124,11 +124,13 @@ func demoConfig(o DemoOptions, data, smartHost string) Config {
 	one.Name, one.Device, one.Number, one.StationID, one.Header, one.Receive = "one", "virtual one", demoSender, demoSender, "Tipring demo", false
 	two.Name, two.Device, two.Number, two.StationID, two.Header, two.Send = "two", "virtual two", demoReceiver, demoReceiver, "Tipring demo", false
 	c.Lines = []LineConfig{one, two}
-	c.SMTP.Listen, c.SMTP.Senders = []string{o.SMTPAddr}, []string{"*"}
-	c.Send.SmartHost, c.Send.TLS, c.Send.From, c.Send.Fallback = smartHost, "none", "fax@"+demoFax, demoMailbox
+	c.Receive = []ReceiveConfig{{Name: "demo", Listen: []string{o.SMTPAddr}, Senders: []string{"*"}}}
+	c.Send = []SendConfig{{Name: "outbox", Host: smartHost, TLS: "none"}}
+	c.Mail = MailConfig{From: "fax@" + demoFax, Fallback: demoMailbox}
 	c.Routes.Default = []string{demoMailbox}
 	c.Dial.Allow = []string{"*"}
 	c.Web.Listen = o.WebAddr
+	c.applyConnectorDefaults()
 	return c
 }
 

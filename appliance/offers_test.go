@@ -38,12 +38,12 @@ func TestRun_Polled(t *testing.T) {
 		}
 		return list
 	}
-	eventually(t, 20*time.Second, "documents rendered", func() bool {
+	eventually(t, "documents rendered", func() bool {
 		r.app.offers.mu.Lock()
 		defer r.app.offers.mu.Unlock()
 		return len(r.app.offers.ready) == 2
 	})
-	eventually(t, 5*time.Second, "alarm of the missing document", func() bool { return strings.Contains(strings.Join(alarms(), " "), "offer/"+dir) })
+	eventually(t, "alarm of the missing document", func() bool { return strings.Contains(strings.Join(alarms(), " "), "offer/"+dir) })
 
 	port, err := r.ex.exchange.NewModem("5550109", virtual.ModemOptions{}).Open()
 	if err != nil {
@@ -64,7 +64,7 @@ func TestRun_Polled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 10*time.Second, "the line is free", func() bool {
+		eventually(t, "the line is free", func() bool {
 			s, err := r.app.Status(context.Background())
 			return err == nil && s.Lines[1].Call == nil
 		})

@@ -21,8 +21,9 @@ func (c Config) Validate() error {
 	v.need(oneOf(c.LogLevel, "debug", "info", "warn", "error"), "log_level: %q: use debug, info, warn or error", c.LogLevel)
 	c.validateLines(v)
 	c.validateOffers(v)
-	c.validateSMTP(v)
+	c.validateReceive(v)
 	c.validateSend(v)
+	c.validateMail(v)
 	c.validateRules(v)
 	c.validateLimits(v)
 	return errors.Join(v.all...)
@@ -73,44 +74,9 @@ func (c Config) validateOffers(v *faults) {
 // validPollAddress holds SEP and PWD against T.30 5.3.6.2.7-8.
 func validPollAddress(s string) bool { return len(s) <= 20 && strings.Trim(s, "0123456789#*") == "" }
 
-func (c Config) validateSMTP(v *faults) {
-	s := c.SMTP
-	for _, a := range s.Listen {
-		v.need(validListen(a), "smtp.listen: %q is no host:port", a)
-	}
-	for _, n := range s.Networks {
-		_, err := netip.ParsePrefix(n)
-		v.need(err == nil, "smtp.networks: %q is no prefix like 192.0.2.0/24", n)
-	}
-	for _, a := range s.Senders {
-		v.need(a == "*" || validAddress(a) || validHost(strings.TrimPrefix(a, "@")),
-			"smtp.senders: %q is neither an address, a domain nor \"*\"", a)
-	}
-	if len(s.Listen) > 0 {
-		v.need(len(c.FaxDomains) > 0, "fax_domains: name the domain of number@domain, or set smtp.listen = []")
-		v.need(len(s.Networks) > 0, "smtp.networks: nobody could connect; list the mail server's networks")
-		v.need(len(s.Senders) > 0, "smtp.senders: nobody could send; list addresses or domains, or \"*\" for everyone in smtp.networks")
-	}
-	v.need(s.MaxSizeMB >= 1 && s.MaxSizeMB <= 150, "smtp.max_size_mb = %d: use 1 to 150", s.MaxSizeMB)
-	v.need(s.MaxRecipients >= 1 && s.MaxRecipients <= 1000, "smtp.max_recipients = %d: use 1 to 1000", s.MaxRecipients)
-	v.need((s.TLSCert == "") == (s.TLSKey == ""), "smtp.tls_cert and smtp.tls_key belong together")
-	v.need(!s.RequireTLS || s.TLSCert != "", "smtp.require_tls needs smtp.tls_cert and smtp.tls_key")
-}
-
-func (c Config) validateSend(v *faults) {
-	s := c.Send
-	v.need(oneOf(s.TLS, "opportunistic", "required", "none"), "send.tls: %q: use opportunistic, required or none", s.TLS)
-	v.need(validAddress(s.From), "send.from: %q: name the address our mail comes from", s.From)
-	v.need(s.Fallback == "" || validAddress(s.Fallback), "send.fallback: %q is no address", s.Fallback)
-	if host, port, err := net.SplitHostPort(s.SmartHost); err == nil {
-		v.need(host != "" && port != "", "send.smart_host: %q is no host:port", s.SmartHost)
-	} else {
-		_, ipErr := netip.ParseAddr(s.SmartHost)
-		v.need(s.SmartHost == "" || ipErr == nil || validHost(s.SmartHost), "send.smart_host: %q is no host name", s.SmartHost)
-	}
-	v.need((s.Username == "") == (s.PasswordFile == ""), "send.username and send.password_file belong together")
-	v.need(s.Username == "" || s.SmartHost != "", "send.username needs send.smart_host")
-	v.need(s.Username == "" || s.TLS == "required", "send.username needs send.tls = \"required\": a password never goes in clear")
+func (c Config) validateMail(v *faults) {
+	v.need(validAddress(c.Mail.From), "mail.from: %q: name the address our mail comes from", c.Mail.From)
+	v.need(c.Mail.Fallback == "" || validAddress(c.Mail.Fallback), "mail.fallback: %q is no address", c.Mail.Fallback)
 	for _, a := range c.Routes.Default {
 		v.need(validAddress(a), "routes.default: %q is no address", a)
 	}

@@ -1,15 +1,11 @@
 package appliance
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/imaging"
@@ -24,30 +21,41 @@ import (
 	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/smtpstack/receive"
 	"github.com/tipring/tipring/smtpstack/resolve"
-	"github.com/tipring/tipring/smtpstack/send"
 	"github.com/tipring/tipring/t30"
 )
 
 // wire makes the gateway and the lines.
 func (a *Appliance) wire() error {
 	deliver, render := a.d.Deliver, a.d.Render
+	names, err := a.resolver()
+	if err != nil {
+		return err
+	}
 	if deliver == nil {
-		s, err := newSender(a.cfg)
+		senders, err := newSenders(a.cfg, a.st, names)
 		if err != nil {
 			return err
 		}
-		deliver = s.Deliver
+		deliver = senders.Deliver
+	}
+	checks, err := a.cfg.senderChecks(names)
+	if err != nil {
+		return err
+	}
+	if a.exchange, err = receive.OpenExchangeOnline(filepath.Join(a.cfg.Data, "exchange-online.json"), names); err != nil {
+		return err
 	}
 	if render == nil {
 		r := a.cfg.Render
 		child := raster.Child{CacheDir: filepath.Join(a.cfg.Data, "cache"), MemoryLimit: int64(r.MemoryMB) << 20, TimeLimit: time.Duration(r.Timeout)}
 		render, a.warm = child.Render, child.WarmCache
 	}
+	a.people = directory.New(a.st, directory.Options{})
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
-		Hostname: a.cfg.Hostname, From: a.cfg.Send.From, Fallback: a.cfg.Send.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
+		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, DialPrefix: a.cfg.Dial.Prefix, DialTable: gateway.ConfigDialTable(a.cfg.Dial.Allow, a.cfg.Dial.Deny),
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
-		Deliver: deliver, Log: a.log,
+		SenderChecks: checks, People: a.people, Deliver: deliver, Log: a.log,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}
@@ -55,64 +63,17 @@ func (a *Appliance) wire() error {
 	return nil
 }
 
+// resolver asks DNS, or what a test has in its place.
+func (a *Appliance) resolver() (resolve.Resolver, error) {
+	if a.d.Resolver != nil {
+		return a.d.Resolver, nil
+	}
+	return resolve.New(resolve.Config{})
+}
+
 var resolutions = map[string]imaging.Resolution{
 	"standard": imaging.Standard, "fine": imaging.Fine, "superfine": imaging.Superfine, "r16": imaging.R16,
 	"200": imaging.Res200, "300": imaging.Res300, "400": imaging.Res400, "600": imaging.Res600,
-}
-
-func newSender(c Config) (*send.Sender, error) {
-	r, err := resolve.New(resolve.Config{})
-	if err != nil {
-		return nil, err
-	}
-	sc := send.Config{Name: "send", Hostname: c.Hostname, Host: c.Send.SmartHost,
-		TLS: map[string]send.TLSPolicy{"opportunistic": send.Opportunistic, "required": send.Required, "none": send.NoTLS}[c.Send.TLS]}
-	if _, port, err := net.SplitHostPort(c.Send.SmartHost); err == nil && port == "465" && sc.TLS == send.Required {
-		sc.TLS = send.Implicit // RFC 8314 3.3
-	}
-	if c.Send.Username != "" {
-		password, err := os.ReadFile(c.Send.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("send.password_file: %w", err)
-		}
-		sc.Auth = send.Plain{Username: c.Send.Username, Password: string(bytes.TrimRight(password, "\r\n"))}
-	}
-	return send.New(sc, r)
-}
-
-// receivers makes one SMTP server for each mail port.
-func (a *Appliance) receivers() ([]*receive.Server, error) {
-	s := a.cfg.SMTP
-	rc := receive.Config{Hostname: a.cfg.Hostname, Senders: s.Senders, FaxDomains: a.cfg.FaxDomains, RequireTLS: s.RequireTLS,
-		MaxSize: int64(s.MaxSizeMB) << 20, MaxRecipients: s.MaxRecipients, Trace: a.traceSMTP}
-	for _, n := range s.Networks {
-		p, err := netip.ParsePrefix(n)
-		if err != nil {
-			return nil, fmt.Errorf("smtp.networks: %w", err)
-		}
-		rc.Networks = append(rc.Networks, p)
-	}
-	if s.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("smtp.tls_cert: %w", err)
-		}
-		rc.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	}
-	var list []*receive.Server
-	for _, l := range a.smtp {
-		rc.Name = l.Addr().String()
-		srv, err := receive.New(rc, a.g.Backend())
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, srv)
-	}
-	return list, nil
-}
-
-func (a *Appliance) traceSMTP(e receive.Event) {
-	a.log.Debug("smtp", "connector", e.Connector, "client", e.Client, "dir", e.Dir, "text", e.Text)
 }
 
 // listen opens all ports, so that one in use is an error before any work begins.
@@ -122,12 +83,14 @@ func (a *Appliance) listen(ctx context.Context) error {
 		a.socket = nil
 		return err
 	}
-	for _, addr := range a.cfg.SMTP.Listen {
-		l, err := receive.Listen(ctx, addr)
-		if err != nil {
-			return portError("smtp.listen", addr, err)
+	for _, r := range a.cfg.Receive {
+		for _, addr := range r.Listen {
+			l, err := receive.Listen(ctx, addr)
+			if err != nil {
+				return portError(fmt.Sprintf("receive %q: listen", r.Name), addr, err)
+			}
+			a.smtp = append(a.smtp, mailPort{l, r})
 		}
-		a.smtp = append(a.smtp, l)
 	}
 	if a.cfg.Web.Listen != "" {
 		l, err := net.Listen("tcp", a.cfg.Web.Listen)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
@@ -20,9 +21,12 @@ func (g *Gateway) Backend() receive.Backend { return backend{g} }
 type backend struct{ g *Gateway }
 
 // Recipient refuses a number here, in the dialogue, rather than by a bounce later.
-func (b backend) Recipient(_ context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error {
+func (b backend) Recipient(ctx context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error {
 	if rcpt.Postmaster {
 		return nil
+	}
+	if err := b.g.early(ctx, env); err != nil {
+		return err
 	}
 	res, err := b.g.Permit(rcpt.Fax.Number)
 	if err != nil {
@@ -88,9 +92,15 @@ func (s *spool) Write(p []byte) (int, error) {
 
 func (s *spool) Abort() { _ = s.f.Abort() }
 
+// Origin takes where a trusted relay has the mail from.
+func (s *spool) Origin(o smtpstack.Origin) error {
+	s.env.Origin = o
+	return nil
+}
+
 // Commit gives the mail to the queue. Mail that must not be faxed is refused here, while its sender's server still
 // listens; afterwards it is ours.
-func (s *spool) Commit(context.Context) (string, error) {
+func (s *spool) Commit(ctx context.Context) (string, error) {
 	msg, err := message.Parse(bytes.NewReader(s.header), message.Limits{}, nil)
 	if err != nil && !s.ended {
 		s.Abort()
@@ -101,11 +111,18 @@ func (s *spool) Commit(context.Context) (string, error) {
 		s.g.o.Log.Info("mail refused", "from", s.env.From, "why", why)
 		return "", smtpstack.Refuse(550, "5.7.1", "%s It is not faxed.", why)
 	}
-	id, err := s.g.accept(s.f, s.size, s.env, msg.MessageID)
+	who := sender{address: s.env.From}
+	if s.faxes() {
+		if who, err = s.g.whoSent(ctx, s.env, io.NewSectionReader(s.f, 0, s.size)); err != nil {
+			s.Abort()
+			return "", err
+		}
+	}
+	id, err := s.g.accept(s.f, s.size, s.env, msg.MessageID, who)
 	if err != nil {
 		return "", backend{s.g}.full(err)
 	}
-	s.g.o.Log.Info("mail accepted", "mail", id, "from", s.env.From, "recipients", len(s.env.To), "octets", s.size)
+	s.g.o.Log.Info("mail accepted", "mail", id, "from", who.address, "recipients", len(s.env.To), "octets", s.size)
 	return string(id), nil
 }
 
@@ -127,8 +144,8 @@ type recipient struct {
 }
 
 // accept makes the file durable and names it in the queue. After an error nothing of it is left.
-func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, messageID string) (queue.MailID, error) {
-	e := queue.Envelope{From: env.From, Client: env.Client.String(), Helo: env.Helo, MessageID: messageID, Size: size}
+func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, messageID string, who sender) (queue.MailID, error) {
+	e := queue.Envelope{From: env.From, Sender: who.address, Verdict: who.verdict, Connector: env.Connector, Client: env.Client.String(), Helo: env.Helo, MessageID: messageID, Size: size}
 	var list []recipient
 	for _, r := range env.To {
 		e.To = append(e.To, r.Address)

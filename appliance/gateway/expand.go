@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -64,7 +65,7 @@ func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
 		case !fresh[i]:
 			repeats++
 		default:
-			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: m.From, Number: r.Number,
+			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: cmp.Or(m.Sender, m.From), Number: r.Number,
 				Subaddress: r.Subaddress, Name: r.Name, Subject: head.Subject})
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
@@ -28,6 +29,10 @@ type Options struct {
 	CoverText  bool // the mail's text is faxed before the attachments
 	DialPrefix string
 	DialTable  routing.DialTable // the configuration's rules; those of the database come on top
+	// SenderChecks are the receive connectors that demand proof of their senders, by name; the others take the word of theirs.
+	SenderChecks map[string]*SenderCheck
+	// People are asked who may fax as soon as anybody has a permission; nil: those of the queue's store.
+	People *directory.Directory
 	// Render makes a fax document in the child process.
 	Render        RenderFunc
 	RenderOptions raster.Options
@@ -53,6 +58,9 @@ func New(q *queue.Queue, alarms *Alarms, o Options) *Gateway {
 	}
 	if o.FromName == "" {
 		o.FromName = "Fax"
+	}
+	if o.People == nil {
+		o.People = directory.New(q.Store(), directory.Options{})
 	}
 	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms}
 }

@@ -99,12 +99,30 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		return fmt.Errorf("gateway: mail %s: %w", jobs[0].Mail, err)
 	}
 	for _, j := range jobs {
-		if err := g.q.SetDocument(j.ID, file, pages); err != nil && !errors.Is(err, queue.ErrState) {
+		if err := g.releaseJob(ctx, j, file, pages); err != nil {
 			return err
 		}
 	}
 	g.o.Log.Info("document made", "mail", jobs[0].Mail, "pages", pages)
 	return nil
+}
+
+// releaseJob gives a job its document, if its sender may still fax so many pages today.
+func (g *Gateway) releaseJob(ctx context.Context, j queue.Job, file string, pages int) error {
+	refused, err := g.reserve(ctx, j, pages)
+	switch {
+	case err != nil:
+		return fmt.Errorf("gateway: job %s: %w", j.ID, err)
+	case refused != "":
+		g.o.Log.Info("sender not permitted", "job", j.ID, "from", j.Sender, "pages", pages, "why", refused)
+		err = g.q.FailJob(j.ID, refused)
+	default:
+		err = g.q.SetDocument(j.ID, file, pages)
+	}
+	if errors.Is(err, queue.ErrState) { // canceled meanwhile
+		return g.o.People.Release(string(j.ID))
+	}
+	return err
 }
 
 func (g *Gateway) failAll(jobs []queue.Job, reason string) error {

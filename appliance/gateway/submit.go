@@ -52,7 +52,7 @@ func (g *Gateway) Submit(s control.Submission) (queue.JobID, error) {
 	}
 	env := smtpstack.Envelope{From: s.From, Client: netip.IPv6Loopback(), Helo: "local", Received: time.Now(),
 		To: []smtpstack.Recipient{{Address: number, Fax: smtpstack.FaxAddress{Number: number}}}}
-	id, err := g.accept(f, size, env, "")
+	id, err := g.accept(f, size, env, "", sender{address: s.From})
 	if err != nil {
 		return "", err
 	}

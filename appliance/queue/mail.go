@@ -17,8 +17,11 @@ const (
 
 // Envelope is what the SMTP dialogue told of a mail.
 type Envelope struct {
-	From      string          `json:"from"` // MAIL FROM, "" for the null sender
-	To        []string        `json:"to"`   // RCPT TO, as given
+	From      string          `json:"from"`             // MAIL FROM, "" for the null sender
+	Sender    string          `json:"sender,omitempty"` // who it is from, as far as the connector demands proof: notices go there
+	Connector string          `json:"connector,omitempty"`
+	Verdict   json.RawMessage `json:"verdict,omitempty"` // how the sender is known
+	To        []string        `json:"to"`                // RCPT TO, as given
 	Client    string          `json:"client,omitempty"`
 	Helo      string          `json:"helo,omitempty"`
 	MessageID string          `json:"message_id,omitempty"`

@@ -29,6 +29,8 @@ var mayImport = map[string][]string{
 	"modem":               {"modem/at", "modem/class1", "t30"},
 	"smtpstack":           {},
 	"smtpstack/resolve":   {"smtpstack"},
+	"smtpstack/verify":    {"smtpstack", "smtpstack/resolve"},
+	"smtpstack/srs":       {"smtpstack"},
 	"smtpstack/tnef":      {},
 	"smtpstack/message":   {"smtpstack", "smtpstack/tnef"},
 	"smtpstack/receive":   {"smtpstack/..."},

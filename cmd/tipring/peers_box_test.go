@@ -52,12 +52,15 @@ name = "one"
 device = %q
 number = "5550199"
 header = "Box Clinic"
-[smtp]
+[[receive]]
+name = "in"
 listen = [%q]
 networks = ["127.0.0.0/8"]
 senders = ["example.org"]
-[send]
-smart_host = %q
+[[send]]
+name = "out"
+host = %q
+[mail]
 from = "fax@box.example.org"
 [routes]
 default = ["desk@example.org"]

@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tipring/tipring/appliance/directory"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/verify"
+)
+
+// SenderCheck is what a receive connector demands of its senders.
+type SenderCheck struct {
+	Policy   verify.Policy
+	Verifier *verify.Verifier
+	// Senders are the addresses and domains whose From may fax, as the configuration has them; "*" is everyone.
+	Senders []string
+}
+
+// NewSenderCheck makes the check of a connector. senders are its addresses and domains. It fails when the policy makes no sense.
+func NewSenderCheck(p verify.Policy, senders []string, v func(verify.Policy) (*verify.Verifier, error)) (*SenderCheck, error) {
+	for _, s := range senders {
+		domain := s[strings.LastIndexByte(s, '@')+1:]
+		if !slices.Contains(p.Domains, domain) {
+			p.Domains = append(p.Domains, domain)
+		}
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	ver, err := v(p)
+	if err != nil {
+		return nil, err
+	}
+	return &SenderCheck{Policy: p, Verifier: ver, Senders: senders}, nil
+}
+
+// lists tells whether an address may fax: by itself, by its domain, or because everyone may.
+func (c *SenderCheck) lists(address string) bool {
+	address = strings.ToLower(address)
+	domain := address[strings.LastIndexByte(address, '@')+1:]
+	return slices.ContainsFunc(c.Senders, func(s string) bool {
+		s = strings.ToLower(s)
+		return s == "*" || s == address || strings.TrimPrefix(s, "@") == domain
+	})
+}
+
+// Check finds out who sent the message in r, and judges that: nil is taken. The verdict is complete in any case but a failing reader.
+func (c *SenderCheck) Check(ctx context.Context, client verify.Client, r io.Reader) (*verify.Verdict, *smtpstack.Reply, error) {
+	d := c.Verifier.Client(ctx, client)
+	if err := c.Verifier.Message(ctx, d, r); err != nil {
+		return d, nil, err
+	}
+	if no := c.Policy.Judge(d); no != nil {
+		return d, no, nil
+	}
+	if !c.lists(d.From) {
+		return d, smtpstack.Refuse(550, "5.7.1", "%s is not among those who may send faxes here", d.From), nil
+	}
+	return d, nil, nil
+}
+
+// early refuses at RCPT what no message could make good.
+func (g *Gateway) early(ctx context.Context, env smtpstack.Envelope) error {
+	c := g.o.SenderChecks[env.Connector]
+	if c == nil || len(env.To) > 0 { // said once for a message
+		return nil
+	}
+	if no := c.Policy.Early(c.Verifier.Client(ctx, clientOf(env))); no != nil {
+		g.o.Log.Info("sender refused", "connector", env.Connector, "client", env.Client, "from", env.From, "why", no.String())
+		return no
+	}
+	return nil
+}
+
+// clientOf is the host that the sender's own server is: behind a trusted relay the one the relay names.
+func clientOf(env smtpstack.Envelope) verify.Client {
+	c := verify.ClientOf(env)
+	if env.Origin.Client.IsValid() {
+		c.Addr, c.Helo, c.Certificates = env.Origin.Client, env.Origin.Helo, nil
+	}
+	return c
+}
+
+// sender is who a mail is from, and how that is known.
+type sender struct {
+	address string          // notices go there, and its permissions hold
+	verdict json.RawMessage // nil: the connector demands no proof
+}
+
+// whoSent finds out who sent a message that is in the spool but not taken yet, and whether that sender may fax to its recipients.
+func (g *Gateway) whoSent(ctx context.Context, env smtpstack.Envelope, r io.Reader) (sender, error) {
+	who := sender{address: env.From}
+	if c := g.o.SenderChecks[env.Connector]; c != nil {
+		d, no, err := c.Check(ctx, clientOf(env), r)
+		if err != nil {
+			return who, fmt.Errorf("gateway: sender: %w", err)
+		}
+		if no != nil {
+			g.o.Log.Info("sender refused", "connector", env.Connector, "client", env.Client, "from", d.From, "why", no.String())
+			return who, no
+		}
+		if who.verdict, err = json.Marshal(d); err != nil {
+			return who, fmt.Errorf("gateway: sender: %w", err)
+		}
+		who.address = d.From
+	}
+	return who, g.mayFax(ctx, who.address, env)
+}
+
+// mayFax holds a mail's recipients against its sender's permissions. One that is refused refuses the mail: its sender's server
+// tells it so at once, and nothing of it goes out.
+func (g *Gateway) mayFax(ctx context.Context, who string, env smtpstack.Envelope) error {
+	if active, err := g.o.People.Active(); err != nil || !active {
+		return err
+	}
+	for _, r := range env.To {
+		if r.Postmaster {
+			continue
+		}
+		d, err := g.o.People.May(ctx, who, r.Fax.Number, 0, time.Now())
+		switch {
+		case errors.Is(err, directory.ErrUnavailable):
+			g.o.Log.Warn("directory", "err", err)
+			return smtpstack.Refuse(451, "4.3.0", "who may send faxes cannot be looked up at the moment, try again later")
+		case err != nil:
+			return err
+		case !d.Allowed:
+			g.o.Log.Info("sender not permitted", "from", who, "number", queue.ShortNumber(r.Fax.Number), "rule", d.Rule, "why", d.Reason)
+			return smtpstack.Refuse(550, "5.7.1", "%s: %s", r.Address, d.Reason)
+		}
+	}
+	return nil
+}
+
+// reserve counts a job's pages for its sender's day. refused: a sentence for the sender.
+func (g *Gateway) reserve(ctx context.Context, j queue.Job, pages int) (refused string, err error) {
+	if active, err := g.o.People.Active(); err != nil || !active || j.Mail == "" {
+		return "", err
+	}
+	d, err := g.o.People.Reserve(ctx, string(j.ID), j.Sender, j.Number, pages, time.Now())
+	if err != nil || d.Allowed {
+		return "", err
+	}
+	return d.Reason, nil
+}
+
+// Cancel ends a job that waits. What it took off its sender's day is given back when nothing was dialed for it.
+func (g *Gateway) Cancel(id queue.JobID, text string) error {
+	j, err := g.q.Job(id)
+	if err != nil {
+		return err
+	}
+	if err := g.q.CancelJob(id, text); err != nil || len(j.Attempts) > 0 {
+		return err
+	}
+	return g.o.People.Release(string(id))
+}
