@@ -217,9 +217,6 @@ func (c *conn) ask() {
 	if accepted := c.envelope(left, utf8); len(accepted) == 1 {
 		d.set(0, Result{Class: smtpstack.Delivered, Host: c.host.name, Reply: *smtpstack.Refuse(250, "2.1.5", "recipient taken")})
 	}
-	if c.mailRefused { // says nothing of the recipient
-		d.results[0].Class = smtpstack.Temporary
-	}
 	if !c.dead {
 		if _, _, err := c.command("RSET"); err != nil {
 			c.dead = true

@@ -16,17 +16,16 @@ import (
 
 // conn is one dialogue with a server.
 type conn struct {
-	d           *delivery
-	ctx         context.Context
-	host        host
-	nc          *phaseConn
-	tls         bool
-	r           *bufio.Reader
-	w           *bufio.Writer
-	ext         map[string]string // EHLO keywords in upper case, with their parameters
-	stop        func() bool
-	mailRefused bool // the server did not take MAIL
-	dead        bool // the dialogue is out of step: no use saying more
+	d    *delivery
+	ctx  context.Context
+	host host
+	nc   *phaseConn
+	tls  bool
+	r    *bufio.Reader
+	w    *bufio.Writer
+	ext  map[string]string // EHLO keywords in upper case, with their parameters
+	stop func() bool
+	dead bool // the dialogue is out of step: no use saying more
 }
 
 // phaseConn gives each read and write the time of the current phase; a cancelled context ends both for good.

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -504,4 +506,78 @@ func TestXOAUTH2_RejectedTokenNotRepeated(t *testing.T) {
 			t.Errorf("the token was tried %d times, given back %d times", n, src.rejected)
 		}
 	})
+}
+
+// TestExchange_DeviceCode: a mailbox signs itself in once, and mail goes out with its refreshed tokens.
+func TestExchange_DeviceCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(w *exchange.World) { w.Tenants[0].Apps[0].Public, w.Tenants[0].Apps[0].Delegated = true, true })
+		d, err := token.DeviceCode(token.Config{Tenant: "contoso-id", ClientID: appID, HTTP: &http.Client{Transport: s.p.Transport()}}, token.File(filepath.Join(t.TempDir(), "token")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.submission()
+		c.Auth = NewXOAUTH2(faxBox, d)
+		if r := last(s.deliver(c, mailFrom(faxBox, jane))); r.Class != smtpstack.Configuration || !strings.Contains(r.Remedy, "device code") {
+			t.Errorf("before anybody signed in: %+v", r)
+		}
+		if err := d.SignIn(t.Context(), func(p token.Prompt) { s.p.Approve(p.Code, faxBox, true) }); err != nil {
+			t.Fatal(err)
+		}
+		for day := range 3 {
+			if r := last(s.deliver(c, mailFrom(faxBox, jane))); r.Class != smtpstack.Delivered {
+				t.Errorf("day %d: %+v", day, r)
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		s.p.RevokeTokens(true)
+		if r := last(s.deliver(c, mailFrom(faxBox, jane))); r.Class != smtpstack.Configuration || !strings.Contains(r.Remedy, "sign in again") {
+			t.Errorf("after a revocation: %+v", r)
+		}
+	})
+}
+
+// TestExchange_EndpointDown: no token for want of network is nobody's mistake.
+func TestExchange_EndpointDown(t *testing.T) {
+	s := newSite(t, nil)
+	src, err := token.ClientSecret(token.Config{Tenant: "contoso-id", ClientID: appID, HTTP: &http.Client{Transport: &web{err: errors.New("no route to host")}}}, appSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.submission()
+	c.Auth = NewXOAUTH2(faxBox, src)
+	if r := last(s.deliver(c, mailFrom(faxBox, jane))); r.Class != smtpstack.Temporary || r.Err == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestExchange_Sockets: the same over TCP, as in the appliance.
+func TestExchange_Sockets(t *testing.T) {
+	s := newSite(t, nil)
+	for svc, c := range map[exchange.Service]Config{exchange.Submission: s.submission(), exchange.EOP: s.certRelay("fax.contoso.com", true)} {
+		addr, err := s.p.Listen(svc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Dial = dialTCP(addr)
+		if rep := s.deliver(c, mailFrom(faxBox, jane, "a@elsewhere.example")); rep.Results[0].Class != smtpstack.Delivered || rep.Results[1].Class != smtpstack.Delivered {
+			t.Errorf("%+v\n%s", rep.Results, transcript(rep))
+		}
+	}
+	if got := s.p.Messages(); len(got) != 2 || !strings.Contains(string(got[0].Data), "\r\n\r\nhello\r\n") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestExchange_BareLFNeverLeaves: a mail with bare line feeds goes out with proper line ends.
+func TestExchange_BareLFNeverLeaves(t *testing.T) {
+	s := newSite(t, nil)
+	m := mailFrom(faxBox, jane)
+	m.Open = mailOf("From: " + faxBox + "\nSubject: x\n\na\nb\r\n.\nc")
+	if r := last(s.deliver(s.submission(), m)); r.Class != smtpstack.Delivered || s.p.Applied(exchange.RuleBareLF) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if got := string(s.p.Messages()[0].Data); got != "From: "+faxBox+"\r\nSubject: x\r\n\r\na\r\nb\r\n.\r\nc\r\n" {
+		t.Errorf("%q", got)
+	}
 }

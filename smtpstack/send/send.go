@@ -1,8 +1,10 @@
-// Package send is the send connector: it delivers one mail to its recipients, through a smart host or to the mail
-// exchangers of their domains, and says for each recipient what came of it and what the queue should do.
+// Package send has the send connectors: a [Sender] delivers one mail to its recipients, by client submission, through a
+// smart host or to the mail exchangers of their domains, and says for each recipient what came of it and what the queue
+// should do. A [Router] chooses the connector by the recipient's domain; a [Callout] asks whether a recipient exists.
 //
 // The dialogue is spoken here, with deadlines for each phase and a context that ends it at once, and every step goes
-// into a transcript without secrets.
+// into a transcript without secrets. Connectors keep to their limits, send slower when they are asked to, and protect
+// connections as the domain publishes (DANE, MTA-STS) or as they once did.
 package send
 
 import (
@@ -80,7 +82,7 @@ type Message struct {
 	From string // MAIL FROM; "" is the null sender
 	To   []string
 	Size int64                         // octets, for SIZE (RFC 1870); 0 is unknown
-	Open func() (io.ReadCloser, error) // the mail; called once for each transaction
+	Open func() (io.ReadCloser, error) // the mail; called for each transaction, also side by side
 	DSN  *DSN                          // which notifications are asked for (RFC 3461); nil: none said
 	UTF8 bool                          // header fields need SMTPUTF8 (RFC 6531)
 }

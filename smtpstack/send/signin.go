@@ -92,7 +92,7 @@ func (c *conn) tryAuth(auth Authenticator, before []byte) (initial []byte, refus
 		}
 		if r.Code != 334 {
 			f := c.refused(r, "The sign-in was refused: check user name and password of the send connector.")
-			if r.Code == 535 || f.class == smtpstack.Configuration && r.Code != 530 {
+			if r.Code == 535 && r.Enhanced != "5.7.139" { // the credentials themselves, not whether signing in is allowed
 				return initial, f, nil
 			}
 			return initial, nil, f

@@ -114,8 +114,8 @@ func (c *conn) envelope(rcpts []int, utf8 bool) (accepted []int) {
 			switch i := first + n - 1; {
 			case refused: // what was pipelined behind a refused MAIL
 			case i < 0 && r.Code != 250:
-				d.setAll(rcpts, c.result(r, nil))
-				refused, c.mailRefused = true, true
+				d.setAll(rcpts, c.senderRefused(r))
+				refused = true
 			case i < 0:
 			case r.Code == 250 || r.Code == 251:
 				accepted = append(accepted, rcpts[i])
@@ -128,6 +128,15 @@ func (c *conn) envelope(rcpts []int, utf8 bool) (accepted []int) {
 		}
 	}
 	return accepted
+}
+
+// senderRefused is the result of a refused MAIL. It is never about the recipients, whatever the code.
+func (c *conn) senderRefused(r smtpstack.Reply) Result {
+	res := c.result(r, nil)
+	if res.Class == smtpstack.BadRecipient {
+		res.Class, res.Remedy = smtpstack.Configuration, "The server refuses the sender's address: correct the sender address of notices and received faxes, or check that the server accepts mail from this host."
+	}
+	return res
 }
 
 // send writes commands without waiting for replies.
