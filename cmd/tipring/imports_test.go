@@ -36,8 +36,6 @@ var mayImport = map[string][]string{
 	"smtpstack/receive":   {"smtpstack/..."},
 	"smtpstack/acme":      {"smtpstack"},
 	"smtpstack/send":      {"smtpstack/..."},
-	"smtpstack/srs":       {"smtpstack"},
-	"smtpstack/verify":    {"smtpstack", "smtpstack/resolve"},
 	"smtpstack/token":     {"smtpstack"},
 	"smtpstack/exchange":  {"smtpstack"},
 	"appliance/store":     {},
