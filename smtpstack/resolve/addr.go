@@ -25,7 +25,9 @@ func (c *Client) Host(ctx context.Context, host string) (Host, error) {
 	}
 	aaaa, err6 := c.answer(ctx, host, dns.TypeAAAA)
 	h.Addrs = append(h.Addrs, addrs(aaaa.records)...)
-	h.Authentic = a.secure && aaaa.secure
+	// A lookup that failed adds no address, so it must not make the other family's look unsigned either: whoever can
+	// suppress one answer would talk us out of DANE.
+	h.Authentic = (a.secure || errors.Is(err4, ErrTemporary)) && (aaaa.secure || errors.Is(err6, ErrTemporary))
 	if len(a.records) == 0 && len(aaaa.records) > 0 {
 		h.Canonical = canonical(aaaa.owner)
 	}
@@ -33,7 +35,9 @@ func (c *Client) Host(ctx context.Context, host string) (Host, error) {
 	case len(h.Addrs) > 0:
 		return h, nil
 	case errors.Is(err4, ErrTemporary):
-		return h, err4
+		return Host{}, err4
+	case errors.Is(err6, ErrTemporary):
+		return Host{}, err6
 	case err6 != nil:
 		return h, err6
 	}

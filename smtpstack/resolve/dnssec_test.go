@@ -199,6 +199,74 @@ func TestClient_BelievesADOfLoopbackOnly(t *testing.T) {
 	}
 }
 
+// TestHost_OneFamilyFails: who suppresses one answer must not make the other look unsigned.
+func TestHost_OneFamilyFails(t *testing.T) {
+	for _, signed := range []bool{true, false} {
+		for _, fails := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			records := zone(t, "mx.example. 60 IN A 192.0.2.1", "mx.example. 60 IN AAAA 2001:db8::1")
+			addr, _ := dnsServer(t, func(q dns.Question, network string, m *dns.Msg) bool {
+				if q.Qtype == fails || q.Name == "both.example." {
+					m.Rcode = dns.RcodeServerFailure
+					return true
+				}
+				m.AuthenticatedData = signed
+				return records(q, network, m)
+			})
+			c := newClient(t, addr)
+			if h, err := c.Host(t.Context(), "mx.example"); err != nil || len(h.Addrs) != 1 || h.Authentic != signed || h.Canonical != "mx.example" {
+				t.Errorf("%s fails, signed %v: %+v, %v", dns.TypeToString[fails], signed, h, err)
+			}
+			if h, err := c.Host(t.Context(), "both.example"); !errors.Is(err, ErrTemporary) || h.Authentic {
+				t.Errorf("both fail: %+v, %v", h, err)
+			}
+		}
+	}
+}
+
+// FuzzAnswer takes answers apart as ask does, whatever a server may say.
+func FuzzAnswer(f *testing.F) {
+	m := new(dns.Msg)
+	m.SetQuestion("a.example.", dns.TypeTXT)
+	for _, s := range []string{"a.example. 60 IN CNAME b.example.", "b.example. 5 IN TXT \"x\\\"\\200\" y", "a.example. 60 IN TLSA 3 1 1 abcd"} {
+		r, err := dns.NewRR(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		m.Answer = append(m.Answer, r)
+	}
+	wire, err := m.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(wire, "a.example", dns.TypeTXT)
+	f.Fuzz(func(t *testing.T, wire []byte, name string, qtype uint16) {
+		name, ok := wireName(name)
+		if !ok {
+			return
+		}
+		if again, ok := wireName(name); !ok || again != name {
+			t.Fatalf("%q became %q", name, again)
+		}
+		m := new(dns.Msg)
+		if m.Unpack(wire) != nil {
+			return
+		}
+		records, owner, ttl := pick(m, cacheKey{name, qtype})
+		if len(records) > maxRecords || ttl < 0 || ttl > maxTTL || owner == "" {
+			t.Errorf("%d records of %q for %v", len(records), owner, ttl)
+		}
+		if n := negativeTTL(m); n < minTTL || n > maxNegativeTTL {
+			t.Errorf("negative TTL %v", n)
+		}
+		addrs(records)
+		for _, r := range records {
+			if txt, ok := r.(*dns.TXT); ok {
+				unescape(strings.Join(txt.Txt, ""))
+			}
+		}
+	})
+}
+
 func TestFake_Authentic(t *testing.T) {
 	tlsa := []TLSA{{Usage: 3, Selector: 1, Matching: 1, Data: []byte{1}}}
 	f := &Fake{MXs: map[string][]MX{"a.example": {{"mx.a.example", 1}}, "b.example": {{"alias.b.example", 1}}},

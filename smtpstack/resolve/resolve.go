@@ -42,7 +42,7 @@ type Resolver interface {
 type Host struct {
 	Addrs     []netip.Addr // A first
 	Canonical string       // the name the addresses stand at, after CNAMEs; in lower case, without the final dot
-	Authentic bool         // both answers, A and AAAA, each with its CNAMEs, were authenticated by DNSSEC
+	Authentic bool         // DNSSEC authenticated every answer there was, A and AAAA, each with its CNAMEs
 }
 
 // TLSA is one TLSA record. Values out of the registries are passed on: RFC 7672 3.1 says which are usable for SMTP.
