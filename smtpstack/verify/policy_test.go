@@ -239,3 +239,37 @@ func FuzzVerifier_Message(f *testing.F) {
 		}
 	})
 }
+
+// TestAuthor: who From names, in all the ways to write and to hide it.
+func TestAuthor(t *testing.T) {
+	for value, want := range map[string]string{
+		" u@contoso.com":                                     "contoso.com",
+		" U <u@Contoso.COM>":                                 "contoso.com",
+		` "u@contoso.com" <u@evil.example>`:                  "evil.example",
+		" =?utf-8?q?u=40contoso=2Ecom?= <u@evil.example>":    "evil.example",
+		" =?x-unknown?b?/w==?= <u@contoso.com>":              "contoso.com",
+		" \xff\xfe <u@contoso.com>":                          "contoso.com",
+		" u@contoso.com (u@evil.example)":                    "contoso.com",
+		" (u@contoso.com) u@evil.example":                    "", // net/mail knows no comment in front: refused is safe
+		" team: u@contoso.com;":                              "contoso.com",
+		" ü@bücher.example":                                  "xn--bcher-kva.example",
+		" u@BÜCHER.example":                                  "xn--bcher-kva.example",
+		" u@contoso.com, u@evil.example":                     "",
+		" team: u@contoso.com, u@evil.example;":              "",
+		" u@contoso.com <u@evil.example>":                    "",
+		" <@evil.example:u@contoso.com>":                     "",
+		" u@contoso.com@evil.example":                        "",
+		" u@contoso":                                         "",
+		" u@[192.0.2.1]":                                     "",
+		" u@192.0.2.1":                                       "",
+		" undisclosed:;":                                     "",
+		" <>":                                                "",
+		"":                                                   "",
+		" u@contoso.com" + strings.Repeat(" ", maxSignature): "",
+	} {
+		_, domain, err := author([]field{{"to", "x"}, {"from", value}})
+		if domain != want || (err == nil) != (want != "") {
+			t.Errorf("From:%s: %q, %v, want %q", value, domain, err, want)
+		}
+	}
+}
