@@ -186,6 +186,12 @@ func TestReserve(t *testing.T) {
 	if dec, err := d.May(t.Context(), "ann@x.test", "1", 10, monday.Add(12*time.Hour)); err != nil || dec.Allowed || !dec.Temporary {
 		t.Errorf("May looks at the day too: %+v, %v", dec, err)
 	}
+	if err := d.Release("j1"); err != nil { // of another day
+		t.Fatal(err)
+	}
+	if faxes, pages, _ := d.Used("ann@x.test", monday.Add(12*time.Hour)); faxes != 1 || pages != 1 {
+		t.Errorf("another day's job released: %d faxes, %d pages", faxes, pages)
+	}
 	for range 2 {
 		if err := d.Release("j8"); err != nil {
 			t.Fatal(err)

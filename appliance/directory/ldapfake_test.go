@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,26 @@ func TestLDAP_MembersInParts(t *testing.T) {
 	res, err := l.Lookup(t.Context(), "large@contoso.test")
 	if err != nil || len(res.Mailboxes) != members || res.Mailboxes[0] != "m00@contoso.test" || res.Mailboxes[members-1] != "m36@contoso.test" {
 		t.Errorf("%d members, %v", len(res.Mailboxes), err)
+	}
+}
+
+// TestLDAP_CircleIsWalkedOnce counts the questions.
+func TestLDAP_CircleIsWalkedOnce(t *testing.T) {
+	var asked atomic.Int32
+	l := fakeLDAP(t, func(base string, _ []string) searchAnswer {
+		asked.Add(1)
+		dn, other := "CN=A,dc=x", "CN=B,dc=x"
+		if base == other {
+			dn, other = other, dn
+		}
+		e := ldap.NewEntry(dn, map[string][]string{"objectClass": {"group"}, "mail": {"a@contoso.test"}, "member": {other, dn}})
+		return searchAnswer{entries: []*ldap.Entry{e}}
+	})
+	if res, err := l.Lookup(t.Context(), "a@contoso.test"); err != nil || len(res.Mailboxes) != 0 || !res.Group {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if n := asked.Load(); n != 4 { // the address, A's members, B, B's members
+		t.Errorf("%d questions for a circle of two", n)
 	}
 }
 

@@ -97,7 +97,8 @@ func (m *merge) checkAddresses() {
 func (m *merge) write(tx *store.Tx) (ImportResult, error) {
 	var res ImportResult
 	var changed []Entry
-	for k, e := range m.now {
+	for _, k := range slices.Sorted(maps.Keys(m.now)) {
+		e := m.now[k]
 		old, had := m.old[k]
 		switch {
 		case !had:

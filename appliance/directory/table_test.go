@@ -124,7 +124,7 @@ var someEntries = []Entry{
 	{Kind: User, Name: "Ann@Contoso.test", Aliases: []string{"a.smith@contoso.test"}, Display: "Ann Smith", Groups: []string{"Sales", "sales", "Export"},
 		Permission: &Permission{To: []string{"+49", "555*"}, NotTo: []string{"1900"}, MaxPages: 20, PagesPerDay: 100, FaxesPerDay: 10, Zone: "Europe/Berlin",
 			Hours: Hours{{Days: 1<<time.Monday | 1<<time.Wednesday, From: 480, Until: 1080}}}, Note: "since 2020"},
-	{Kind: User, Name: "bob@contoso.test", Groups: []string{"sales"}},
+	{Kind: User, Name: "bob@contoso.test", Display: "Bob 't Hooft", Groups: []string{"sales"}, Note: "'t is Bob"},
 	{Kind: Group, Name: "Sales", Aliases: []string{"sales@contoso.test"}, Permission: &Permission{}},
 	{Kind: Domain, Name: "Contoso.TEST", Permission: &Permission{Deny: true}},
 	{Kind: Everyone, Note: "=1+1"},
@@ -277,6 +277,30 @@ func TestCSV_Import(t *testing.T) {
 	}
 	if ann, _ = d.Get(User, "ann@contoso.test"); ann.Permission != nil {
 		t.Errorf("an empty fax cell leaves %+v", ann.Permission)
+	}
+}
+
+func TestCSV_ImportMovesAndChanges(t *testing.T) {
+	d := put(t, Options{}, someEntries...)
+	// One alias goes to the name before, another to the name behind.
+	for _, file := range []string{"kind,name,aliases\nuser,ann@contoso.test,\nuser,bob@contoso.test,a.smith@contoso.test\n",
+		"kind,name,aliases\nuser,ann@contoso.test,a.smith@contoso.test\nuser,bob@contoso.test,\n"} {
+		if res, err := d.Import(strings.NewReader(file), ImportOptions{}); err != nil || res.Changed != 2 {
+			t.Fatal(res, err)
+		}
+		want := "ann@contoso.test"
+		if strings.Contains(file, "bob@contoso.test,a.") {
+			want = "bob@contoso.test"
+		}
+		if e, err := d.Get(User, "a.smith@contoso.test"); err != nil || e.Name != want {
+			t.Errorf("the alias belongs to %q, %v, want %s", e.Name, err, want)
+		}
+	}
+	if res, err := d.Import(strings.NewReader("kind,name,fax,max_pages\nuser,ann@contoso.test,yes,7\n"), ImportOptions{}); err != nil || res.Changed != 1 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if e, _ := d.Get(User, "ann@contoso.test"); e.Permission.MaxPages != 7 || e.Permission.PagesPerDay != 100 || len(e.Permission.To) != 2 {
+		t.Errorf("%+v", e.Permission)
 	}
 }
 
