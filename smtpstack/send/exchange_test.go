@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -569,15 +570,31 @@ func TestExchange_Sockets(t *testing.T) {
 	}
 }
 
-// TestExchange_BareLFNeverLeaves: a mail with bare line feeds goes out with proper line ends.
-func TestExchange_BareLFNeverLeaves(t *testing.T) {
-	s := newSite(t, nil)
-	m := mailFrom(faxBox, jane)
-	m.Open = mailOf("From: " + faxBox + "\nSubject: x\n\na\nb\r\n.\nc")
-	if r := last(s.deliver(s.submission(), m)); r.Class != smtpstack.Delivered || s.p.Applied(exchange.RuleBareLF) != 0 {
-		t.Errorf("%+v", r)
-	}
-	if got := string(s.p.Messages()[0].Data); got != "From: "+faxBox+"\r\nSubject: x\r\n\r\na\r\nb\r\n.\r\nc\r\n" {
-		t.Errorf("%q", got)
+// TestExchange_BareLineEndsNeverLeave: lone CR and LF go out as proper line ends, wherever a read cuts them, so no dot of
+// the mail can end it early (SMTP smuggling).
+func TestExchange_BareLineEndsNeverLeave(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\nb\r\n.\nc":              "a\r\nb\r\n.\r\nc\r\n",
+		"a\r.\rQUIT\r\r\nb\r":       "a\r\n.\r\nQUIT\r\n\r\nb\r\n",
+		"a\n.\r\nMAIL FROM:<x@y>\n": "a\r\n.\r\nMAIL FROM:<x@y>\r\n",
+		"a\r\n.\rb\r\n":             "a\r\n.\r\nb\r\n",
+	} {
+		for _, slow := range []bool{false, true} {
+			s := newSite(t, nil)
+			m := mailFrom(faxBox, jane)
+			m.Open = func() (io.ReadCloser, error) {
+				r := io.Reader(strings.NewReader("From: " + faxBox + "\n\n" + in))
+				if slow {
+					r = iotest.OneByteReader(r)
+				}
+				return io.NopCloser(r), nil
+			}
+			if r := last(s.deliver(s.submission(), m)); r.Class != smtpstack.Delivered || s.p.Applied(exchange.RuleBareLF) != 0 {
+				t.Errorf("%+v", r)
+			}
+			if got := string(s.p.Messages()[0].Data); got != "From: "+faxBox+"\r\n\r\n"+want {
+				t.Errorf("%q became %q", in, got)
+			}
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -177,5 +178,19 @@ func TestSMTPUTF8(t *testing.T) {
 	}
 	if r := last(deliver(t, Config{Host: s.addr()}, message("\xff\xfe@x.example"))); r.Class != smtpstack.BadRecipient {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestMailReader_EveryCut: what line ends become does not depend on where a read ends.
+func TestMailReader_EveryCut(t *testing.T) {
+	for in, want := range map[string]string{"ab\rcd\r\ne\r\r\nf\n\rg\r": "ab\ncd\ne\n\nf\n\ng\n", "\r": "\n", "\r\n": "\n", "": ""} {
+		for i := range len(in) + 1 {
+			for j := i; j <= len(in); j++ {
+				r := &mailReader{c: &conn{ctx: t.Context()}, r: io.MultiReader(strings.NewReader(in[:i]), strings.NewReader(in[i:j]), strings.NewReader(in[j:]))}
+				if got, err := io.ReadAll(r); string(got) != want || err != nil {
+					t.Errorf("%q cut at %d and %d: %q, %v", in, i, j, got, err)
+				}
+			}
+		}
 	}
 }

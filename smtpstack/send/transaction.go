@@ -217,21 +217,42 @@ func (c *conn) data() Result {
 	return res
 }
 
-// mailReader reads the mail until the context ends and keeps the failure to read.
+// mailReader reads the mail until the context ends and keeps the failure to read. Its lines end in LF, of which the dot
+// writer makes CRLF: a CR alone, which RFC 5321 2.3.8 forbids and which servers take in different ways, ends a line too.
 type mailReader struct {
 	c   *conn
 	r   io.Reader
+	cr  bool // a CR was read and not yet given on
 	err error
 }
 
 func (m *mailReader) Read(b []byte) (n int, err error) {
+	room := 0 // for the line end that a CR held back may become
+	if m.cr {
+		room = 1
+	}
+	if len(b) <= room {
+		return 0, io.ErrShortBuffer
+	}
 	if err = m.c.ctx.Err(); err == nil {
-		n, err = m.r.Read(b)
+		n, err = m.r.Read(b[room:])
 	}
 	if err != nil && err != io.EOF {
 		m.err = err
 	}
-	return n, err
+	out := 0
+	for _, c := range b[room : room+n] {
+		if m.cr && c != '\n' {
+			b[out], out = '\n', out+1
+		}
+		if m.cr = c == '\r'; !m.cr {
+			b[out], out = c, out+1
+		}
+	}
+	if m.cr && err == io.EOF && out < len(b) {
+		b[out], out, m.cr = '\n', out+1, false
+	}
+	return out, err
 }
 
 // lastWords reads what a server said before it stopped taking data.
