@@ -329,6 +329,7 @@ func runScript(t *testing.T, cfg Config, in []byte) (b *memory, out string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	close(srv.closed) // failed sign-ins cost no time; the server does not shut down by this alone
 	conn := &scriptConn{r: bytes.NewReader(in)}
 	began := time.Now()
 	newSession(srv, conn, clientAddr(conn)).serve(t.Context())

@@ -2,9 +2,11 @@ package receive
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -157,25 +159,32 @@ func FuzzSession(f *testing.F) {
 		"EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<1@fax.example.com>\r\nDATA\r\n.\r\nQUIT\r\n",
 		"HELO a\r\nMAIL FROM:<\"a>\\\"b\"@example.com> SIZE=1\r\nRCPT TO:<postmaster>\r\nBDAT 3\r\na\rbBDAT 2 LAST\r\n\n.",
 		"RCPT TO:<@a:b@c>\r\nMAIL FROM:\r\n\n",
+		"EHLO a\r\nAUTH PLAIN AHUAcA==\r\nMAIL FROM:<a@example.com> RET=FULL ENVID=x SMTPUTF8\r\nRCPT TO:<1@fax.example.com> NOTIFY=NEVER ORCPT=rfc822;a\r\nBDAT 0 LAST\r\n",
+		"EHLO a\r\nAUTH LOGIN\r\ndQ==\r\ncA==\r\nAUTH LOGIN dQ==\r\n*\r\nRSET\r\n",
+		"EHLO a\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<1@fax.example.com>\r\nDATA\r\nReceived: from a (b [192.0.2.1])\r\n\tby c; x\r\n\r\n.\r\n",
 	} {
 		f.Add([]byte(s))
 	}
 	cfg := testConfig()
 	cfg.MaxSize = 1000
-	f.Fuzz(func(t *testing.T, in []byte) {
-		b := &memory{}
-		srv, err := New(cfg, b)
-		if err != nil {
-			t.Fatal(err)
+	cfg.AuthInClear, cfg.TrustedRelays = cfg.Networks, cfg.Networks
+	cfg.Authenticate = func(_ context.Context, user, password string, _ netip.Addr) error {
+		if user != "u" || password != "p" {
+			return ErrBadCredentials
 		}
-		conn := &scriptConn{r: bytes.NewReader(in)}
-		newSession(srv, conn, clientAddr(conn)).serve(t.Context())
-		for line := range strings.SplitSeq(strings.TrimSuffix(conn.out.String(), "\r\n"), "\r\n") {
+		return nil
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		b, out := runScript(t, cfg, in)
+		for line := range strings.SplitSeq(strings.TrimSuffix(out, "\r\n"), "\r\n") {
 			if len(line) < 4 || line[0] < '2' || line[0] > '5' || strings.ContainsAny(line, "\r\n") || len(line) > 510 {
 				t.Errorf("reply %q", line)
 			}
 		}
 		for _, m := range b.all() {
+			if m.env.User != "" && m.env.User != "u" {
+				t.Errorf("signed in as %q", m.env.User)
+			}
 			if strings.Contains(strings.ReplaceAll(m.data, "\r\n", ""), "\n") || strings.Contains(strings.ReplaceAll(m.data, "\r\n", ""), "\r") {
 				t.Errorf("bare CR or LF stored: %q", m.data)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -513,6 +514,14 @@ func TestNew_RefusesBadConfig(t *testing.T) {
 		func(c *Config) { c.Hostname = "a\r\nb" },
 		func(c *Config) { c.RequireTLS = true },
 		func(c *Config) { c.MaxSize = -1 },
+		func(c *Config) { c.ImplicitTLS = true },
+		func(c *Config) { c.RequireAuth = true },
+		func(c *Config) { c.ClientCert = &ClientCert{Names: []string{"a.test"}} }, // and no TLS
+		func(c *Config) { c.TLS, c.ClientCert = &tls.Config{}, &ClientCert{} },
+		func(c *Config) { c.TLS, c.ClientCert = &tls.Config{}, &ClientCert{Names: []string{"a.test", ""}} },
+		func(c *Config) {
+			c.Authenticate = func(context.Context, string, string, netip.Addr) error { return nil }
+		},
 	} {
 		cfg := testConfig()
 		change(&cfg)
