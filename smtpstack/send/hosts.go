@@ -29,8 +29,18 @@ const (
 	maxAddresses  = 4  // addresses tried of each
 )
 
-// hosts returns where to try, in order, for a domain; "" is the smart host.
+// hosts returns where to try, in order, for a domain; "" is the smart host. What DNS lacks of the domain that the connector
+// itself names is a fault of the configuration.
 func (s *Sender) hosts(ctx context.Context, domain string, trace tracer) ([]host, *Result) {
+	list, failed := s.findHosts(ctx, domain, trace)
+	if failed != nil && failed.Class == smtpstack.BadRecipient && s.cfg.MXOf != "" {
+		failed = &Result{Class: smtpstack.Configuration, Err: failed.Err,
+			Remedy: "The domain " + s.cfg.MXOf + ", to whose mail exchangers this connector sends, has none in DNS: correct it in the send connector."}
+	}
+	return list, failed
+}
+
+func (s *Sender) findHosts(ctx context.Context, domain string, trace tracer) ([]host, *Result) {
 	if domain == "" {
 		name, port := s.cfg.Host, strconv.Itoa(s.cfg.Port)
 		if h, p, err := net.SplitHostPort(name); err == nil {

@@ -231,3 +231,38 @@ func TestMemoryStore(t *testing.T) {
 		}
 	})
 }
+
+// TestPace_FindsTheServicesRate: against a service that takes ten messages a minute a crowd of senders gets through, and
+// is told to slow down less than once for each two messages.
+func TestPace_FindsTheServicesRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, func(w *exchange.World) { w.AnonymousPerMinute = 10 })
+		snd, err := New(s.relay(homeIP), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const mails = 60
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range mails {
+			wg.Go(func() {
+				for {
+					r := last(snd.Deliver(t.Context(), mailFrom("a@example.net", jane)))
+					if r.Class == smtpstack.Delivered {
+						return
+					}
+					if r.Class != smtpstack.Throttle || r.RetryAfter <= 0 {
+						t.Errorf("%+v", r)
+						return
+					}
+					time.Sleep(r.RetryAfter)
+				}
+			})
+		}
+		wg.Wait()
+		refused := s.p.Applied(exchange.RuleBusy)
+		if len(s.p.Messages()) != mails || refused > mails/2 || refused == 0 || time.Since(began) > time.Hour {
+			t.Errorf("%d messages in %v, %d told to slow down", len(s.p.Messages()), time.Since(began), refused)
+		}
+	})
+}

@@ -7,13 +7,18 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// checkPattern takes a domain, or "*." and a domain.
-func checkPattern(p string) error {
-	name := strings.TrimPrefix(p, "*.")
-	if ascii, err := idna.Lookup.ToASCII(name); err != nil || ascii == "" || len(name) > 253 || strings.Contains(name, "..") || strings.HasPrefix(name, ".") || strings.ContainsAny(name, "*@ ") {
-		return fmt.Errorf("%.80q is neither a domain nor *.domain", p)
+// asciiPattern takes a domain, or "*." and a domain, and gives it in the form in which match compares: lower case,
+// international labels in ASCII.
+func asciiPattern(p string) (string, error) {
+	name, below := strings.CutPrefix(strings.ToLower(strings.TrimSuffix(p, ".")), "*.")
+	ascii, err := idna.Lookup.ToASCII(name)
+	if err != nil || ascii == "" || len(ascii) > 253 || strings.Contains(ascii, "..") || strings.HasPrefix(ascii, ".") || strings.ContainsAny(ascii, "*@ ") {
+		return "", fmt.Errorf("%.80q is neither a domain nor *.domain", p)
 	}
-	return nil
+	if below {
+		ascii = "*." + ascii
+	}
+	return ascii, nil
 }
 
 // match finds the entry for a domain: the exact one, then the longest "*." suffix, then "*". A "*.example.com" covers

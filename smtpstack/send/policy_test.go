@@ -342,3 +342,34 @@ func TestMatch(t *testing.T) {
 		t.Error("*.example is not example")
 	}
 }
+
+// TestMXOf: everything goes to the tenant's own exchangers, by its certificate connector, wherever the recipients are.
+func TestMXOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, dns := mxSite(t)
+		for _, tt := range []struct {
+			domain string
+			want   smtpstack.Class
+		}{{"contoso.com", smtpstack.Delivered}, {"gone.example", smtpstack.Configuration}} {
+			c := s.certRelay("fax.contoso.com", true)
+			c.Host, c.MXOf = "", tt.domain
+			snd, err := New(c, dns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range snd.Deliver(t.Context(), mailFrom(faxBox, "a@elsewhere.example", jane, "b@nx.example")).Results {
+				if r.Class != tt.want || (r.Remedy != "") != (tt.want == smtpstack.Configuration) {
+					t.Errorf("%s: %+v", tt.domain, r)
+				}
+			}
+		}
+		if got := s.p.Messages(); len(got) != 1 || len(got[0].To) != 3 || got[0].Connector != "cert" {
+			t.Errorf("%+v", got)
+		}
+	})
+	for _, bad := range []Config{{Hostname: "h", Host: "x", MXOf: "a.example"}, {Hostname: "h", MXOf: "*.example"}, {Hostname: "h", MXOf: "a b"}} {
+		if _, err := New(bad, &resolve.Fake{}); err == nil {
+			t.Errorf("taken: %+v", bad)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 
 	"github.com/tipring/tipring/smtpstack"
@@ -46,14 +45,15 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 	}
 	direct := make(map[string]*Sender)
 	for _, route := range cfg.Routes {
-		key := strings.ToLower(strings.TrimSuffix(route.Domain, "."))
-		if _, twice := r.table[key]; twice {
-			return nil, fmt.Errorf("send: two routes for %q", route.Domain)
-		}
+		key := route.Domain
 		if key != "*" {
-			if err := checkPattern(key); err != nil {
+			var err error
+			if key, err = asciiPattern(key); err != nil {
 				return nil, fmt.Errorf("send: route: %w", err)
 			}
+		}
+		if _, twice := r.table[key]; twice {
+			return nil, fmt.Errorf("send: two routes for %q", route.Domain)
 		}
 		s, err := cfg.target(route, byName, direct)
 		if err != nil {

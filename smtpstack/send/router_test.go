@@ -28,7 +28,7 @@ func connector(t *testing.T, name, host string) *Sender {
 func TestRouter_EachDomainItsWay(t *testing.T) {
 	cloud, lan, direct := newServer(t, nil), newServer(t, map[string]string{"RCPT": "550 5.1.1 no"}), newServer(t, nil)
 	r, err := NewRouter(RouterConfig{Connectors: []*Sender{connector(t, "cloud", cloud.addr()), connector(t, "lan", lan.addr())},
-		Routes: []Route{{Domain: "*", Connector: "cloud"}, {Domain: "Lan.Example", Connector: "lan"}, {Domain: "*.site.example", Host: direct.addr()}},
+		Routes: []Route{{Domain: "*", Connector: "cloud"}, {Domain: "Lan.Example", Connector: "lan"}, {Domain: "*.Bücher.example", Connector: "lan"}, {Domain: "*.site.example", Host: direct.addr()}},
 		Direct: Config{Hostname: "box.example.com"}})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestRouter_EachDomainItsWay(t *testing.T) {
 	if tr := transcript(rep); !strings.Contains(tr, "b@lan.example") || !strings.Contains(tr, "c@one.site.example") {
 		t.Errorf("transcript:\n%s", tr)
 	}
-	if r.Connector("lan") == nil || r.Connector("x") != nil || r.For("lan.example").Name() != "lan" {
+	if r.Connector("lan") == nil || r.Connector("x") != nil || r.For("lan.example").Name() != "lan" || r.For("x.xn--bcher-kva.example").Name() != "lan" {
 		t.Error("connectors are not found")
 	}
 }

@@ -39,7 +39,10 @@ type Config struct {
 	Name     string
 	Hostname string // for EHLO: this host's own full name
 	Host     string // smart host as "host" or "host:port"; "" delivers to the MX of each recipient's domain
-	Port     int    // when Host names none, and for MX: default 25 (465 with Implicit)
+	// MXOf leads all mail to the mail exchangers of this domain, whoever the recipients are: relaying through the
+	// organisation's own tenant, whose exchangers' names only DNS knows. Host is "" then.
+	MXOf string
+	Port int // when Host names none, and for MX: default 25 (465 with Implicit)
 
 	TLS       TLSPolicy
 	TLSConfig *tls.Config   // roots, client certificate; may be nil. ServerName is set here
@@ -148,6 +151,16 @@ func New(cfg Config, r resolve.Resolver) (*Sender, error) {
 	if cfg.Hostname == "" || strings.ContainsAny(cfg.Hostname, " \t\r\n<>") {
 		return nil, fmt.Errorf("send: connector %q: EHLO name %q is not a name", cfg.Name, cfg.Hostname)
 	}
+	if cfg.MXOf != "" {
+		if cfg.Host != "" {
+			return nil, fmt.Errorf("send: connector %q: a host and a domain whose exchangers to use: one too many", cfg.Name)
+		}
+		domain, err := asciiPattern(cfg.MXOf)
+		if err != nil || strings.HasPrefix(domain, "*") {
+			return nil, fmt.Errorf("send: connector %q: %q is no domain", cfg.Name, cfg.MXOf)
+		}
+		cfg.MXOf = domain
+	}
 	if cfg.Host == "" && r == nil {
 		return nil, fmt.Errorf("send: connector %q: delivery by MX needs a resolver", cfg.Name)
 	}
@@ -171,11 +184,15 @@ func New(cfg Config, r resolve.Resolver) (*Sender, error) {
 	if cfg.Store == nil {
 		cfg.Store = NewMemoryStore()
 	}
-	for pattern := range cfg.Policies {
-		if err := checkPattern(pattern); err != nil {
+	policies := make(map[string]TLSPolicy)
+	for pattern, p := range cfg.Policies {
+		key, err := asciiPattern(pattern)
+		if err != nil {
 			return nil, fmt.Errorf("send: connector %q: TLS policy: %w", cfg.Name, err)
 		}
+		policies[key] = p
 	}
+	cfg.Policies = policies
 	return &Sender{cfg: cfg, resolver: r, pace: newPace(cfg.Name, cfg.Limits, cfg.Store)}, nil
 }
 
@@ -263,8 +280,11 @@ func (d *delivery) group() []group {
 			d.set(i, Result{Class: smtpstack.BadRecipient, Err: err, Reply: *smtpstack.Refuse(553, "5.1.3", "malformed address")})
 			continue
 		}
-		if d.s.cfg.Host != "" {
+		switch {
+		case d.s.cfg.Host != "":
 			domain = ""
+		case d.s.cfg.MXOf != "":
+			domain = d.s.cfg.MXOf
 		}
 		d.to[i] = addr
 		g, ok := index[domain]

@@ -185,11 +185,11 @@ func ParseSTSPolicy(text string) (STSPolicy, error) {
 		}
 		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 		if key == "mx" {
-			value = strings.ToLower(strings.TrimSuffix(value, "."))
-			if checkPattern(value) != nil || len(p.MX) == maxSTSMX {
+			pattern, err := asciiPattern(value)
+			if err != nil || len(p.MX) == maxSTSMX {
 				return p, fmt.Errorf("%w: mx %.60q", ErrSTSPolicy, value)
 			}
-			p.MX = append(p.MX, value)
+			p.MX = append(p.MX, pattern)
 		} else if _, twice := seen[key]; !twice {
 			seen[key] = value
 		}
