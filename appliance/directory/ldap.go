@@ -58,6 +58,7 @@ const (
 	maxLDAPMembers = 5000    // DNs looked at for one group
 	maxLDAPOctets  = 8 << 20 // read on one connection
 	downFor        = time.Minute
+	restFor        = 5 * time.Second
 	refusedFor     = 10 * time.Minute // Active Directory locks accounts that try a wrong password often
 )
 
@@ -143,6 +144,9 @@ func (l *LDAP) session(ctx context.Context, f func(*ldapConn) error) error {
 		return &Failure{Source: l.c.Name, Remedy: "The server refuses bind DN or password: correct them.",
 			Err: errors.New("the password was refused; it is not tried again yet, or the account would be locked")}
 	}
+	if l.allDown() {
+		return &Failure{Source: l.c.Name, RetryAfter: restFor, Err: errors.New("no server answered a moment ago")}
+	}
 	var failed []error
 	for _, i := range l.order() {
 		err := l.on(ctx, l.servers[i], f)
@@ -180,6 +184,14 @@ func (l *LDAP) order() []int {
 		}
 	}
 	return append(up, down...)
+}
+
+// allDown tells that all servers failed just now: who asks meanwhile, mostly in an SMTP dialogue, need not wait for that
+// again.
+func (l *LDAP) allDown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(l.down, func(at time.Time) bool { return at.IsZero() || time.Since(at) >= restFor })
 }
 
 func (l *LDAP) note(server int, failed time.Time) {

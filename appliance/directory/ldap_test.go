@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,12 +61,46 @@ func TestLDAP_SilentServer(t *testing.T) {
 		if _, err := d.Lookup(t.Context(), "a@x.test"); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v, want ErrUnavailable", scheme, err)
 		}
-		d.c.Timeout = time.Hour
+		d.c.Timeout, d.down[0] = time.Hour, time.Time{}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if _, err := d.Member(ctx, "a@x.test"); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s: %v, want ErrUnavailable when the context ends", scheme, err)
 		}
 		cancel()
+	}
+}
+
+func TestLDAP_DeadServersAreLeftAlone(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var calls atomic.Int32
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			calls.Add(1)
+			c.Close()
+		}
+	}()
+	d, err := NewLDAP(LDAPConfig{Servers: []string{"ldap://" + l.Addr().String()}, BaseDN: "DC=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int32{1, 1, 1, 2} {
+		if want == 2 { // some time later
+			d.note(0, time.Now().Add(-restFor))
+		}
+		if _, err := d.Lookup(t.Context(), "a@x.test"); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+		if n := calls.Load(); n != want {
+			t.Errorf("%d connections, want %d", n, want)
+		}
 	}
 }
 
