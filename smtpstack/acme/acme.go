@@ -41,7 +41,7 @@ type Config struct {
 	Email     string // for the authority's warnings; may be ""
 	Directory string // URL, default LetsEncrypt
 	Folder    string // keeps account, key and certificate
-	// HTTP is the address for HTTP-01, like ":80", where the authority must reach us from outside. It listens only while
+	// HTTP is the address for HTTP-01, like ":80", where the authority must reach us from outside. It must be free, and listens only while
 	// a challenge is under way.
 	HTTP string
 	// DNS puts the DNS-01 record. Then nothing needs to be reachable from outside.
@@ -55,7 +55,8 @@ type Config struct {
 	Fallback Source         // what to show as long as there is no certificate; nil: the handshake fails
 	Report   func(error)    // is told of each failure; may be nil. Tries go on, less and less often, for 30 days
 
-	renewCheck time.Duration // tests; default certmagic's 10 min
+	renewCheck  time.Duration // tests; default certmagic's 10 min
+	renewWindow float64       // tests; part of its life left when a certificate is renewed, default a third
 }
 
 // ErrConfig is returned when the configuration names no host, no folder, or not exactly one whole way to prove the name.
@@ -89,7 +90,7 @@ func New(cfg Config) (*Manager, error) {
 		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return m.magic, nil }})
 	m.magic = certmagic.New(m.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: filepath.Clean(cfg.Folder)}, Logger: log,
-		DefaultServerName: cfg.Host, OnEvent: m.event, OCSP: certmagic.OCSPConfig{DisableStapling: true}})
+		DefaultServerName: cfg.Host, RenewalWindowRatio: cfg.renewWindow, OnEvent: m.event, OCSP: certmagic.OCSPConfig{DisableStapling: true}})
 	issuer := certmagic.ACMEIssuer{CA: cfg.Directory, Email: cfg.Email, Agreed: true, TrustedRoots: cfg.Roots,
 		DisableTLSALPNChallenge: true, DisableDistributedSolvers: true, Logger: log}
 	if err := m.way(&issuer); err != nil {

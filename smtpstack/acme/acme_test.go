@@ -237,12 +237,12 @@ func TestDNS01(t *testing.T) {
 	}
 }
 
-// TestRenewal: a certificate of a few seconds is renewed before its end.
+// TestRenewal: a certificate of a minute is renewed when it has 95 % of its life left.
 func TestRenewal(t *testing.T) {
 	port := freePort(t)
-	cfg := config(t, startAuthority(t, startZone(t), port, 8*time.Second))
+	cfg := config(t, startAuthority(t, startZone(t), port, time.Minute))
 	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	cfg.renewCheck = 500 * time.Millisecond
+	cfg.renewCheck, cfg.renewWindow = 500*time.Millisecond, 0.95
 	m, _ := run(t, cfg)
 	first := waitFor(t, m, nil)
 	second := waitFor(t, m, first)
