@@ -182,11 +182,14 @@ func TestChain_ManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scripted{name: "ad", known: map[string]Member{}, slow: time.Second}
 		c := NewChain(openStore(t), s)
+		for i := range 16 {
+			address := fmt.Sprintf("u%d@x.test", i)
+			s.known[address] = person(address)
+		}
 		began := time.Now()
 		var wg sync.WaitGroup
 		for i := range 64 {
 			address := fmt.Sprintf("u%d@x.test", i%16)
-			s.known[address] = person(address)
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
