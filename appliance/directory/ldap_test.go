@@ -147,3 +147,16 @@ func TestPrimaryAddress(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRangedValues: whatever a server calls its attributes, reading a group in parts ends.
+func FuzzRangedValues(f *testing.F) {
+	for _, s := range []string{"member;range=0-1499", "member;range=1500-*", "MEMBER", "member;range=-", "member;range=0-99999999999999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		values, next := rangedValues(&ldap.Entry{Attributes: []*ldap.EntryAttribute{{Name: name, Values: []string{"a"}}}}, "member")
+		if next < 0 || next > 1<<30 || next > 0 && len(values) == 0 {
+			t.Errorf("%q: %v, next %d", name, values, next)
+		}
+	})
+}
