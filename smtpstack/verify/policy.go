@@ -116,7 +116,7 @@ func domainList(list []string) ([]string, error) {
 func (p Policy) tenant(d *Verdict) Finding {
 	for _, name := range d.Certificates {
 		name = strings.ToLower(name)
-		if shared(strings.TrimPrefix(name, "*.")) == "" && listed(p.Certificates, name) {
+		if listed(p.Certificates, name) {
 			return Finding{Result: Pass, Domain: name, Reason: "the client showed the certificate of " + name}
 		}
 	}
@@ -228,7 +228,11 @@ func (p Policy) Judge(d *Verdict) *smtpstack.Reply {
 	if p.DomainsPolicy && d.DMARC.Result == Fail && d.DMARCAsks == "reject" {
 		return smtpstack.Refuse(550, "5.7.26", "%s asks that mail be refused which fails DMARC: %s", d.FromDomain, d.DMARC.Reason)
 	}
-	return p.judge(d, d.finding)
+	no := p.judge(d, d.finding)
+	if no == nil && p.DomainsPolicy && d.DMARC.Result == TempError && (d.DMARCAsks == "reject" || d.DMARCAsks == "") {
+		return smtpstack.Refuse(451, "4.7.0", "The sender could not be checked now, please try again later (dmarc: %s)", d.DMARC.Reason)
+	}
+	return no
 }
 
 // judge goes through the groups; a group lost for good weighs more than one that DNS left open.

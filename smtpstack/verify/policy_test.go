@@ -34,6 +34,7 @@ func TestPolicy_Judge(t *testing.T) {
 		"host":                        {own, unsigned, "contoso.com", "host", "", ""},
 		"host, null sender":           {bounced, unsigned, "contoso.com", "host spf", "", ""},
 		"host of Microsoft":           {exo, signed, "contoso.com", "host", "550 5.7.25", "550 5.7.25"},
+		"host of Microsoft, its own":  {client(exoIP, "x.outbound.protection.outlook.com", "u@outlook.com"), w.mail(t, "u@outlook.com"), "outlook.com", "host", "550 5.7.25", "550 5.7.25"},
 		"host or tenant":              {exo, signed, "contoso.com", "host|tenant", "", ""},
 		"host or tenant, neither":     {exo, unsigned, "contoso.com", "host|tenant", "", "550 5.7.26"},
 		"spf of another":              {client(exoIP, "x", "u@fabrikam.com"), unsigned, "contoso.com", "spf", "", "550 5.7.23"},
@@ -91,6 +92,14 @@ func TestPolicy_DomainsPolicy(t *testing.T) {
 	v, err := New(Config{}, w)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for from, want := range map[string]Result{"u@slow2.example": TempError, "u@slowdmarc.example": TempError} {
+		d := v.Client(t.Context(), client(otherIP, "x", from))
+		if err := v.Message(t.Context(), d, strings.NewReader(w.mail(t, from))); err != nil || d.DMARC.Result != want {
+			t.Fatalf("%s: %v, %+v", from, err, d.DMARC)
+		}
+		checkReply(t, from, Policy{DomainsPolicy: true}.Judge(d), "451 4.7.0")
+		checkReply(t, from, Policy{DomainsPolicy: true, Domains: []string{"*"}, Require: [][]Proof{{ProofDKIM}}}.Judge(d), "550 5.7.22")
 	}
 	for from, want := range map[string]string{"u@contoso.com": "550 5.7.26", "u@sales.contoso.com": "", "u@strict.example": ""} {
 		d := v.Client(t.Context(), client(otherIP, "x", "u@fabrikam.com"))

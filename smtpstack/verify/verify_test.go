@@ -49,16 +49,17 @@ func newWorld(t *testing.T) *world {
 			"strict.example": {"v=spf1 -all"}, "sub.strict.example": {"v=spf1 ip4:192.0.2.1 -all"},
 			"long.example": {long}, "two.example": {"v=spf1 -all", "v=spf1 ~all"}, "mail.contoso.com": {"v=spf1 a -all"},
 			"xn--bcher-kva.example": {"v=spf1 ip4:192.0.2.1 -all"}, "_dmarc.xn--bcher-kva.example": {"v=DMARC1; p=none"},
+			"_dmarc.slowkey2.example": {"v=DMARC1; p=reject"}, "_dmarc.slow2.example": {"v=DMARC1; p=reject"},
 			"_dmarc.double.example": {"v=DMARC1; p=none", "v=DMARC1; p=none"},
 		},
 		PTRs:  map[netip.Addr][]string{ip(ownIP): {"mail.contoso.com"}, ip(exoIP): {"x.outbound.protection.outlook.com"}, ip(otherIP): {"mail.contoso.com", "pool.isp.example"}},
 		Addrs: map[string][]netip.Addr{"mail.contoso.com": {ip(ownIP), ip("2001:db8::1")}, "x.outbound.protection.outlook.com": {ip(exoIP)}, "pool.isp.example": {ip(otherIP)}},
-		Fail:  map[string]error{"slow.example": resolve.ErrTemporary, "s1._domainkey.slowkey.example": resolve.ErrTemporary, "_dmarc.slowdmarc.example": resolve.ErrTemporary, "192.0.2.50": resolve.ErrTemporary},
+		Fail:  map[string]error{"slow.example": resolve.ErrTemporary, "slow2.example": resolve.ErrTemporary, "s1._domainkey.slowkey2.example": resolve.ErrTemporary, "s1._domainkey.slowkey.example": resolve.ErrTemporary, "_dmarc.slowdmarc.example": resolve.ErrTemporary, "192.0.2.50": resolve.ErrTemporary},
 	}}
 	for i := range 11 {
 		w.TXTs[fmt.Sprintf("i%d.example", i)] = []string{"v=spf1 ?all"}
 	}
-	for _, d := range []string{"contoso.com", "sub.contoso.com", "mailer.example", "evil.onmicrosoft.com", "contoso.onmicrosoft.com", "sub.strict.example", "slowkey.example", "xn--bcher-kva.example", "nodmarc.example", "outlook.com"} {
+	for _, d := range []string{"contoso.com", "sub.contoso.com", "mailer.example", "evil.onmicrosoft.com", "contoso.onmicrosoft.com", "sub.strict.example", "slowkey.example", "slowkey2.example", "xn--bcher-kva.example", "nodmarc.example", "outlook.com"} {
 		pub, key, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -137,6 +138,9 @@ func TestVerifier_Senders(t *testing.T) {
 		"internationalized domain":       {client(ownIP, "x.y", "ü@bücher.example"), w.mail(t, "ü@Bücher.example", "xn--bcher-kva.example"), "host=fail spf=pass/true dkim=pass dmarc=pass tenant=fail"},
 		"slow: SPF":                      {client(ownIP, "x.y", "u@slow.example"), w.mail(t, "u@slow.example"), "host=fail spf=temperror/true dkim=none dmarc=none tenant=fail"},
 		"slow: key":                      {client(ownIP, "x.y", "u@slowkey.example"), w.mail(t, "u@slowkey.example", "slowkey.example"), "host=fail spf=none/true dkim=temperror dmarc=none tenant=fail"},
+		"slow: SPF, with DMARC":          {client(ownIP, "x.y", "u@slow2.example"), w.mail(t, "u@slow2.example"), "host=fail spf=temperror/true dkim=none dmarc=temperror tenant=fail"},
+		"slow: another's SPF":            {client(ownIP, "x.y", "u@slow2.example"), w.mail(t, "u@contoso.com"), "host=pass spf=temperror/false dkim=none dmarc=fail tenant=fail"},
+		"slow: key, with DMARC":          {client(ownIP, "x.y", "u@contoso.com"), w.mail(t, "u@slowkey2.example", "slowkey2.example"), "host=fail spf=pass/false dkim=temperror dmarc=temperror tenant=fail"},
 		"slow: DMARC":                    {client(ownIP, "x.y", "u@slowdmarc.example"), w.mail(t, "u@slowdmarc.example"), "host=fail spf=none/true dkim=none dmarc=temperror tenant=fail"},
 		"slow: PTR":                      {client("192.0.2.50", "x.y", "u@contoso.com"), w.mail(t, "u@contoso.com"), "host=temperror spf=fail/true dkim=none dmarc=fail tenant=fail"},
 		"too many lookups":               {client(ownIP, "x.y", "u@long.example"), w.mail(t, "u@long.example"), "host=fail spf=permerror/true dkim=none dmarc=none tenant=fail"},
