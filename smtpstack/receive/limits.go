@@ -13,7 +13,7 @@ import (
 // IPv6 /48, may do four times as much. Each is a full bucket that fills up evenly, so a burst may have it all at once.
 // Zero is the default, negative is no limit.
 //
-// A connector for Exchange Online wants higher ones: its hosts send for everybody.
+// For hosts of a NetworkSet, which send for all of a provider's customers, errors count for their connection only.
 type Limits struct {
 	ConnsPerMinute       int // new connections, default 600; more hear 421 4.7.0
 	MessagesPerMinute    int // default 600; more hear 450 4.7.1 at MAIL
@@ -129,14 +129,24 @@ func (s *session) meterKey(what counted) meterKey { return meterKey{what, limitK
 
 func (s *session) networkKey(what counted) meterKey { return meterKey{what, networkOf(s.ip)} }
 
+// forgives tells what is not held against a host that sends for many: else one of a provider's customers, by provoking
+// errors, could keep the mail of all others out.
+func (s *session) forgives(what counted) bool { return s.shared && what == badReply }
+
 // spend uses one up for the client and for its network, and tells whether both had one.
 func (s *session) spend(what counted, limit int, per time.Duration) bool {
+	if s.forgives(what) {
+		return true
+	}
 	m := s.srv.meter
 	return m.take(s.meterKey(what), limit, per) && m.take(s.networkKey(what), networkFactor*limit, per)
 }
 
 // spent tells whether nothing is left for the client or its network.
 func (s *session) spent(what counted, limit int, per time.Duration) bool {
+	if s.forgives(what) {
+		return false
+	}
 	m := s.srv.meter
 	return !m.has(s.meterKey(what), limit, per) || !m.has(s.networkKey(what), networkFactor*limit, per)
 }

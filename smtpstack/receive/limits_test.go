@@ -250,3 +250,22 @@ func TestCrowded_LessPatience(t *testing.T) {
 		}
 	})
 }
+
+// TestLimits_SharedHosts: errors that one customer of a provider provokes do not keep the others out.
+func TestLimits_SharedHosts(t *testing.T) {
+	cfg := testConfig()
+	cfg.Limits.ErrorsPerHour = 5
+	set := &loopbackSet{}
+	set.open.Store(true)
+	cfg.Networks, cfg.NetworkSets = nil, []NetworkSet{set}
+	_, addr := start(t, cfg, &memory{})
+	for range 3 {
+		c := dial(t, addr)
+		c.expect("220 ")
+		for range maxErrors + 1 { // this connection's limit holds
+			c.cmd("NONSENSE", "500")
+		}
+		c.expect("421 4.7.0 too many errors")
+		c.closed()
+	}
+}

@@ -26,6 +26,7 @@ type session struct {
 	wire        *wire
 	ctx         context.Context // of the connection; go-smtp's calls carry none
 	allowed     bool            // by network
+	shared      bool            // a provider's host, which sends for others too
 	authInClear bool
 	counted     bool         // has a place; under the server's lock
 	tx          *transaction // from MAIL to its end, or nil
@@ -46,8 +47,8 @@ func newSession(s *Server, conn net.Conn, ip netip.Addr) *session {
 
 // judgeNetwork looks up what the client's address allows.
 func (s *session) judgeNetwork() {
-	s.allowed = containsAddr(s.cfg.Networks, s.ip) ||
-		slices.ContainsFunc(s.cfg.NetworkSets, func(n NetworkSet) bool { return n.Contains(s.ip) })
+	s.shared = slices.ContainsFunc(s.cfg.NetworkSets, func(n NetworkSet) bool { return n.Contains(s.ip) })
+	s.allowed = s.shared || containsAddr(s.cfg.Networks, s.ip)
 	s.authInClear = containsAddr(s.cfg.AuthInClear, s.ip)
 }
 
