@@ -178,8 +178,11 @@ func TestClient_BelievesADOfLoopbackOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.believed(c.servers[0]) != tt.want {
-			t.Errorf("%s, TrustAD %v: believed %v", tt.server, tt.trust, !tt.want)
+		for _, ad := range []bool{true, false} {
+			r := &dns.Msg{MsgHdr: dns.MsgHdr{AuthenticatedData: ad}}
+			if got := c.authentic(c.servers[0], r); got != (tt.want && ad) {
+				t.Errorf("%s, TrustAD %v, AD %v: authentic %v", tt.server, tt.trust, ad, got)
+			}
 		}
 	}
 	records := zone(t, "mx.example. 60 IN A 192.0.2.1", "_25._tcp.mx.example. 60 IN TLSA 3 1 1 abcd", "example. 60 IN MX 1 mx.example.")

@@ -95,7 +95,7 @@ func (c *Client) ask(ctx context.Context, server string, key cacheKey) (answer, 
 	if err != nil {
 		return answer{}, fmt.Errorf("server %s: %w", server, err)
 	}
-	secure := r.AuthenticatedData && c.believed(server)
+	secure := c.authentic(server, r)
 	switch r.Rcode {
 	case dns.RcodeSuccess:
 		records, owner, ttl := pick(r, key)
@@ -109,10 +109,11 @@ func (c *Client) ask(ctx context.Context, server string, key cacheKey) (answer, 
 	return answer{}, fmt.Errorf("server %s: %w: %s", server, errAnswer, dns.RcodeToString[r.Rcode])
 }
 
-// believed tells whether a server's AD bit counts. Over a network anybody on the path could have set it (RFC 4035 4.9.3).
-func (c *Client) believed(server string) bool {
+// authentic tells whether an answer has the AD bit of a server whose word counts. Over a network anybody on the path could
+// have set it (RFC 4035 4.9.3).
+func (c *Client) authentic(server string, r *dns.Msg) bool {
 	ap, err := netip.ParseAddrPort(server)
-	return c.cfg.TrustAD || err == nil && ap.Addr().Unmap().IsLoopback()
+	return r.AuthenticatedData && (c.cfg.TrustAD || err == nil && ap.Addr().Unmap().IsLoopback())
 }
 
 // exchange is one query and its answer; a cancelled context ends it at once. Datagrams that answer something else are
