@@ -40,23 +40,25 @@ type Deps struct {
 
 // Appliance is a running appliance. It implements [control.Appliance].
 type Appliance struct {
-	cfg      Config
-	d        Deps
-	log      *slog.Logger
-	started  time.Time
-	st       *store.Store
-	q        *queue.Queue
-	alarms   *gateway.Alarms
-	g        *gateway.Gateway
-	people   *directory.Directory
-	warm     func(context.Context) error // compiles the PDF engine; nil: nothing to compile
-	sup      *supervisor
-	lines    []*line
-	offers   *offers
-	smtp     []mailPort
-	exchange *receive.ExchangeOnline
-	web      net.Listener
-	socket   net.Listener
+	cfg       Config
+	d         Deps
+	log       *slog.Logger
+	started   time.Time
+	st        *store.Store
+	q         *queue.Queue
+	alarms    *gateway.Alarms
+	g         *gateway.Gateway
+	people    *directory.Directory
+	checks    map[string]*gateway.SenderCheck // of the receive connectors that demand proof
+	dialTable routing.DialTable               // of the configuration
+	warm      func(context.Context) error     // compiles the PDF engine; nil: nothing to compile
+	sup       *supervisor
+	lines     []*line
+	offers    *offers
+	smtp      []mailPort
+	exchange  *receive.ExchangeOnline
+	web       net.Listener
+	socket    net.Listener
 }
 
 var _ control.Appliance = (*Appliance)(nil)

@@ -7,6 +7,8 @@ import (
 	"net/mail"
 	"net/netip"
 	"strings"
+
+	"github.com/tipring/tipring/appliance/routing"
 )
 
 // Validate checks what can be checked without touching anything; it returns every fault found, joined, each one
@@ -96,7 +98,8 @@ func (c Config) validateRules(v *faults) {
 	v.need(!sends || len(c.Dial.Allow) > 0, "dial.allow: no number could be dialed; list patterns, or \"*\" for all")
 	v.need(len(c.Dial.Country) == 2, "dial.country: %q is no two-letter country code", c.Dial.Country)
 	for _, p := range append(append([]string{}, c.Dial.Allow...), c.Dial.Deny...) {
-		v.need(p != "" && strings.Trim(strings.TrimPrefix(strings.TrimSuffix(p, "*"), "+"), "0123456789") == "", "dial: pattern %q: use first digits, +425 or 555*; or * for all numbers", p)
+		_, err := routing.ParsePrefix(p)
+		v.need(err == nil, "dial: pattern %q: use first digits, +425 or 555*; or * for all numbers", p)
 	}
 	v.need(strings.Trim(c.Dial.Prefix, "0123456789*#,w") == "", "dial.prefix: %q: use digits, *, #, comma and w", c.Dial.Prefix)
 	for _, n := range []struct {

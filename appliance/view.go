@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/smtpstack/verify"
 )
 
 const (
@@ -78,7 +80,25 @@ func (a *Appliance) Jobs(_ context.Context, f control.JobFilter) ([]control.Job,
 // Job implements [control.View].
 func (a *Appliance) Job(_ context.Context, id string) (control.Job, error) {
 	j, err := a.q.Job(queue.JobID(id))
-	return jobView(j), known(err)
+	if err != nil {
+		return control.Job{}, known(err)
+	}
+	v := jobView(j)
+	v.Proofs, err = a.proofs(j)
+	return v, err
+}
+
+// proofs are how a job's sender was proven.
+func (a *Appliance) proofs(j queue.Job) ([]string, error) {
+	m, err := a.q.Mail(j.Mail)
+	if errors.Is(err, queue.ErrNotFound) || err == nil && m.Verdict == nil {
+		return nil, nil // submitted here, purged, or of a connector that demands no proof
+	}
+	var d verify.Verdict
+	if err == nil {
+		err = json.Unmarshal(m.Verdict, &d)
+	}
+	return d.Lines(), err
 }
 
 var jobStates = map[queue.State]control.JobState{

@@ -16,6 +16,7 @@ import (
 	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/modem"
@@ -38,8 +39,10 @@ func (a *Appliance) wire() error {
 		}
 		deliver = senders.Deliver
 	}
-	checks, err := a.cfg.senderChecks(names)
-	if err != nil {
+	if a.checks, err = a.cfg.senderChecks(names); err != nil {
+		return err
+	}
+	if a.dialTable, err = routing.NewDialTable("dial", a.cfg.Dial.Allow, a.cfg.Dial.Deny); err != nil {
 		return err
 	}
 	if a.exchange, err = receive.OpenExchangeOnline(filepath.Join(a.cfg.Data, "exchange-online.json"), names); err != nil {
@@ -53,9 +56,9 @@ func (a *Appliance) wire() error {
 	a.people = directory.New(a.st, directory.Options{})
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
-		CoverText: a.cfg.Cover.Body, DialPrefix: a.cfg.Dial.Prefix, DialTable: gateway.ConfigDialTable(a.cfg.Dial.Allow, a.cfg.Dial.Deny),
+		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
-		SenderChecks: checks, People: a.people, Deliver: deliver, Log: a.log,
+		SenderChecks: a.checks, People: a.people, Deliver: deliver, Log: a.log,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}

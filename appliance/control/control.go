@@ -83,6 +83,8 @@ type Appliance interface {
 	View
 	Control
 	Numbers
+	People
+	Rules
 }
 
 // Status is the whole picture at one moment.
@@ -220,6 +222,8 @@ type Job struct {
 	Created   time.Time `json:"created"`
 	Ended     time.Time `json:"ended,omitzero"`
 	Text      string    `json:"text,omitempty"` // why it waits or how it ended, one sentence
+	// Proofs are how its sender was proven, a line each; only of a single job, and only where the connector demands proof.
+	Proofs []string `json:"proofs,omitempty"`
 }
 
 // Attempt is one call for a job.

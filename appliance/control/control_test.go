@@ -87,8 +87,37 @@ func (f *fake) TestRoute(_ context.Context, d, c string) (RouteResult, error) {
 func (f *fake) Remembered(context.Context) ([]Number, error) {
 	return []Number{{Number: "5550100", NoECM: true, Since: moment, Last: moment}}, f.note("remembered")
 }
-func (f *fake) Forget(_ context.Context, number string) error   { return f.note("forget %s", number) }
-func (f *fake) ClearAlarm(_ context.Context, code string) error { return f.note("clear %s", code) }
+func (f *fake) Forget(_ context.Context, number string) error { return f.note("forget %s", number) }
+func (f *fake) People(context.Context) ([]Person, error) {
+	return []Person{{Kind: "user", Name: "a@b"}}, f.note("people")
+}
+func (f *fake) PutPerson(_ context.Context, p Person) (Person, error) {
+	return p, f.note("putperson %s %s %d", p.Kind, p.Name, p.MaxPages)
+}
+func (f *fake) RemovePerson(_ context.Context, kind, name string) error {
+	return f.note("rmperson %s %s", kind, name)
+}
+func (f *fake) ImportPeople(_ context.Context, p PeopleFile) (PeopleChange, error) {
+	return PeopleChange{Added: 1, Same: 2}, f.note("import %q %v %v", p.CSV, p.Replace, p.DryRun)
+}
+func (f *fake) ExportPeople(context.Context) (PeopleFile, error) {
+	return PeopleFile{CSV: []byte{1, 255}}, f.note("export")
+}
+func (f *fake) TestPermission(_ context.Context, who, number string) (PermissionResult, error) {
+	return PermissionResult{Reason: "no", Steps: []string{"a", "b"}}, f.note("may %s %s", who, number)
+}
+func (f *fake) CheckSender(_ context.Context, q SenderQuestion) (SenderResult, error) {
+	return SenderResult{Taken: true, Proofs: []string{"spf: pass"}}, f.note("sender %s %s %s %s %q", q.Connector, q.Client, q.Helo, q.From, q.Message)
+}
+func (f *fake) DialRules(context.Context) ([]DialRule, error) {
+	return []DialRule{{ID: "dial.allow", Pattern: "*"}}, f.note("rules")
+}
+func (f *fake) AddDialRule(_ context.Context, r DialRule) (DialRule, error) {
+	r.ID = "5"
+	return r, f.note("addrule %s %v", r.Pattern, r.Deny)
+}
+func (f *fake) RemoveDialRule(_ context.Context, id string) error { return f.note("rmrule %s", id) }
+func (f *fake) ClearAlarm(_ context.Context, code string) error   { return f.note("clear %s", code) }
 
 // start serves f in a fresh folder and returns a client.
 func start(t *testing.T, f *fake) (*Client, string) {
@@ -160,6 +189,20 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"route 1 2", func() (any, error) { return c.TestRoute(ctx, "1", "2") }, RouteResult{Reason: "default"}},
 		{"remembered", func() (any, error) { return c.Remembered(ctx) }, []Number{{Number: "5550100", NoECM: true, Since: moment, Last: moment}}},
 		{"forget +1 555", func() (any, error) { return nil, c.Forget(ctx, "+1 555") }, nil},
+		{"people", func() (any, error) { return c.People(ctx) }, []Person{{Kind: "user", Name: "a@b"}}},
+		{"putperson user a@b 7", func() (any, error) { return c.PutPerson(ctx, Person{Kind: "user", Name: "a@b", MaxPages: 7}) }, Person{Kind: "user", Name: "a@b", MaxPages: 7}},
+		{"rmperson group R&D", func() (any, error) { return nil, c.RemovePerson(ctx, "group", "R&D") }, nil},
+		{`import "\xff;" true true`, func() (any, error) {
+			return c.ImportPeople(ctx, PeopleFile{CSV: []byte{255, ';'}, Replace: true, DryRun: true})
+		}, PeopleChange{Added: 1, Same: 2}},
+		{"export", func() (any, error) { return c.ExportPeople(ctx) }, PeopleFile{CSV: []byte{1, 255}}},
+		{"may a@b +1&2", func() (any, error) { return c.TestPermission(ctx, "a@b", "+1&2") }, PermissionResult{Reason: "no", Steps: []string{"a", "b"}}},
+		{`sender mx ::1 h a@b "x"`, func() (any, error) {
+			return c.CheckSender(ctx, SenderQuestion{Connector: "mx", Client: "::1", Helo: "h", From: "a@b", Message: []byte("x")})
+		}, SenderResult{Taken: true, Proofs: []string{"spf: pass"}}},
+		{"rules", func() (any, error) { return c.DialRules(ctx) }, []DialRule{{ID: "dial.allow", Pattern: "*"}}},
+		{"addrule 555* true", func() (any, error) { return c.AddDialRule(ctx, DialRule{Pattern: "555*", Deny: true}) }, DialRule{ID: "5", Pattern: "555*", Deny: true}},
+		{"rmrule 5", func() (any, error) { return nil, c.RemoveDialRule(ctx, "5") }, nil},
 		{"clear line-lost/a b", func() (any, error) { return nil, c.ClearAlarm(ctx, "line-lost/a b") }, nil},
 	}
 	for i, s := range steps {

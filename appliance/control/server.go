@@ -94,6 +94,8 @@ func Handler(a Appliance) http.Handler {
 	callRoutes(mux, a)
 	controlRoutes(mux, a)
 	numberRoutes(mux, a)
+	peopleRoutes(mux, a)
+	ruleRoutes(mux, a)
 	return mux
 }
 

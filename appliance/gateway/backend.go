@@ -106,10 +106,10 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 		s.Abort()
 		return "", smtpstack.Refuse(554, "5.6.0", "the mail's header cannot be read")
 	}
-	if why := message.LoopReason(msg.Header); why != "" && s.faxes() {
+	if no := s.refusal(msg); no != nil {
 		s.Abort()
-		s.g.o.Log.Info("mail refused", "from", s.env.From, "why", why)
-		return "", smtpstack.Refuse(550, "5.7.1", "%s It is not faxed.", why)
+		s.g.o.Log.Info("mail refused", "from", s.env.From, "why", no.String())
+		return "", no
 	}
 	who := sender{address: s.env.From}
 	if s.faxes() {
@@ -126,6 +126,20 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 	return string(id), nil
 }
 
+// refusal is why a mail for fax numbers is not taken by its header: machines do not fax, and options have to be understood.
+func (s *spool) refusal(msg *message.Message) *smtpstack.Reply {
+	if !s.faxes() {
+		return nil
+	}
+	if loop := message.CheckLoop(msg.Header, s.env.From); !loop.Fax {
+		return smtpstack.Refuse(550, "5.7.1", "%s It is not faxed.", loop.Reason)
+	}
+	if _, _, err := smtpstack.ParseSubject(msg.Subject); err != nil {
+		return smtpstack.Refuse(550, "5.6.0", "the subject: %v", err)
+	}
+	return nil
+}
+
 // faxes tells whether any recipient is a fax number; mail to the postmaster alone may be of any kind.
 func (s *spool) faxes() bool {
 	for _, r := range s.env.To {
@@ -136,11 +150,17 @@ func (s *spool) faxes() bool {
 	return false
 }
 
+// coverWords are how records hold the choice of a cover page.
+var coverWords = map[smtpstack.Choice]string{smtpstack.On: "yes", smtpstack.Off: "no"}
+
 // recipient is what a mail's record keeps of each recipient beside the address.
 type recipient struct {
 	Number     string `json:"number,omitempty"` // normalized; "" for the postmaster
 	Subaddress string `json:"subaddress,omitempty"`
 	Name       string `json:"name,omitempty"`
+	Resolution string `json:"resolution,omitempty"`
+	Cover      string `json:"cover,omitempty"`
+	Silent     bool   `json:"silent,omitempty"` // NOTIFY=NEVER: its sender wants no notice, whatever becomes of it (RFC 3461 4.1)
 }
 
 // accept makes the file durable and names it in the queue. After an error nothing of it is left.
@@ -149,7 +169,9 @@ func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, mess
 	var list []recipient
 	for _, r := range env.To {
 		e.To = append(e.To, r.Address)
-		list = append(list, recipient{Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name})
+		o := r.Fax.Options
+		list = append(list, recipient{Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name, Resolution: o.Resolution,
+			Cover: coverWords[o.Cover], Silent: r.Notify&smtpstack.NotifyNever != 0})
 	}
 	meta, err := json.Marshal(list)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/smtpstack"
 	"github.com/tipring/tipring/smtpstack/message"
 )
 
@@ -54,6 +55,10 @@ func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
 	if err != nil {
 		return nil, err
 	}
+	subject, all, err := smtpstack.ParseSubject(head.Subject)
+	if err != nil { // refused when it came; of a mail from before that rule the subject stays as it is
+		subject, all = head.Subject, smtpstack.Options{}
+	}
 	var jobs []queue.NewJob
 	repeats := 0
 	for i, r := range list {
@@ -65,8 +70,13 @@ func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
 		case !fresh[i]:
 			repeats++
 		default:
-			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: cmp.Or(m.Sender, m.From), Number: r.Number,
-				Subaddress: r.Subaddress, Name: r.Name, Subject: head.Subject})
+			notices := cmp.Or(m.Sender, m.From)
+			if r.Silent {
+				notices = ""
+			}
+			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: notices, Number: r.Number,
+				Subaddress: cmp.Or(r.Subaddress, all.Subaddress), Name: cmp.Or(r.Name, all.To), Subject: subject,
+				Resolution: cmp.Or(r.Resolution, all.Resolution), Cover: cmp.Or(r.Cover, coverWords[all.Cover])})
 		}
 	}
 	note := ""

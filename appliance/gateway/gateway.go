@@ -6,7 +6,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
 )
 
@@ -27,8 +27,10 @@ type Options struct {
 	Fallback   string   // takes mail whose recipient is refused; "": the mail is held
 	FaxType    control.FileType
 	CoverText  bool // the mail's text is faxed before the attachments
-	DialPrefix string
-	DialTable  routing.DialTable // the configuration's rules; those of the database come on top
+	// Resolutions are those that a sender may ask for, by the names of [smtpstack.Options].
+	Resolutions map[string]imaging.Resolution
+	DialPrefix  string
+	DialTable   routing.DialTable // the configuration's rules; those of the database come on top
 	// SenderChecks are the receive connectors that demand proof of their senders, by name; the others take the word of theirs.
 	SenderChecks map[string]*SenderCheck
 	// People are asked who may fax as soon as anybody has a permission; nil: those of the queue's store.
@@ -73,30 +75,12 @@ func (g *Gateway) Permit(number string) (control.RuleResult, error) {
 		res.Reason = "Emergency numbers are never dialed."
 		return res, nil
 	}
-	table := append(routing.DialTable{}, g.o.DialTable...)
 	err := g.st.View(func(tx *store.Tx) error {
-		more, err := routing.DialRules(tx)
-		table = append(table, more...)
+		v, err := routing.TestDial(tx, g.o.DialTable, number)
+		res.Allowed, res.Reason = v.Permitted, v.Why
 		return err
 	})
-	if err != nil {
-		return res, err
-	}
-	v := table.Test(number)
-	res.Allowed, res.Reason = v.Permitted, v.Why
-	return res, nil
-}
-
-// ConfigDialTable makes dial rules of the configuration's lists of first digits; "*" stands for all numbers.
-func ConfigDialTable(allow, deny []string) routing.DialTable {
-	var t routing.DialTable
-	for _, p := range allow {
-		t = append(t, routing.DialRule{ID: "dial.allow", Prefix: strings.TrimSuffix(p, "*")})
-	}
-	for _, p := range deny {
-		t = append(t, routing.DialRule{ID: "dial.deny", Prefix: strings.TrimSuffix(p, "*"), Deny: true})
-	}
-	return t
+	return res, err
 }
 
 // idle waits for a change of the queue or for the time until; zero is no time. It returns the context's error.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
@@ -68,7 +69,7 @@ func (b *bench) open(dir string, change func(*Options)) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	o := Options{Hostname: "box.example", From: "fax@example.org", CoverText: true, DialTable: ConfigDialTable([]string{"*"}, []string{"1900"}),
+	o := Options{Hostname: "box.example", From: "fax@example.org", CoverText: true, DialTable: routing.DialTable{{ID: "dial.allow"}, {ID: "dial.deny", Prefix: "1900", Deny: true}},
 		Render: b.renderJob, Deliver: b.deliver, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
@@ -141,7 +142,9 @@ func (b *bench) post(mail string, from string, to ...string) (queue.MailID, erro
 	ctx := context.Background()
 	env := smtpstack.Envelope{From: from, Client: netip.MustParseAddr("192.0.2.1"), Helo: "mail.example", Received: time.Now()}
 	for _, a := range to {
+		a, notify, _ := strings.Cut(a, " NOTIFY=")
 		r := smtpstack.Recipient{Address: a}
+		r.Notify, _ = smtpstack.ParseNotify(notify)
 		if a == "postmaster" {
 			r.Postmaster = true
 		} else {

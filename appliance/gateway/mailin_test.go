@@ -9,6 +9,7 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/smtpstack"
 )
@@ -40,6 +41,50 @@ func TestMailIn_OneJobForEachRecipientOneDocument(t *testing.T) {
 	}
 }
 
+// What a person asks for in the address or the subject is done, for each recipient by itself; the address comes first.
+func TestMailIn_Options(t *testing.T) {
+	b := newBench(t, func(o *Options) {
+		o.Resolutions = map[string]imaging.Resolution{"fine": imaging.Fine, "superfine": imaging.Superfine}
+	})
+	if _, err := b.post(simple("1", "Order [fax: superfine, to=Dr. Doe]", "words"), "anna@example.org",
+		"5550100@fax.example", "5550101.fine.nocover@fax.example", "5550102.to=Ann_Lee@fax.example"); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	jobs := b.allJobs()
+	if len(jobs) != 3 {
+		t.Fatalf("%d jobs", len(jobs))
+	}
+	for i, want := range []struct{ name, resolution, cover string }{{"Dr. Doe", "superfine", ""}, {"Dr. Doe", "fine", "no"}, {"Ann Lee", "superfine", ""}} {
+		j := jobs[i]
+		if j.Name != want.name || j.Resolution != want.resolution || j.Cover != want.cover || j.Subject != "Order" {
+			t.Errorf("job %d: %+v", i, j)
+		}
+	}
+	if len(b.jobs) != 1 { // the second has neither cover nor attachment
+		t.Fatalf("%d renderings", len(b.jobs))
+	}
+	if r := b.jobs[0]; r.Options.Resolution != imaging.Superfine || r.Inputs[0].Cover.Subject != "Order" || jobs[0].Document != jobs[2].Document {
+		t.Errorf("rendered at %v, cover %+v", r.Options.Resolution, r.Inputs[0].Cover)
+	}
+	if jobs[1].State != queue.Failed {
+		t.Errorf("nothing but a text that is not to be faxed: %v %s", jobs[1].State, jobs[1].Text)
+	}
+}
+
+// NOTIFY=NEVER: whoever says so hears nothing of the fax (RFC 3461 4.1).
+func TestMailIn_NotifyNever(t *testing.T) {
+	b := newBench(t, nil)
+	_, err := b.post(simple("1", "Hello", "words"), "anna@example.org", "5550100@fax.example NOTIFY=NEVER", "5550101@fax.example NOTIFY=FAILURE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	if jobs := b.allJobs(); len(jobs) != 2 || jobs[0].Sender != "" || jobs[1].Sender != "anna@example.org" {
+		t.Errorf("%+v", jobs)
+	}
+}
+
 func TestMailIn_Refusals(t *testing.T) {
 	head := func(lines string) string { return lines + "\n" + simple("2", "s", "b") }
 	tests := []struct {
@@ -51,6 +96,7 @@ func TestMailIn_Refusals(t *testing.T) {
 		{"list", head("List-Id: <l.example.org>"), "5550100@fax.example", "550 5.7.1 The mail comes from a mailing list"},
 		{"report", head("Content-Type: multipart/report; boundary=x"), "5550100@fax.example", "550 5.7.1 The mail is a delivery"},
 		{"circle", head(strings.TrimSuffix(strings.Repeat("Received: from a by b; x\n", 25), "\n")), "5550100@fax.example", "550 5.7.1 The mail has passed"},
+		{"option", simple("1", "s [fax: finest]", "b"), "5550100@fax.example", "550 5.6.0 the subject"},
 		{"no header", "no header at all, one line\n", "5550100@fax.example", "554 5.6.0"},
 		{"endless header", strings.Repeat("X-A: b\n", 60000), "5550100@fax.example", "554 5.6.0"},
 	}

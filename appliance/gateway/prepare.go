@@ -48,17 +48,17 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := g.prepareMail(ctx, sameMail(list)); err != nil {
+		if err := g.prepareMail(ctx, sameDocument(list)); err != nil {
 			return err
 		}
 	}
 }
 
-// sameMail returns the jobs of the first one's mail: they share one document.
-func sameMail(list []queue.Job) []queue.Job {
+// sameDocument returns the jobs of the first one's mail that want its pages made alike: they share one document.
+func sameDocument(list []queue.Job) []queue.Job {
 	var same []queue.Job
 	for _, j := range list {
-		if j.Mail == list[0].Mail {
+		if first := list[0]; j.Mail == first.Mail && j.Resolution == first.Resolution && j.Cover == first.Cover {
 			same = append(same, j)
 		}
 	}
@@ -233,9 +233,13 @@ func (g *Gateway) unpack(m queue.Mail, dir string) (*message.Message, error) {
 // attachment fails the mail.
 func (g *Gateway) renderJob(j queue.Job, m queue.Mail, msg *message.Message) (raster.Job, error) {
 	job := raster.Job{Options: g.o.RenderOptions}
+	if res, ok := g.o.Resolutions[j.Resolution]; ok {
+		job.Options.Resolution = res
+	}
 	text, html := bodyOf(msg)
-	if g.o.CoverText && (text != "" || html != "") {
-		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: msg.Subject, Date: m.Received.Local(), Text: text, HTML: html}
+	asked := j.Cover == "yes"
+	if asked || g.o.CoverText && j.Cover != "no" && (text != "" || html != "") {
+		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: j.Subject, Date: m.Received.Local(), Text: text, HTML: html}
 		if msg.From != nil {
 			cover.From = short(strings.TrimSpace(msg.From.Name+" <"+msg.From.Address+">"), 80)
 		}

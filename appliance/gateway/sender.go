@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -140,12 +141,17 @@ func (g *Gateway) mayFax(ctx context.Context, who string, env smtpstack.Envelope
 	return nil
 }
 
-// reserve counts a job's pages for its sender's day. refused: a sentence for the sender.
+// reserve counts a job's pages for its sender's day: that of the mail, which was permitted at the hour it came. refused: a sentence for
+// the sender.
 func (g *Gateway) reserve(ctx context.Context, j queue.Job, pages int) (refused string, err error) {
 	if active, err := g.o.People.Active(); err != nil || !active || j.Mail == "" {
 		return "", err
 	}
-	d, err := g.o.People.Reserve(ctx, string(j.ID), j.Sender, j.Number, pages, time.Now())
+	m, err := g.q.Mail(j.Mail)
+	if err != nil || m.Connector == "" { // submitted here, by who runs the appliance
+		return "", err
+	}
+	d, err := g.o.People.Reserve(ctx, string(j.ID), cmp.Or(m.Sender, m.From), j.Number, pages, m.Received)
 	if err != nil || d.Allowed {
 		return "", err
 	}

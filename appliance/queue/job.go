@@ -34,7 +34,9 @@ type NewJob struct {
 	Password   string `json:"password,omitempty"`
 	Name       string `json:"name,omitempty"` // of the recipient
 	Subject    string `json:"subject,omitempty"`
-	Header     string `json:"header,omitempty"` // sender's text on the header line; "": the station's
+	Resolution string `json:"resolution,omitempty"` // asked for by the sender: "fine", "300" ...; "": the appliance's
+	Cover      string `json:"cover,omitempty"`      // asked for by the sender: "yes" or "no"; "": as the appliance does
+	Header     string `json:"header,omitempty"`     // sender's text on the header line; "": the station's
 	StationID  string `json:"station_id,omitempty"`
 	// Document and Pages: spool file of a multi-page TIFF and its number of pages; "" and 0: the job begins in
 	// Preparing and SetDocument follows.

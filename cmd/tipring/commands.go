@@ -14,6 +14,8 @@ func commands() []command {
 		{name: "calls", usage: callsUsage, run: callsMain},
 		{name: "route", usage: routeUsage, run: routeMain},
 		{name: "rule", usage: ruleUsage, run: ruleMain},
+		{name: "user", usage: userUsage, run: userMain},
+		{name: "connector", usage: connectorUsage, run: connectorMain},
 		{name: "convert", usage: convertUsage, run: convertMain},
 		{name: "inspect", usage: inspectUsage, run: inspectMain},
 		{name: "modem", usage: modemUsage, run: modemMain},

@@ -64,6 +64,9 @@ func jobDetail(w io.Writer, j control.Job) {
 	for _, a := range j.Attempts {
 		fmt.Fprintf(w, "call %s\t%s\t%s\t%s\t%d pages\t%s\t%s\n", a.CallID, a.Start.Local().Format(time.DateTime), a.Line, a.RemoteID, a.Pages, a.Modulation, a.Text)
 	}
+	for _, p := range j.Proofs {
+		fmt.Fprintf(w, "sender\t%s\n", p)
+	}
 }
 
 func mailRows(w io.Writer, mail []control.Mail) {

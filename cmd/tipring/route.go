@@ -11,7 +11,6 @@ import (
 
 const (
 	routeUsage = "route [list | add MAILBOX... | remove ID | test] [--dialed DIGITS] [--caller DIGITS] [--data DIR] [--json]"
-	ruleUsage  = "rule test NUMBER [--data DIR] [--json]"
 )
 
 func routeMain(ctx context.Context, args []string, s streams) int {
@@ -53,23 +52,4 @@ func routeRows(w io.Writer, list []control.Route) {
 	for _, r := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, r.Dialed, r.Caller, strings.Join(r.To, " "))
 	}
-}
-
-func ruleMain(ctx context.Context, args []string, s streams) int {
-	fs := newFlags(s, ruleUsage)
-	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
-		return []verb{{"test", 1, func(ctx context.Context, a control.Appliance, words []string) error {
-			r, err := a.TestRule(ctx, words[0])
-			if err != nil {
-				return err
-			}
-			return show(s, f, r, func(w io.Writer) {
-				verdict := "may be dialed"
-				if !r.Allowed {
-					verdict = "may not be dialed"
-				}
-				fmt.Fprintf(w, "%s %s: %s\n", r.Number, verdict, r.Reason)
-			})
-		}}}
-	})
 }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tipring/tipring/appliance/control"
+)
+
+const connectorUsage = "connector check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
+
+// connectorMain asks a receive connector what it makes of a message's sender.
+func connectorMain(ctx context.Context, args []string, s streams) int {
+	fs := newFlags(s, connectorUsage)
+	var q control.SenderQuestion
+	fs.StringVar(&q.Connector, "connector", "", "`name` of the receive connector")
+	fs.StringVar(&q.Client, "client", "", "IP address of the host that sent the message")
+	fs.StringVar(&q.Helo, "helo", "", "what it said in EHLO")
+	fs.StringVar(&q.From, "from", "", "MAIL FROM; empty: the null sender")
+	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
+		return []verb{{"check-sender", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+			var err error
+			if q.Message, err = readBounded(words[0], control.MaxSubmission); err != nil {
+				return err
+			}
+			r, err := a.CheckSender(ctx, q)
+			if err != nil {
+				return err
+			}
+			return show(s, f, r, func(w io.Writer) {
+				verdict := "taken"
+				if !r.Taken {
+					verdict = "refused: " + r.Reply
+				}
+				fmt.Fprintf(w, "%s\n%s\n", verdict, strings.Join(r.Proofs, "\n"))
+			})
+		}}}
+	})
+}
