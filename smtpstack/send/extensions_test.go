@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -33,9 +34,9 @@ func writePEM(t *testing.T, certFile, keyFile string, cert tls.Certificate) {
 	}
 }
 
-func blockingDial(block <-chan struct{}, n *int, dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func blockingDial(block <-chan struct{}, n *atomic.Int32, dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		*n++
+		n.Add(1)
 		<-block
 		return dial(ctx, network, addr)
 	}
@@ -194,3 +195,51 @@ func TestMailReader_EveryCut(t *testing.T) {
 		}
 	}
 }
+
+// otherAuthorities is a TLS server that names only authorities which did not issue the client's certificate.
+func otherAuthorities(t *testing.T, nc net.Conn, cert *tls.Certificate, shown *int) {
+	t.Helper()
+	_, pool := selfSigned(t, "other authority")
+	tc := tls.Server(nc, &tls.Config{Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequestClientCert, ClientCAs: pool, SessionTicketsDisabled: true})
+	if err := tc.Handshake(); err != nil {
+		t.Error(err)
+	}
+	*shown = len(tc.ConnectionState().PeerCertificates)
+	nc.Close()
+}
+
+// TestClientCertificate_AlwaysShown with its chain, whatever authorities the server names.
+func TestClientCertificate_AlwaysShown(t *testing.T) {
+	cert, pool := selfSigned(t, "mail.test")
+	own, _ := selfSigned(t, "fax.example.com")
+	own.Certificate = append(own.Certificate, cert.Certificate[0])
+	client, srv := net.Pipe()
+	shown, done := 0, make(chan struct{})
+	go func() { defer close(done); otherAuthorities(t, srv, cert, &shown) }()
+	cfg := &tls.Config{RootCAs: pool, ServerName: "mail.test", Certificates: []tls.Certificate{*own}}
+	sendCertificate(cfg)
+	if err := tls.Client(client, cfg).Handshake(); err != nil {
+		t.Error(err)
+	}
+	<-done
+	if shown != 2 {
+		t.Errorf("%d certificates were shown", shown)
+	}
+}
+
+// TestXOAUTH2_LongTokenWaits: a response that makes the command longer than 512 octets goes out after the challenge.
+func TestXOAUTH2_LongTokenWaits(t *testing.T) {
+	cert, pool := selfSigned(t, "mail.test")
+	s := newServer(t, map[string]string{"EHLO": "250-srv\r\n250-AUTH XOAUTH2\r\n250 STARTTLS", "STARTTLS": "TLS", "AUTH": "334 ", "dXNlcj": "235 2.7.0 welcome"})
+	s.cert = cert
+	rep := deliver(t, Config{Host: "mail.test", Auth: NewXOAUTH2("jane", fixed(strings.Repeat("t", 3000))), TLSConfig: tlsRoots(pool), Dial: dialTo(s)}, message("a@x.example"))
+	if rep.Results[0].Class != smtpstack.Delivered || !strings.Contains(s.said(), "\nAUTH XOAUTH2\ndXNlcj") {
+		t.Errorf("%+v\n%.300s", rep.Results, s.said())
+	}
+}
+
+// fixed is a token source of one token.
+type fixed string
+
+func (f fixed) Token(context.Context) (string, error) { return string(f), nil }
+func (fixed) Reject(string)                           {}

@@ -117,7 +117,7 @@ func TestSTS_Cache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dns := &resolve.Fake{TXTs: map[string][]string{"_mta-sts.x.example": {"v=STSv1; id=a1"}}, Fail: map[string]error{}}
 		w := &web{status: 200, kind: "text/plain", body: policyText("enforce", "mx.x.example")}
-		sts, store := NewSTS(&http.Client{Transport: w}), NewMemoryStore()
+		sts, store := NewSTS(&http.Client{Transport: w}), hoarder{NewMemoryStore()}
 		expect := func(what string, mode STSMode, asked int) {
 			t.Helper()
 			p := sts.policy(t.Context(), dns, store, "x.example", func(string, string, ...any) {})
