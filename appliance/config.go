@@ -64,8 +64,12 @@ type OfferConfig struct {
 
 // MailConfig is the mail that we write: received faxes, notices, alarms.
 type MailConfig struct {
-	From     string `toml:"from"`     // its sender
-	Fallback string `toml:"fallback"` // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
+	From string `toml:"from"` // its sender
+	// DKIMKey is a PEM file with the private key that signs our mail for the domain of From; empty: it is not signed. The public part
+	// stands in DNS under DKIMSelector: `tipring connector dkim` prints the record.
+	DKIMKey      string `toml:"dkim_key"`
+	DKIMSelector string `toml:"dkim_selector"`
+	Fallback     string `toml:"fallback"` // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
 }
 
 // RoutesConfig says where received faxes go when no route of the database fits.

@@ -150,3 +150,17 @@ func (a *Appliance) AddDialRule(_ context.Context, r control.DialRule) (control.
 func (a *Appliance) RemoveDialRule(_ context.Context, id string) error {
 	return known(a.st.Update(func(tx *store.Tx) error { return routing.RemoveDialRule(tx, id) }))
 }
+
+// DKIMRecords implements [control.People].
+func (a *Appliance) DKIMRecords(context.Context) ([]control.TXTRecord, error) {
+	out := []control.TXTRecord{}
+	keys, err := a.cfg.dkimKeys()
+	for _, k := range keys {
+		name, text, err := k.Record()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, control.TXTRecord{Name: name, Text: text})
+	}
+	return out, err
+}

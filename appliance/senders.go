@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tipring/tipring/appliance/store"
+	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/smtpstack/resolve"
 	"github.com/tipring/tipring/smtpstack/send"
 	"github.com/tipring/tipring/smtpstack/token"
@@ -109,6 +110,22 @@ func validSmartHost(s string) bool {
 	}
 	_, err := netip.ParseAddr(s)
 	return s == "" || err == nil || validHost(s)
+}
+
+// dkimKeys are the keys that our mail is signed with.
+func (c Config) dkimKeys() ([]*message.DKIMKey, error) {
+	if c.Mail.DKIMKey == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.Mail.DKIMKey)
+	if err != nil {
+		return nil, fmt.Errorf("mail.dkim_key: %w", err)
+	}
+	key, err := message.ParseDKIMKey(c.Mail.From[strings.LastIndexByte(c.Mail.From, '@')+1:], c.Mail.DKIMSelector, pem)
+	if err != nil {
+		return nil, fmt.Errorf("mail.dkim_key: %s: %w", c.Mail.DKIMKey, err)
+	}
+	return []*message.DKIMKey{key}, nil
 }
 
 // newSenders makes the send connectors, and what chooses among them.

@@ -78,6 +78,7 @@ func validPollAddress(s string) bool { return len(s) <= 20 && strings.Trim(s, "0
 
 func (c Config) validateMail(v *faults) {
 	v.need(validAddress(c.Mail.From), "mail.from: %q: name the address our mail comes from", c.Mail.From)
+	v.need(c.Mail.DKIMKey == "" || validHost(c.Mail.DKIMSelector), "mail.dkim_selector: %q: name the record of the key in DNS, \"fax1\"", c.Mail.DKIMSelector)
 	v.need(c.Mail.Fallback == "" || validAddress(c.Mail.Fallback), "mail.fallback: %q is no address", c.Mail.Fallback)
 	for _, a := range c.Routes.Default {
 		v.need(validAddress(a), "routes.default: %q is no address", a)

@@ -109,6 +109,9 @@ func (f *fake) TestPermission(_ context.Context, who, number string) (Permission
 func (f *fake) CheckSender(_ context.Context, q SenderQuestion) (SenderResult, error) {
 	return SenderResult{Taken: true, Proofs: []string{"spf: pass"}}, f.note("sender %s %s %s %s %q", q.Connector, q.Client, q.Helo, q.From, q.Message)
 }
+func (f *fake) DKIMRecords(context.Context) ([]TXTRecord, error) {
+	return []TXTRecord{{Name: "s._domainkey.b", Text: "v=DKIM1"}}, f.note("dkim")
+}
 func (f *fake) DialRules(context.Context) ([]DialRule, error) {
 	return []DialRule{{ID: "dial.allow", Pattern: "*"}}, f.note("rules")
 }
@@ -200,6 +203,7 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{`sender mx ::1 h a@b "x"`, func() (any, error) {
 			return c.CheckSender(ctx, SenderQuestion{Connector: "mx", Client: "::1", Helo: "h", From: "a@b", Message: []byte("x")})
 		}, SenderResult{Taken: true, Proofs: []string{"spf: pass"}}},
+		{"dkim", func() (any, error) { return c.DKIMRecords(ctx) }, []TXTRecord{{Name: "s._domainkey.b", Text: "v=DKIM1"}}},
 		{"rules", func() (any, error) { return c.DialRules(ctx) }, []DialRule{{ID: "dial.allow", Pattern: "*"}}},
 		{"addrule 555* true", func() (any, error) { return c.AddDialRule(ctx, DialRule{Pattern: "555*", Deny: true}) }, DialRule{ID: "5", Pattern: "555*", Deny: true}},
 		{"rmrule 5", func() (any, error) { return nil, c.RemoveDialRule(ctx, "5") }, nil},

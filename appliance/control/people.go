@@ -22,6 +22,14 @@ type People interface {
 	TestPermission(ctx context.Context, who, number string) (PermissionResult, error)
 	// CheckSender says what a receive connector makes of a message's sender; nothing is kept of it.
 	CheckSender(ctx context.Context, q SenderQuestion) (SenderResult, error)
+	// DKIMRecords returns the TXT records that the keys of our mail need in DNS.
+	DKIMRecords(ctx context.Context) ([]TXTRecord, error)
+}
+
+// TXTRecord is a record for DNS.
+type TXTRecord struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // Person is one entry of the directory and what it may fax.
@@ -94,6 +102,7 @@ func peopleRoutes(mux *http.ServeMux, a People) {
 	mux.Handle("GET /permission", answer(func(r *http.Request) (any, error) {
 		return a.TestPermission(r.Context(), r.FormValue("who"), r.FormValue("number"))
 	}))
+	mux.Handle("GET /dkim", answer(func(r *http.Request) (any, error) { return a.DKIMRecords(r.Context()) }))
 	mux.Handle("POST /sender", body(func(r *http.Request, q SenderQuestion) (any, error) { return a.CheckSender(r.Context(), q) }))
 }
 
@@ -130,4 +139,9 @@ func (c *Client) TestPermission(ctx context.Context, who, number string) (Permis
 // CheckSender implements [People].
 func (c *Client) CheckSender(ctx context.Context, q SenderQuestion) (SenderResult, error) {
 	return call[SenderResult](ctx, c, http.MethodPost, "/sender", nil, q)
+}
+
+// DKIMRecords implements [People].
+func (c *Client) DKIMRecords(ctx context.Context) ([]TXTRecord, error) {
+	return call[[]TXTRecord](ctx, c, http.MethodGet, "/dkim", nil, nil)
 }

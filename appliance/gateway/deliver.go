@@ -53,7 +53,13 @@ func (g *Gateway) Deliver(ctx context.Context) error {
 
 // deliver tries one item once and settles it.
 func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
-	path, size, err := g.compose(ctx, o)
+	path, err := g.compose(ctx, o)
+	var open func() (io.ReadCloser, error)
+	var size int64
+	if err == nil {
+		defer os.Remove(path)
+		open, size, err = message.SignedFile(path, g.o.DKIM...)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return g.q.RetryOut(o.ID, time.Now(), "the program was stopped")
@@ -63,8 +69,7 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 			"The received fax itself may be damaged on disk; look at it on the status page.")
 		return g.q.RetryOut(o.ID, time.Now().Add(backoff(o.Attempts)), err.Error())
 	}
-	defer os.Remove(path)
-	rep := g.o.Deliver(ctx, send.Message{From: g.o.From, To: o.To, Size: size, Open: func() (io.ReadCloser, error) { return os.Open(path) }})
+	rep := g.o.Deliver(ctx, send.Message{From: g.o.From, To: o.To, Size: size, Open: open})
 	if err := g.settle(o, rep.Results, ctx.Err() != nil); err != nil {
 		return fmt.Errorf("gateway: outbox %s: %w", o.ID, err)
 	}
@@ -72,7 +77,7 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 }
 
 // compose writes the mail to a working file, so that its size is known and a retry inside one delivery costs nothing.
-func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, size int64, err error) {
+func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err error) {
 	var m message.Outgoing
 	switch o.Kind {
 	case queue.KindNotice:
@@ -85,21 +90,21 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, size i
 		err = fmt.Errorf("gateway: outbox item of unknown kind %q", o.Kind)
 	}
 	if err != nil {
-		return "", 0, err
+		return "", err
 	}
 	f, err := os.CreateTemp(filepath.Join(g.st.Dir(), "spool", "tmp"), "out")
 	if err != nil {
-		return "", 0, err
+		return "", err
 	}
-	size, err = m.WriteTo(f)
+	_, err = m.WriteTo(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return "", 0, err
+		return "", err
 	}
-	return f.Name(), size, nil
+	return f.Name(), nil
 }
 
 // settle turns the servers' replies into what becomes of the item. Recipients that were served never are again.

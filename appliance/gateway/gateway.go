@@ -16,6 +16,7 @@ import (
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
+	"github.com/tipring/tipring/smtpstack/message"
 )
 
 // Options say how the appliance treats mail.
@@ -38,6 +39,8 @@ type Options struct {
 	// Render makes a fax document in the child process.
 	Render        RenderFunc
 	RenderOptions raster.Options
+	// DKIM signs our mail, for each key once; none: it goes out unsigned.
+	DKIM []*message.DKIMKey
 	// Deliver hands a mail to the next mail server.
 	Deliver DeliverFunc
 	Log     *slog.Logger

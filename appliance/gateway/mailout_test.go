@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +16,9 @@ import (
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/t4"
 	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/message"
+	"github.com/tipring/tipring/smtpstack/resolve"
+	"github.com/tipring/tipring/smtpstack/verify"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -87,6 +94,49 @@ func TestMailOut_ConfigurationHolds(t *testing.T) {
 	b.work()
 	if len(b.mails) != 1 || len(b.unsent()) != 0 || b.alarmed("mail-held") {
 		t.Errorf("%d mails, outbox %+v, alarms %+v", len(b.mails), b.unsent(), b.g.alarms.List())
+	}
+}
+
+// Our mail is signed with the key of its From; what is signed is what goes out.
+func TestMailOut_IsSigned(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := message.ParseDKIMKey("example.org", "fax1", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, record, err := key.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *Options) { o.DKIM = []*message.DKIMKey{key} })
+	b.failedJob()
+	b.work()
+	if len(b.mails) != 1 {
+		t.Fatalf("%d mails", len(b.mails))
+	}
+	v, err := verify.New(verify.Config{}, &resolve.Fake{TXTs: map[string][]string{name: {record}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(text string) verify.Result {
+		d := v.Client(t.Context(), verify.Client{Addr: netip.MustParseAddr("192.0.2.1"), Helo: "box.example", MailFrom: "fax@example.org"})
+		if err := v.Message(t.Context(), d, strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		return d.DKIM.Result
+	}
+	if got := check(b.mails[0].text); got != verify.Pass {
+		t.Errorf("signature: %v\n%s", got, b.mails[0].text)
+	}
+	if got := check(strings.Replace(b.mails[0].text, "reason", "season", 1)); got == verify.Pass {
+		t.Error("a changed mail passes")
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const connectorUsage = "connector check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
+const connectorUsage = "connector dkim | check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
 
-// connectorMain asks a receive connector what it makes of a message's sender.
+// connectorMain asks a receive connector what it makes of a message's sender, and prints what our mail's signature needs in DNS.
 func connectorMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, connectorUsage)
 	var q control.SenderQuestion
@@ -20,7 +20,20 @@ func connectorMain(ctx context.Context, args []string, s streams) int {
 	fs.StringVar(&q.Helo, "helo", "", "what it said in EHLO")
 	fs.StringVar(&q.From, "from", "", "MAIL FROM; empty: the null sender")
 	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
-		return []verb{{"check-sender", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+		return []verb{{"dkim", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+			list, err := a.DKIMRecords(ctx)
+			if err != nil {
+				return err
+			}
+			return show(s, f, list, func(w io.Writer) {
+				if len(list) == 0 {
+					fmt.Fprintln(w, "our mail is not signed: set mail.dkim_key")
+				}
+				for _, r := range list {
+					fmt.Fprintf(w, "%s TXT \"%s\"\n", r.Name, r.Text)
+				}
+			})
+		}}, {"check-sender", 1, func(ctx context.Context, a control.Appliance, words []string) error {
 			var err error
 			if q.Message, err = readBounded(words[0], control.MaxSubmission); err != nil {
 				return err

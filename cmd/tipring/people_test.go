@@ -131,6 +131,7 @@ func TestConnector_CheckSender(t *testing.T) {
 		t.Helper()
 		tell(status, want, "connector", "check-sender", file, "--connector", "in", "--client", client, "--helo", "mx.example.org", "--from", from)
 	}
+	tell(exitOK, "our mail is not signed", "connector", "dkim")
 	check(exitOK, "taken", "192.0.2.1", "ann@example.org")
 	check(exitOK, "spf: pass", "192.0.2.1", "bounce@example.org")
 	check(exitOK, "refused: 550", "192.0.2.2", "ann@example.org")
