@@ -227,6 +227,13 @@ func (b *buffered) drain() {
 	}
 }
 
+// SetWriteDeadline does nothing: a write never blocks. The deadline in the past that crypto/tls sets behind its closing alert would take
+// away what is still on its way out.
+func (b *buffered) SetWriteDeadline(time.Time) error { return nil }
+
+// SetDeadline bounds reads only.
+func (b *buffered) SetDeadline(t time.Time) error { return b.Conn.SetReadDeadline(t) }
+
 // Close lets what was written go out first.
 func (b *buffered) Close() error {
 	b.mu.Lock()
