@@ -191,6 +191,7 @@ func (g *Gateway) judge(results []send.Result) verdict {
 		case smtpstack.Quota:
 			v.pause = max(v.pause, quotaPause)
 		}
+		v.pause = max(v.pause, r.RetryAfter) // sooner has no chance: a limit of the day is used up
 		v.left = append(v.left, r.To)
 	}
 	return v

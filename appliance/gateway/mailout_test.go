@@ -18,6 +18,7 @@ import (
 	"github.com/tipring/tipring/smtpstack"
 	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/smtpstack/resolve"
+	"github.com/tipring/tipring/smtpstack/send"
 	"github.com/tipring/tipring/smtpstack/verify"
 	"github.com/tipring/tipring/t30"
 )
@@ -94,6 +95,19 @@ func TestMailOut_ConfigurationHolds(t *testing.T) {
 	b.work()
 	if len(b.mails) != 1 || len(b.unsent()) != 0 || b.alarmed("mail-held") {
 		t.Errorf("%d mails, outbox %+v, alarms %+v", len(b.mails), b.unsent(), b.g.alarms.List())
+	}
+}
+
+// A connector that knows when its limit ends is not asked again before.
+func TestMailOut_WaitsAsLongAsTheConnectorSays(t *testing.T) {
+	b := newBench(t, nil)
+	v := b.g.judge([]send.Result{
+		{To: "a@example.org", Class: smtpstack.Throttle, RetryAfter: 7 * time.Hour},
+		{To: "b@example.org", Class: smtpstack.Throttle},
+		{To: "c@example.org", Class: smtpstack.Delivered, RetryAfter: 9 * time.Hour},
+	})
+	if v.pause != 7*time.Hour || len(v.left) != 2 || len(v.done) != 1 {
+		t.Errorf("%+v", v)
 	}
 }
 
