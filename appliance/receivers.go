@@ -126,6 +126,9 @@ func (c Config) senderChecks(res resolve.Resolver) (map[string]*gateway.SenderCh
 		if err != nil {
 			return nil, fmt.Errorf("receive %q: %w", r.Name, err)
 		}
+		if check.Relays, err = prefixes(r.TrustedRelays); err != nil {
+			return nil, fmt.Errorf("receive %q: trusted_relays: %w", r.Name, err)
+		}
 		all[r.Name] = check
 	}
 	return all, nil

@@ -88,3 +88,20 @@ func TestRun_PermissionsHoldForTheProvenSender(t *testing.T) {
 		t.Errorf("beyond the day's faxes: %v", err)
 	}
 }
+
+// Behind an edge server it is the host in the header that SPF is asked about, not the edge server's.
+func TestRun_SendersBehindATrustedRelay(t *testing.T) {
+	r := newRig(t, 12)
+	c := &r.cfg.Receive[0]
+	c.Senders, c.Require, c.TrustedRelays = []string{"example.org"}, []string{"spf"}, []string{"127.0.0.0/8"}
+	r.deps.Resolver = &resolve.Fake{TXTs: map[string][]string{"example.org": {"v=spf1 ip4:192.0.2.1 -all"}}}
+	r.start()
+	for ip, want := range map[string]string{"192.0.2.1": "", "192.0.2.2": `550 "5.7`} {
+		text := fmt.Sprintf("Received: from mx.example.org (mx.example.org [%s]) by edge.example.com with ESMTP; Sun, 22 Nov 2026 12:00:00 +0000\r\n", ip) +
+			letterFrom("anna@example.org", "via-"+ip)
+		err := submit(r.app.SMTPAddrs()[0], "anna@example.org", []string{demoReceiver + "@" + demoFax}, text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", ip, err, want)
+		}
+	}
+}

@@ -36,6 +36,9 @@ func TestMailIn_OneJobForEachRecipientOneDocument(t *testing.T) {
 		t.Errorf("subaddress %q", jobs[2].Subaddress)
 	}
 	cover := b.jobs[0].Inputs[0].Cover
+	if cover != nil && cover.ToNumber != "" {
+		t.Errorf("the number %s stands on everybody's cover page", cover.ToNumber)
+	}
 	if len(b.jobs[0].Inputs) != 1 || cover == nil || strings.TrimSpace(cover.Text) != "words" || cover.Subject != "Hello" || !strings.Contains(cover.From, "anna@example.org") {
 		t.Errorf("cover %+v", cover)
 	}
@@ -61,11 +64,14 @@ func TestMailIn_Options(t *testing.T) {
 			t.Errorf("job %d: %+v", i, j)
 		}
 	}
-	if len(b.jobs) != 1 { // the second has neither cover nor attachment
+	if len(b.jobs) != 2 { // the second has neither cover nor attachment
 		t.Fatalf("%d renderings", len(b.jobs))
 	}
-	if r := b.jobs[0]; r.Options.Resolution != imaging.Superfine || r.Inputs[0].Cover.Subject != "Order" || jobs[0].Document != jobs[2].Document {
-		t.Errorf("rendered at %v, cover %+v", r.Options.Resolution, r.Inputs[0].Cover)
+	for i, want := range []struct{ to, number string }{{"Dr. Doe", "5550100"}, {"Ann Lee", "5550102"}} {
+		r := b.jobs[i]
+		if c := r.Inputs[0].Cover; r.Options.Resolution != imaging.Superfine || c.Subject != "Order" || c.To != want.to || c.ToNumber != want.number {
+			t.Errorf("rendered at %v, cover %+v", r.Options.Resolution, c)
+		}
 	}
 	if jobs[1].State != queue.Failed {
 		t.Errorf("nothing but a text that is not to be faxed: %v %s", jobs[1].State, jobs[1].Text)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 func sameDocument(list []queue.Job) []queue.Job {
 	var same []queue.Job
 	for _, j := range list {
-		if first := list[0]; j.Mail == first.Mail && j.Resolution == first.Resolution && j.Cover == first.Cover {
+		if first := list[0]; j.Mail == first.Mail && j.Name == first.Name && j.Resolution == first.Resolution && j.Cover == first.Cover {
 			same = append(same, j)
 		}
 	}
@@ -81,7 +82,7 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 	if runs > maxPrepareRuns {
 		return g.failAll(jobs, "The document could not be turned into fax pages: it made our program fail several times. Please send it as a PDF made anew.")
 	}
-	file, pages, err := g.makeDocument(ctx, jobs[0])
+	file, pages, err := g.makeDocument(ctx, jobs)
 	var bad *badMail
 	switch {
 	case errors.As(err, &bad):
@@ -140,7 +141,11 @@ type badMail struct{ reason string }
 func (e *badMail) Error() string { return "gateway: " + e.reason }
 
 // makeDocument turns a mail into a committed spool file with all pages.
-func (g *Gateway) makeDocument(ctx context.Context, j queue.Job) (name string, pages int, err error) {
+func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (name string, pages int, err error) {
+	j := jobs[0]
+	if slices.ContainsFunc(jobs, func(o queue.Job) bool { return o.Number != j.Number }) {
+		j.Number = "" // the cover page is everybody's: nobody's number stands on another's fax
+	}
 	m, err := g.q.Mail(j.Mail)
 	if err != nil {
 		return "", 0, err

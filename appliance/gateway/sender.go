@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type SenderCheck struct {
 	Verifier *verify.Verifier
 	// Senders are the addresses and domains whose From may fax, as the configuration has them; "*" is everyone.
 	Senders []string
+	// Relays are edge servers: where their mail is from stands in its header, so nothing can be said of it at RCPT.
+	Relays []netip.Prefix
 }
 
 // NewSenderCheck makes the check of a connector. senders are its addresses and domains. It fails when the policy makes no sense.
@@ -71,8 +74,8 @@ func (c *SenderCheck) Check(ctx context.Context, client verify.Client, r io.Read
 // early refuses at RCPT what no message could make good.
 func (g *Gateway) early(ctx context.Context, env smtpstack.Envelope) error {
 	c := g.o.SenderChecks[env.Connector]
-	if c == nil || len(env.To) > 0 { // said once for a message
-		return nil
+	if c == nil || len(env.To) > 0 || slices.ContainsFunc(c.Relays, func(p netip.Prefix) bool { return p.Contains(env.Client.Unmap()) }) {
+		return nil // said once for a message; of a relay's only when its header has come
 	}
 	if no := c.Policy.Early(c.Verifier.Client(ctx, clientOf(env))); no != nil {
 		g.o.Log.Info("sender refused", "connector", env.Connector, "client", env.Client, "from", env.From, "why", no.String())
