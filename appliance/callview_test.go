@@ -13,6 +13,7 @@ import (
 
 // Every call of the appliance has a record, sent and received, and says where its seconds went; also after a restart.
 func TestRun_EveryCallIsRecorded(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := r.mail("letter", "One page.\n", demoReceiver, demoBusy); err != nil {

@@ -101,6 +101,7 @@ func mailsIn(t *testing.T, dir string) []*mail.Message {
 }
 
 func TestDemo_FaxesItself(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	a, out, stop := startDemo(t, data)
 	eventually(t, "received", func() bool { return strings.Contains(out.String(), "received: fax") })

@@ -182,6 +182,7 @@ func longText(pages int) string {
 }
 
 func TestRun_MailBecomesFaxBecomesMail(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := r.mail("letter", longText(2), demoReceiver, demoBusy); err != nil {
@@ -205,6 +206,7 @@ func TestRun_MailBecomesFaxBecomesMail(t *testing.T) {
 // The modem is pulled in the middle of a page: the line alarms, nothing else stops, and with the modem back the fax
 // goes on where it was.
 func TestRun_ModemPulledAndPluggedIn(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := r.mail("pulled", longText(4), demoReceiver); err != nil {
@@ -244,6 +246,7 @@ func TestRun_ModemPulledAndPluggedIn(t *testing.T) {
 
 // Stopped in the middle of a fax and started again: it goes on at the first unconfirmed page, with one notice.
 func TestRun_StoppedAndStartedAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := r.mail("again", longText(4), demoReceiver); err != nil {
@@ -278,6 +281,7 @@ func TestRun_StoppedAndStartedAgain(t *testing.T) {
 }
 
 func TestRun_CanceledOnTheLine(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := r.mail("stop", longText(4), demoReceiver); err != nil {
@@ -305,6 +309,7 @@ func TestRun_CanceledOnTheLine(t *testing.T) {
 
 // A worker that panics is started again and the others never stop.
 func TestRun_PanickingWorker(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	var once sync.Once
 	r.deps.Render = func(ctx context.Context, job raster.Job, out *os.File) (raster.Result, error) {
@@ -320,6 +325,7 @@ func TestRun_PanickingWorker(t *testing.T) {
 
 // Both lines ring each other's numbers at the same time: whoever rings first is answered, both faxes arrive.
 func TestRun_Glare(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	for i := range r.cfg.Lines {
 		r.cfg.Lines[i].Send, r.cfg.Lines[i].Receive = true, true
@@ -345,6 +351,7 @@ func TestRun_Glare(t *testing.T) {
 }
 
 func TestRun_OneApplianceForAFolder(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	r.start()
 	if err := Run(context.Background(), r.cfg, r.deps); err == nil {

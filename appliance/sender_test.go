@@ -32,6 +32,7 @@ func proving(t *testing.T) *rig {
 }
 
 func TestRun_SendersAreProven(t *testing.T) {
+	t.Parallel()
 	r := proving(t)
 	addr, to := r.app.SMTPAddrs()[0], []string{demoReceiver + "@" + demoFax}
 	for _, c := range []struct{ name, mailFrom, from, want string }{
@@ -64,6 +65,7 @@ func TestRun_SendersAreProven(t *testing.T) {
 }
 
 func TestRun_PermissionsHoldForTheProvenSender(t *testing.T) {
+	t.Parallel()
 	r := proving(t)
 	addr, to := r.app.SMTPAddrs()[0], []string{demoReceiver + "@" + demoFax}
 	put := func(who string, p directory.Permission) {
@@ -91,6 +93,7 @@ func TestRun_PermissionsHoldForTheProvenSender(t *testing.T) {
 
 // Behind an edge server it is the host in the header that SPF is asked about, not the edge server's.
 func TestRun_SendersBehindATrustedRelay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 12)
 	c := &r.cfg.Receive[0]
 	c.Senders, c.Require, c.TrustedRelays = []string{"example.org"}, []string{"spf"}, []string{"127.0.0.0/8"}
