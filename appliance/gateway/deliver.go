@@ -32,6 +32,11 @@ func (g *Gateway) Deliver(ctx context.Context) error {
 	for {
 		changed := g.q.Changed()
 		o, ok, err := g.q.NextOut(time.Now())
+		if err == nil && !ok {
+			if o, ok, err = g.q.NextProbe(g.probes.due); ok {
+				g.probes.set(o.HeldBy, probeInterval)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -41,7 +46,7 @@ func (g *Gateway) Deliver(ctx context.Context) error {
 			}
 			continue
 		}
-		at, err := g.q.NextOutAt()
+		at, err := g.nextDelivery()
 		if err != nil {
 			return err
 		}
@@ -69,8 +74,13 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 			"The received fax itself may be damaged on disk; look at it on the status page.")
 		return g.q.RetryOut(o.ID, time.Now().Add(backoff(o.Attempts)), err.Error())
 	}
+	began := time.Now()
 	rep := g.o.Deliver(ctx, send.Message{From: g.o.From, To: o.To, Size: size, Open: open})
-	if err := g.settle(o, rep.Results, ctx.Err() != nil); err != nil {
+	a := queue.OutAttempt{At: began, Took: time.Since(began)}
+	for _, e := range rep.Transcript {
+		a.Transcript = append(a.Transcript, e.String())
+	}
+	if err := g.settle(o, rep.Results, &a, ctx.Err() != nil); err != nil {
 		return fmt.Errorf("gateway: outbox %s: %w", o.ID, err)
 	}
 	return ctx.Err()
@@ -108,15 +118,16 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 }
 
 // settle turns the servers' replies into what becomes of the item. Recipients that were served never are again.
-func (g *Gateway) settle(o queue.Out, results []send.Result, stopped bool) error {
+func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt, stopped bool) error {
 	v := g.judge(results)
 	moved, stuck := g.fallBack(v)
 	g.note(o, v, stuck)
+	a.Reply, a.Remedy = v.text, v.remedy
 	pause := max(v.pause, backoff(o.Attempts))
 	if stopped || moved != "" && len(v.left) == 0 {
 		pause = 0
 	}
-	return g.q.UpdateOut(o.ID, func(x *queue.Out) error {
+	err := g.q.SettleOut(o.ID, a, func(x *queue.Out) error {
 		x.Done = append(x.Done, v.done...)
 		x.LastReply = v.text
 		x.To = slices.Clone(v.left)
@@ -126,13 +137,18 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, stopped bool) error
 		switch {
 		case v.hold || v.refusedForGood || len(stuck) > 0:
 			x.State, x.To = queue.OutHeld, addMissing(x.To, stuck...)
+			x.HeldBy, x.HeldAt, a.Outcome = v.heldBy, time.Now(), "held"
 		case len(x.To) == 0:
-			x.State = queue.OutDone
+			x.State, a.Outcome = queue.OutDone, "delivered"
 		default:
-			x.State, x.NotBefore = queue.OutPending, time.Now().Add(pause)
+			x.State, x.NotBefore, a.Outcome = queue.OutPending, time.Now().Add(pause), "waits"
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return g.afterProbe(o, v)
 }
 
 // fallBack says who gets what the refused recipients do not take: the fallback mailbox, unless there is none or it is
@@ -159,8 +175,10 @@ func addMissing(list []string, more ...string) []string {
 // verdict is what the results of one attempt come to.
 type verdict struct {
 	done, left, refused []string
-	hold                bool // the configuration is to blame
-	refusedForGood      bool // the mail itself is refused: no mailbox will take it
+	hold                bool     // the configuration is to blame
+	heldBy              string   // the connector whose configuration it is; "" unless hold
+	worked              []string // connectors that delivered
+	refusedForGood      bool     // the mail itself is refused: no mailbox will take it
 	pause               time.Duration
 	text, remedy        string // of the worst result
 	class               smtpstack.Class
@@ -170,7 +188,7 @@ func (g *Gateway) judge(results []send.Result) verdict {
 	var v verdict
 	for _, r := range results {
 		if r.Class == smtpstack.Delivered {
-			v.done = append(v.done, r.To)
+			v.done, v.worked = append(v.done, r.To), addMissing(v.worked, connectorOf(r))
 			if v.text == "" {
 				v.text = r.Text()
 			}
@@ -184,8 +202,7 @@ func (g *Gateway) judge(results []send.Result) verdict {
 		case smtpstack.Permanent:
 			v.refusedForGood = true
 		case smtpstack.Configuration:
-			v.hold = true
-			v.remedy = r.Remedy
+			v.hold, v.heldBy, v.remedy = true, connectorOf(r), r.Remedy
 		case smtpstack.Throttle:
 			v.pause = max(v.pause, throttlePause)
 		case smtpstack.Quota:
@@ -204,7 +221,7 @@ func (g *Gateway) note(o queue.Out, v verdict, stuck []string) {
 	case v.hold:
 		log.Error("mail held", "reply", v.text)
 		g.alarms.Raise("mail-held", "The mail server refuses our mail: "+v.text+". Notices and received faxes are held, none is lost.",
-			v.remedy+" Then release the mail: tipring queue retry-mail.")
+			v.remedy+" One of the held mails is tried every 30 minutes; once it is delivered the others follow by themselves. To try all of them now: tipring queue retry-mail.")
 	case v.refusedForGood:
 		log.Error("mail refused", "reply", v.text)
 		g.alarms.Raise("mail-refused/"+string(o.ID), "The mail server refuses a mail for good: "+v.text+". The mail is held.",
@@ -224,7 +241,6 @@ func (g *Gateway) note(o queue.Out, v verdict, stuck []string) {
 	default:
 		log.Info("mail delivered", "reply", v.text)
 		g.alarms.Clear("mail-late")
-		g.alarms.Clear("mail-held")
 		g.alarms.Clear("mail-refused/" + string(o.ID))
 		g.alarms.Clear("mail-recipient/" + string(o.ID))
 		g.alarms.Clear("mail-compose/" + string(o.ID))

@@ -54,6 +54,7 @@ type Gateway struct {
 	alarms *Alarms
 
 	expanding sync.Mutex
+	probes    probes
 }
 
 // New makes the gateway of a queue.

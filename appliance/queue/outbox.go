@@ -56,6 +56,8 @@ type Out struct {
 	Attempts  int             `json:"attempts"` // begun
 	NotBefore time.Time       `json:"not_before,omitzero"`
 	LastReply string          `json:"last_reply,omitempty"` // what the mail server or the error said
+	HeldBy    string          `json:"held_by,omitempty"`    // send connector whose configuration held it last: see NextProbe
+	HeldAt    time.Time       `json:"held_at,omitzero"`     // when
 	Ended     time.Time       `json:"ended,omitzero"`
 }
 
@@ -226,7 +228,14 @@ func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
 // LastReply. An item that is done or dropped is never changed again: ErrState. When a fax's delivery becomes done,
 // the fax is marked delivered in the same transaction. When it fails for another reason (a full disk) the item stays
 // taken: call it again, so that what was sent is not sent twice.
-func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error {
+func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error { return q.settleOut(id, nil, f) }
+
+// SettleOut is UpdateOut, and keeps the attempt, which f may still complete, beside the item.
+func (q *Queue) SettleOut(id OutID, a *OutAttempt, f func(*Out) error) error {
+	return q.settleOut(id, a, f)
+}
+
+func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error) error {
 	err := q.update("update outbox", func(tx *store.Tx) error {
 		o, err := outs.Get(tx, string(id))
 		if err != nil {
@@ -240,6 +249,11 @@ func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error {
 		}
 		if o.State.final() {
 			o.Ended = time.Now()
+		}
+		if a != nil {
+			if err := addOutAttempt(tx, id, *a); err != nil {
+				return err
+			}
 		}
 		if o.State == OutDone && o.Kind == KindFax {
 			if err := markDelivered(tx, o); err != nil {
@@ -285,28 +299,7 @@ func (q *Queue) HoldOut(id OutID, reply string) error {
 // ReleaseOuts makes every held item that has recipients, and every one that waits for its time, due at once, and
 // returns how many.
 func (q *Queue) ReleaseOuts() (int, error) {
-	n := 0
-	err := q.update("release outbox", func(tx *store.Tx) error {
-		var list []Out
-		err := eachUnsent(tx, func(o Out) error {
-			if len(o.To) > 0 && (o.State == OutHeld || !o.NotBefore.IsZero()) {
-				list = append(list, o)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, o := range list {
-			o.State, o.NotBefore = OutPending, time.Time{}
-			if err := putOut(tx, o); err != nil {
-				return err
-			}
-		}
-		n = len(list)
-		return nil
-	})
-	return n, err
+	return q.releaseOuts(func(o Out) bool { return o.State == OutHeld || !o.NotBefore.IsZero() })
 }
 
 // Out returns one outbox item. Errors: ErrNotFound.

@@ -33,6 +33,9 @@ func (q *Queue) Purge(now time.Time, r Retention) error {
 				return err
 			}
 		}
+		if err := purgeOutLogs(tx, now); err != nil {
+			return err
+		}
 		if r.Calls > 0 {
 			if err := q.CallLog().purge(tx, now.Add(-r.Calls)); err != nil {
 				return err

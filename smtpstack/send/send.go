@@ -92,12 +92,14 @@ type Message struct {
 
 // Result is what came of one recipient.
 type Result struct {
-	To     string
-	Class  smtpstack.Class
-	Reply  smtpstack.Reply // of the server, or in its place ours; Code 0: none, see Err
-	Host   string          // server spoken to last, "" if none
-	Remedy string          // for class Configuration: what to change
-	Err    error           // network, TLS, DNS, reading the mail
+	To    string
+	Class smtpstack.Class
+	Reply smtpstack.Reply // of the server, or in its place ours; Code 0: none, see Err
+	Host  string          // server spoken to last, "" if none
+	// Connector is the name of the send connector that made the result; "" when no route led to one.
+	Connector string
+	Remedy    string // for class Configuration: what to change
+	Err       error  // network, TLS, DNS, reading the mail
 	// RetryAfter is how long a retry has no chance, where that is known; else 0.
 	RetryAfter time.Duration
 	// Unconfirmed is true when the whole mail was sent and the answer never came: a retry may deliver it twice.
@@ -299,7 +301,7 @@ func (d *delivery) group() []group {
 }
 
 func (d *delivery) set(i int, r Result) {
-	r.To = d.msg.To[i]
+	r.To, r.Connector = d.msg.To[i], d.s.cfg.Name
 	d.results[i] = r
 }
 
