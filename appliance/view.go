@@ -162,17 +162,6 @@ func (a *Appliance) faxView(f queue.Fax) control.Fax {
 	return v
 }
 
-// Mail implements [control.View].
-func (a *Appliance) Mail(context.Context) ([]control.Mail, error) {
-	list, err := a.q.Unsent()
-	out := make([]control.Mail, 0, len(list))
-	for _, o := range list {
-		out = append(out, control.Mail{ID: string(o.ID), Kind: string(o.Kind), To: o.To, Subject: a.g.OutSubject(o), Tries: o.Attempts, Next: o.NotBefore,
-			Held: o.State == queue.OutHeld, Text: o.LastReply, Created: o.Created})
-	}
-	return out, err
-}
-
 // OpenFax implements [control.View].
 func (a *Appliance) OpenFax(_ context.Context, id string, as control.FileType) (io.ReadCloser, error) {
 	f, err := a.g.OpenFax(queue.FaxID(id), as)

@@ -159,6 +159,16 @@ func (c *Client) Mail(ctx context.Context) ([]Mail, error) {
 	return call[[]Mail](ctx, c, http.MethodGet, "/mail", nil, nil)
 }
 
+// MailItem implements [View].
+func (c *Client) MailItem(ctx context.Context, id string) (Mail, error) {
+	return call[Mail](ctx, c, http.MethodGet, item("mail", id), nil, nil)
+}
+
+// SentMail implements [View].
+func (c *Client) SentMail(ctx context.Context, limit int) ([]Mail, error) {
+	return call[[]Mail](ctx, c, http.MethodGet, "/mail/all", url.Values{"limit": {strconv.Itoa(limit)}}, nil)
+}
+
 // OpenFax implements [View].
 func (c *Client) OpenFax(ctx context.Context, id string, as FileType) (io.ReadCloser, error) {
 	return c.open(ctx, item("faxes", id)+"/file", url.Values{"as": {string(as)}})

@@ -38,6 +38,10 @@ type View interface {
 	Fax(ctx context.Context, id string) (Fax, error)
 	// Mail lists what waits in the outbox: notices and received faxes not yet delivered, oldest first.
 	Mail(ctx context.Context) ([]Mail, error)
+	// MailItem returns one message of the outbox, also one that is delivered, with its newest attempts. ErrNotFound if there is none.
+	MailItem(ctx context.Context, id string) (Mail, error)
+	// SentMail lists the newest messages of the outbox, delivered ones too, newest first. limit 0: 100; at most 1000.
+	SentMail(ctx context.Context, limit int) ([]Mail, error)
 	// OpenFax returns a received fax as one file. The caller closes it.
 	OpenFax(ctx context.Context, id string, as FileType) (io.ReadCloser, error)
 	// OpenPage returns page n (from 1) of a received fax as PNG, scaled down to at most width pixels across; 0 is
@@ -275,6 +279,21 @@ type Mail struct {
 	Held    bool      `json:"held"`
 	Text    string    `json:"text,omitempty"` // last refusal
 	Created time.Time `json:"created"`
+	State   string    `json:"state"`          // "pending", "held", "done", "dropped"
+	Done    []string  `json:"done,omitempty"` // recipients that were served
+	Ended   time.Time `json:"ended,omitzero"`
+	// Attempts are the newest ones, oldest first; only of a single message.
+	Attempts []MailAttempt `json:"attempts,omitempty"`
+}
+
+// MailAttempt is one attempt to hand a message on. Its transcript has neither secrets nor the message itself.
+type MailAttempt struct {
+	At         time.Time `json:"at"`
+	Seconds    float64   `json:"seconds"`
+	Outcome    string    `json:"outcome"` // "delivered", "waits", "held"
+	Reply      string    `json:"reply"`
+	Remedy     string    `json:"remedy,omitempty"`
+	Transcript []string  `json:"transcript,omitempty"`
 }
 
 // Submission is one fax handed over locally.

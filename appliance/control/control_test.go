@@ -45,6 +45,12 @@ func (f *fake) Fax(_ context.Context, id string) (Fax, error) {
 	return Fax{ID: id}, f.note("fax %s", id)
 }
 func (f *fake) Mail(context.Context) ([]Mail, error) { return []Mail{{Held: true}}, f.note("mail") }
+func (f *fake) MailItem(_ context.Context, id string) (Mail, error) {
+	return Mail{ID: id, Attempts: []MailAttempt{{Reply: "550", Transcript: []string{"> EHLO"}}}}, f.note("mail %s", id)
+}
+func (f *fake) SentMail(_ context.Context, limit int) ([]Mail, error) {
+	return []Mail{{State: "done"}}, f.note("mails %d", limit)
+}
 func (f *fake) OpenFax(_ context.Context, id string, as FileType) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("%PDF " + string(as))), f.note("open %s %s", id, as)
 }
@@ -172,6 +178,8 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"faxes 5", func() (any, error) { return c.Faxes(ctx, 5) }, []Fax(nil)},
 		{"fax 6", func() (any, error) { return c.Fax(ctx, "6") }, Fax{ID: "6"}},
 		{"mail", func() (any, error) { return c.Mail(ctx) }, []Mail{{Held: true}}},
+		{"mail 0k3j", func() (any, error) { return c.MailItem(ctx, "0k3j") }, Mail{ID: "0k3j", Attempts: []MailAttempt{{Reply: "550", Transcript: []string{"> EHLO"}}}}},
+		{"mails 7", func() (any, error) { return c.SentMail(ctx, 7) }, []Mail{{State: "done"}}},
 		{"open 6 pdf", func() (any, error) { return read(c.OpenFax(ctx, "6", PDF)) }, []byte("%PDF pdf")},
 		{"page 6 2 300", func() (any, error) { return read(c.OpenPage(ctx, "6", 2, 300)) }, []byte{1, 2, 3}},
 		{"transcript my line", func() (any, error) { return c.Transcript(ctx, "my line") }, []Event{{At: moment, Layer: "frame", Dir: ">", Text: "DIS"}}},

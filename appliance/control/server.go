@@ -118,6 +118,14 @@ func viewRoutes(mux *http.ServeMux, a View) {
 	}))
 	mux.Handle("GET /faxes/{id}", byID(func(r *http.Request, id string) (any, error) { return a.Fax(r.Context(), id) }))
 	mux.Handle("GET /mail", answer(func(r *http.Request) (any, error) { return a.Mail(r.Context()) }))
+	mux.Handle("GET /mail/all", answer(func(r *http.Request) (any, error) {
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
+		}
+		return a.SentMail(r.Context(), int(limit))
+	}))
+	mux.Handle("GET /mail/{id}", byID(func(r *http.Request, id string) (any, error) { return a.MailItem(r.Context(), id) }))
 	mux.Handle("GET /transcript", answer(func(r *http.Request) (any, error) {
 		return a.Transcript(r.Context(), r.FormValue("line"))
 	}))

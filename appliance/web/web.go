@@ -58,6 +58,8 @@ func Handler(view control.View, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /faxes/{id}/file", s.file)
 	mux.HandleFunc("GET /jobs/{id}", s.job)
 	mux.HandleFunc("GET /calls/{id}", s.call)
+	mux.HandleFunc("GET /mail", s.mails)
+	mux.HandleFunc("GET /mail/{id}", s.mail)
 	mux.HandleFunc("GET /lines/{name}", s.line)
 	mux.HandleFunc("GET /status.json", s.status)
 	mux.Handle("GET /style.css", http.FileServerFS(files))
@@ -88,13 +90,14 @@ func guard(next http.Handler) http.Handler {
 
 // model is what page.html shows; Kind picks the part.
 type model struct {
-	Kind       string // "overview", "fax", "job", "call", "line"
+	Kind       string // "overview", "fax", "job", "call", "line", "mails", "mail"
 	Title      string
 	Refresh    int // seconds until the page reloads itself, 0 never
 	Status     control.Status
 	Jobs       []control.Job
 	Faxes      []control.Fax
 	Mail       []control.Mail
+	Item       control.Mail
 	Job        control.Job
 	Fax        control.Fax
 	Call       control.CallRecord

@@ -56,7 +56,20 @@ func (v view) Fax(_ context.Context, id string) (control.Fax, error) {
 	return control.Fax{ID: "3", Line: "east", RemoteID: "+1 555 0142", Pages: 2, At: v.now.Add(-time.Minute), To: []string{"desk@contoso.com"}}, nil
 }
 
-func (v view) Mail(context.Context) ([]control.Mail, error) { return nil, nil }
+func (v view) Mail(ctx context.Context) ([]control.Mail, error) { return v.SentMail(ctx, 0) }
+
+func (v view) SentMail(context.Context, int) ([]control.Mail, error) {
+	m, err := v.MailItem(context.Background(), "9")
+	return []control.Mail{m}, err
+}
+
+func (v view) MailItem(_ context.Context, id string) (control.Mail, error) {
+	if id != "9" {
+		return control.Mail{}, control.ErrNotFound
+	}
+	return control.Mail{ID: "9", Kind: "notice", To: []string{"anna@contoso.com"}, Subject: "Fax <b>sent</b>", Held: true, State: "held", Tries: 1,
+		Attempts: []control.MailAttempt{{At: v.now, Outcome: "held", Reply: "550 5.7.68 Direct Send", Remedy: "Create a connector.", Transcript: []string{"> MAIL FROM:<fax@contoso.com>"}}}}, nil
+}
 
 func (v view) OpenPage(_ context.Context, id string, n, width int) (io.ReadCloser, error) {
 	if id != "3" || n != 1 || width != 420 {
@@ -106,6 +119,9 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 		{"/calls/5", 200, []string{"to 5550142", "0 pages in 26.400 s", `href="/jobs/7">Job 7`, `<a href="/jobs/8">8</a><td>1<td>far end hung up`, "1.500    2.000 &gt; TSI &lt;b&gt;, DCS v17/14400", "<td>page data<td>10.700<td>10.600<td>octets x 8 / rate"}},
 		{"/calls/6", 404, nil},
 		{"/calls/X", 400, nil},
+		{"/mail", 200, []string{`href="/mail/9"`, "Fax &lt;b&gt;sent&lt;/b&gt;", "held"}},
+		{"/mail/9", 200, []string{"550 5.7.68 Direct Send", "Create a connector.", "&gt; MAIL FROM:&lt;fax@contoso.com&gt;"}},
+		{"/mail/8", 404, nil},
 		{"/lines/east", 200, []string{"AT&#43;FTH=3"}},
 		{"/faxes/3/pages/1?width=420", 200, []string{"png"}},
 		{"/status.json", 200, []string{`"hostname":"fax.example"`}},

@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const queueUsage = "queue [list | show ID | cancel ID | retry ID | mail | retry-mail] [--all] [--data DIR] [--json]"
+const queueUsage = "queue [list | show ID | cancel ID | retry ID | mail [ID] | retry-mail] [--all] [--data DIR] [--json]"
 
 func queueMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, queueUsage)
-	all := fs.Bool("all", false, "list ended jobs too")
+	all := fs.Bool("all", false, "list ended jobs too; with mail: delivered mail too")
 	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
 		return []verb{
 			{"list", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
@@ -37,11 +38,22 @@ func queueMain(ctx context.Context, args []string, s streams) int {
 				return a.RetryJob(ctx, words[0])
 			}},
 			{"mail", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
-				mail, err := a.Mail(ctx)
+				list := a.Mail
+				if *all {
+					list = func(ctx context.Context) ([]control.Mail, error) { return a.SentMail(ctx, 0) }
+				}
+				mail, err := list(ctx)
 				if err != nil {
 					return err
 				}
 				return show(s, f, mail, func(w io.Writer) { mailRows(w, mail) })
+			}},
+			{"mail", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				m, err := a.MailItem(ctx, words[0])
+				if err != nil {
+					return err
+				}
+				return show(s, f, m, func(w io.Writer) { mailDetail(w, m) })
 			}},
 			{"retry-mail", 0, func(ctx context.Context, a control.Appliance, _ []string) error { return a.RetryMail(ctx) }},
 		}
@@ -70,8 +82,22 @@ func jobDetail(w io.Writer, j control.Job) {
 }
 
 func mailRows(w io.Writer, mail []control.Mail) {
-	fmt.Fprintln(w, "ID\tKIND\tTO\tTRIES\tHELD\tSUBJECT\t")
+	fmt.Fprintln(w, "ID\tKIND\tTO\tTRIES\tSTATE\tSUBJECT\t")
 	for _, m := range mail {
-		fmt.Fprintf(w, "%s\t%s\t%v\t%d\t%v\t%s\t%s\n", m.ID, m.Kind, m.To, m.Tries, m.Held, m.Subject, m.Text)
+		fmt.Fprintf(w, "%s\t%s\t%v\t%d\t%s\t%s\t%s\n", m.ID, m.Kind, append(slices.Clone(m.To), m.Done...), m.Tries, m.State, m.Subject, m.Text)
+	}
+}
+
+// mailDetail shows one message with what was said in each attempt that is kept.
+func mailDetail(w io.Writer, m control.Mail) {
+	mailRows(w, []control.Mail{m})
+	for _, a := range m.Attempts {
+		fmt.Fprintf(w, "\n%s, %.1f s: %s: %s\n", a.At.Local().Format(time.DateTime), a.Seconds, a.Outcome, a.Reply)
+		if a.Remedy != "" {
+			fmt.Fprintln(w, "What to do:", a.Remedy)
+		}
+		for _, line := range a.Transcript {
+			fmt.Fprintln(w, "   ", line)
+		}
 	}
 }
