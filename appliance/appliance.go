@@ -32,6 +32,7 @@ type Deps struct {
 	Render   gateway.RenderFunc   // makes documents; nil: a child process of this binary (`tipring render`)
 	Deliver  gateway.DeliverFunc  // sends mail; nil: SMTP as configured
 	Resolver resolve.Resolver     // asks DNS; nil: the system's servers
+	HTTP     *http.Client         // asks Microsoft Graph and its token endpoint; nil: one with usual time limits
 	Policy   *queue.Policy        // retries; nil: the configuration's
 	Dial     *queue.DialRule      // redial law; nil: the configuration's country
 	Cold     bool                 // leave the PDF engine to be compiled for the first PDF, not at the start
@@ -40,25 +41,29 @@ type Deps struct {
 
 // Appliance is a running appliance. It implements [control.Appliance].
 type Appliance struct {
-	cfg       Config
-	d         Deps
-	log       *slog.Logger
-	started   time.Time
-	st        *store.Store
-	q         *queue.Queue
-	alarms    *gateway.Alarms
-	g         *gateway.Gateway
-	people    *directory.Directory
-	checks    map[string]*gateway.SenderCheck // of the receive connectors that demand proof
-	dialTable routing.DialTable               // of the configuration
-	warm      func(context.Context) error     // compiles the PDF engine; nil: nothing to compile
-	sup       *supervisor
-	lines     []*line
-	offers    *offers
-	smtp      []mailPort
-	exchange  *receive.ExchangeOnline
-	web       net.Listener
-	socket    net.Listener
+	cfg        Config
+	d          Deps
+	log        *slog.Logger
+	started    time.Time
+	st         *store.Store
+	q          *queue.Queue
+	alarms     *gateway.Alarms
+	g          *gateway.Gateway
+	people     *directory.Directory
+	watched    []*directory.Watched            // the directories beside the table
+	recipients *directory.Chain                // looks up the addresses of routes; nil: nobody does
+	lookup     *directory.Chain                // for people who want to know
+	callout    *callout                        // nil: none
+	checks     map[string]*gateway.SenderCheck // of the receive connectors that demand proof
+	dialTable  routing.DialTable               // of the configuration
+	warm       func(context.Context) error     // compiles the PDF engine; nil: nothing to compile
+	sup        *supervisor
+	lines      []*line
+	offers     *offers
+	smtp       []mailPort
+	exchange   *receive.ExchangeOnline
+	web        net.Listener
+	socket     net.Listener
 }
 
 var _ control.Appliance = (*Appliance)(nil)
@@ -215,8 +220,10 @@ func (a *Appliance) start(ctx context.Context) error {
 		})
 	}
 	a.sup.start(ctx, "send memory", func(ctx context.Context) error { return sendMemory{a.st}.housekeep(ctx) })
+	a.watchDirectories(ctx)
 	a.sup.start(ctx, "expand", a.g.Expand)
 	a.sup.start(ctx, "prepare", a.g.Prepare)
+	a.sup.start(ctx, "admit", a.g.Admit)
 	a.sup.start(ctx, "deliver", a.g.Deliver)
 	retention := queue.Retention{Jobs: time.Duration(a.cfg.Retention.Sent), Faxes: time.Duration(a.cfg.Retention.Received), Outs: time.Duration(a.cfg.Retention.Records), Calls: time.Duration(a.cfg.Retention.Records)}
 	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })

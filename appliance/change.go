@@ -66,16 +66,22 @@ func routeView(r routing.Rule) control.Route {
 }
 
 // AddRoute implements [control.Control].
-func (a *Appliance) AddRoute(_ context.Context, r control.Route) (control.Route, error) {
+func (a *Appliance) AddRoute(ctx context.Context, r control.Route) (control.Route, error) {
+	warnings, err := a.checkRecipients(ctx, r.To)
+	if err != nil {
+		return r, err
+	}
 	var rule routing.Rule
-	err := a.st.Update(func(tx *store.Tx) (err error) {
+	err = a.st.Update(func(tx *store.Tx) (err error) {
 		rule, err = routing.AddRoute(tx, routing.Rule{Dialed: r.Dialed, Caller: r.Caller, To: r.To})
 		return err
 	})
 	if errors.Is(err, routing.ErrRule) {
 		err = fmt.Errorf("%w: %w", control.ErrInvalid, err)
 	}
-	return routeView(rule), known(err)
+	r = routeView(rule)
+	r.Warnings = warnings
+	return r, known(err)
 }
 
 // RemoveRoute implements [control.Control].
@@ -93,7 +99,7 @@ func (a *Appliance) TestRule(_ context.Context, number string) (control.RuleResu
 }
 
 // TestRoute implements [control.Control].
-func (a *Appliance) TestRoute(_ context.Context, dialed, caller string) (control.RouteResult, error) {
+func (a *Appliance) TestRoute(ctx context.Context, dialed, caller string) (control.RouteResult, error) {
 	res := control.RouteResult{To: a.cfg.Routes.Default, Reason: "No route fits: the default of the configuration."}
 	err := a.st.View(func(tx *store.Tx) error {
 		table, err := routing.Routes(tx)
@@ -102,6 +108,9 @@ func (a *Appliance) TestRoute(_ context.Context, dialed, caller string) (control
 		}
 		return err
 	})
+	if err == nil {
+		res.Mailboxes = a.destinations(ctx, res.To)
+	}
 	return res, err
 }
 

@@ -19,19 +19,21 @@ type Config struct {
 	FaxDomains []string `toml:"fax_domains"` // mail domains whose addresses are fax numbers
 	LogLevel   string   `toml:"log_level"`   // debug, info, warn, error
 
-	Lines     []LineConfig    `toml:"line"`
-	Offers    []OfferConfig   `toml:"offer"`
-	Receive   []ReceiveConfig `toml:"receive"`
-	Send      []SendConfig    `toml:"send"`
-	SendRoute []SendRoute     `toml:"send_route"`
-	Mail      MailConfig      `toml:"mail"`
-	Routes    RoutesConfig    `toml:"routes"`
-	Dial      DialConfig      `toml:"dial"`
-	Retry     RetryConfig     `toml:"retry"`
-	Cover     CoverConfig     `toml:"cover"`
-	Render    RenderConfig    `toml:"render"`
-	Web       WebConfig       `toml:"web"`
-	Retention RetentionConfig `toml:"retention"`
+	Lines       []LineConfig      `toml:"line"`
+	Offers      []OfferConfig     `toml:"offer"`
+	Receive     []ReceiveConfig   `toml:"receive"`
+	Send        []SendConfig      `toml:"send"`
+	SendRoute   []SendRoute       `toml:"send_route"`
+	Mail        MailConfig        `toml:"mail"`
+	Directories []DirectoryConfig `toml:"directory"`
+	Recipients  RecipientsConfig  `toml:"recipients"`
+	Routes      RoutesConfig      `toml:"routes"`
+	Dial        DialConfig        `toml:"dial"`
+	Retry       RetryConfig       `toml:"retry"`
+	Cover       CoverConfig       `toml:"cover"`
+	Render      RenderConfig      `toml:"render"`
+	Web         WebConfig         `toml:"web"`
+	Retention   RetentionConfig   `toml:"retention"`
 }
 
 // LineConfig is one telephone line with its modem.
@@ -152,15 +154,16 @@ func Default() Config {
 		host = "localhost"
 	}
 	return Config{
-		Data:      "/var/lib/tipring",
-		Hostname:  host,
-		LogLevel:  "info",
-		Routes:    RoutesConfig{Format: "pdf"},
-		Dial:      DialConfig{Country: "US"},
-		Cover:     CoverConfig{Body: true},
-		Render:    RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine"},
-		Web:       WebConfig{Listen: "127.0.0.1:8080"},
-		Retention: RetentionConfig{Received: Duration(30 * 24 * time.Hour), Sent: Duration(7 * 24 * time.Hour), Records: Duration(365 * 24 * time.Hour)},
+		Data:       "/var/lib/tipring",
+		Hostname:   host,
+		LogLevel:   "info",
+		Routes:     RoutesConfig{Format: "pdf"},
+		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},
+		Dial:       DialConfig{Country: "US"},
+		Cover:      CoverConfig{Body: true},
+		Render:     RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine"},
+		Web:        WebConfig{Listen: "127.0.0.1:8080"},
+		Retention:  RetentionConfig{Received: Duration(30 * 24 * time.Hour), Sent: Duration(7 * 24 * time.Hour), Records: Duration(365 * 24 * time.Hour)},
 	}
 }
 
@@ -205,6 +208,9 @@ func Parse(text []byte) (Config, error) {
 		applyLineDefaults(&c.Lines[i], shape.Lines[i])
 	}
 	c.applyConnectorDefaults()
+	if len(c.Recipients.Verify) == 0 {
+		c.Recipients.Verify = nil // [] is the default
+	}
 	if err := c.Validate(); err != nil {
 		return Config{}, err
 	}

@@ -91,6 +91,9 @@ func (a *Appliance) TestPermission(ctx context.Context, who, number string) (con
 		return control.PermissionResult{Allowed: true, Reason: "No entry of the directory has a permission: every sender that a connector takes may fax."}, err
 	}
 	d, err := a.people.Explain(ctx, who, n, time.Now())
+	if errors.Is(err, directory.ErrUnavailable) {
+		return control.PermissionResult{Reason: "Nobody can tell at the moment; mail is answered \"try again later\": " + oneLine(err), Steps: remedies(err)}, nil
+	}
 	return control.PermissionResult{Allowed: d.Allowed, Reason: d.Reason, Rule: d.Rule, Steps: d.Steps}, invalid(err)
 }
 

@@ -26,6 +26,7 @@ func (c Config) Validate() error {
 	c.validateReceive(v)
 	c.validateSend(v)
 	c.validateMail(v)
+	c.validateDirectories(v)
 	c.validateRules(v)
 	c.validateLimits(v)
 	return errors.Join(v.all...)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
-	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
@@ -32,11 +31,11 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
+	senders, err := newSenders(a.cfg, a.st, names)
+	if err != nil {
+		return err
+	}
 	if deliver == nil {
-		senders, err := newSenders(a.cfg, a.st, names)
-		if err != nil {
-			return err
-		}
 		deliver = senders.Deliver
 	}
 	if a.checks, err = a.cfg.senderChecks(names); err != nil {
@@ -57,7 +56,9 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
-	a.people = directory.New(a.st, directory.Options{})
+	if err := a.openDirectories(senders); err != nil {
+		return err
+	}
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,

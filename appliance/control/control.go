@@ -320,6 +320,8 @@ type Route struct {
 	Dialed string   `json:"dialed"` // our number as dialed, "*" at the end fits any rest
 	Caller string   `json:"caller"` // the caller's number, likewise
 	To     []string `json:"to"`
+	// Warnings are about addresses that could not be looked up, in an answer to AddRoute.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // RuleResult is what the dial rules make of a number.
@@ -334,4 +336,14 @@ type RuleResult struct {
 type RouteResult struct {
 	To     []string `json:"to"`
 	Reason string   `json:"reason"`
+	// Mailboxes are where the addresses lead; empty when the appliance does not look them up.
+	Mailboxes []Destination `json:"mailboxes,omitempty"`
+}
+
+// Destination is where an address of a route leads.
+type Destination struct {
+	Address   string   `json:"address"`
+	Mailboxes []string `json:"mailboxes,omitempty"`
+	Source    string   `json:"source,omitempty"`  // which directory knows it
+	Trouble   string   `json:"trouble,omitempty"` // nobody knows it, or who should cannot be asked, and what becomes of a fax
 }

@@ -112,6 +112,9 @@ func (f *fake) ExportPeople(context.Context) (PeopleFile, error) {
 func (f *fake) TestPermission(_ context.Context, who, number string) (PermissionResult, error) {
 	return PermissionResult{Reason: "no", Steps: []string{"a", "b"}}, f.note("may %s %s", who, number)
 }
+func (f *fake) LookUp(_ context.Context, address string, fresh bool) (LookupResult, error) {
+	return LookupResult{Address: address, Answers: []LookupAnswer{{Source: "ad", Known: true}}}, f.note("lookup %s %v", address, fresh)
+}
 func (f *fake) CheckSender(_ context.Context, q SenderQuestion) (SenderResult, error) {
 	return SenderResult{Taken: true, Proofs: []string{"spf: pass"}}, f.note("sender %s %s %s %s %q", q.Connector, q.Client, q.Helo, q.From, q.Message)
 }
@@ -211,6 +214,8 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{`sender mx ::1 h a@b "x"`, func() (any, error) {
 			return c.CheckSender(ctx, SenderQuestion{Connector: "mx", Client: "::1", Helo: "h", From: "a@b", Message: []byte("x")})
 		}, SenderResult{Taken: true, Proofs: []string{"spf: pass"}}},
+		{"lookup a@b true", func() (any, error) { return c.LookUp(ctx, "a@b", true) },
+			LookupResult{Address: "a@b", Answers: []LookupAnswer{{Source: "ad", Known: true}}}},
 		{"dkim", func() (any, error) { return c.DKIMRecords(ctx) }, []TXTRecord{{Name: "s._domainkey.b", Text: "v=DKIM1"}}},
 		{"rules", func() (any, error) { return c.DialRules(ctx) }, []DialRule{{ID: "dial.allow", Pattern: "*"}}},
 		{"addrule 555* true", func() (any, error) { return c.AddDialRule(ctx, DialRule{Pattern: "555*", Deny: true}) }, DialRule{ID: "5", Pattern: "555*", Deny: true}},

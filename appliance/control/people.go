@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // People shows and changes who may send faxes, and proves senders.
@@ -20,6 +21,8 @@ type People interface {
 	ExportPeople(ctx context.Context) (PeopleFile, error)
 	// TestPermission says whether a sender may fax to a number now, and why.
 	TestPermission(ctx context.Context, who, number string) (PermissionResult, error)
+	// LookUp says what each directory knows of a mail address, from memory where that is still good; fresh asks anew.
+	LookUp(ctx context.Context, address string, fresh bool) (LookupResult, error)
 	// CheckSender says what a receive connector makes of a message's sender; nothing is kept of it.
 	CheckSender(ctx context.Context, q SenderQuestion) (SenderResult, error)
 	// DKIMRecords returns the TXT records that the keys of our mail need in DNS.
@@ -75,6 +78,26 @@ type PermissionResult struct {
 	Steps   []string `json:"steps"`          // how it came to this
 }
 
+// LookupResult is what is known of an address.
+type LookupResult struct {
+	Address   string         `json:"address"`
+	Mailboxes []string       `json:"mailboxes"` // where mail for it goes, by the first directory that knows it
+	Answers   []LookupAnswer `json:"answers"`
+}
+
+// LookupAnswer is what one directory knows of an address.
+type LookupAnswer struct {
+	Source    string   `json:"source"`
+	Known     bool     `json:"known"`
+	Group     bool     `json:"group,omitempty"`
+	Address   string   `json:"address,omitempty"` // primary address
+	Name      string   `json:"name,omitempty"`
+	Mailboxes []string `json:"mailboxes,omitempty"`
+	Groups    []string `json:"groups,omitempty"`  // it belongs to
+	Trouble   string   `json:"trouble,omitempty"` // why the directory cannot be asked
+	Remedy    string   `json:"remedy,omitempty"`  // what an administrator must change
+}
+
 // SenderQuestion is a message and how it came.
 type SenderQuestion struct {
 	Connector string `json:"connector"`
@@ -101,6 +124,9 @@ func peopleRoutes(mux *http.ServeMux, a People) {
 	mux.Handle("POST /people/file", body(func(r *http.Request, f PeopleFile) (any, error) { return a.ImportPeople(r.Context(), f) }))
 	mux.Handle("GET /permission", answer(func(r *http.Request) (any, error) {
 		return a.TestPermission(r.Context(), r.FormValue("who"), r.FormValue("number"))
+	}))
+	mux.Handle("GET /lookup", answer(func(r *http.Request) (any, error) {
+		return a.LookUp(r.Context(), r.FormValue("address"), r.FormValue("fresh") == "true")
 	}))
 	mux.Handle("GET /dkim", answer(func(r *http.Request) (any, error) { return a.DKIMRecords(r.Context()) }))
 	mux.Handle("POST /sender", body(func(r *http.Request, q SenderQuestion) (any, error) { return a.CheckSender(r.Context(), q) }))
@@ -134,6 +160,11 @@ func (c *Client) ExportPeople(ctx context.Context) (PeopleFile, error) {
 // TestPermission implements [People].
 func (c *Client) TestPermission(ctx context.Context, who, number string) (PermissionResult, error) {
 	return call[PermissionResult](ctx, c, http.MethodGet, "/permission", url.Values{"who": {who}, "number": {number}}, nil)
+}
+
+// LookUp implements [People].
+func (c *Client) LookUp(ctx context.Context, address string, fresh bool) (LookupResult, error) {
+	return call[LookupResult](ctx, c, http.MethodGet, "/lookup", url.Values{"address": {address}, "fresh": {strconv.FormatBool(fresh)}}, nil)
 }
 
 // CheckSender implements [People].

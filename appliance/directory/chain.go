@@ -74,6 +74,32 @@ func (c *Chain) Member(ctx context.Context, address string) (Member, error) {
 	return all, nil
 }
 
+// Answer is what one source says of an address.
+type Answer struct {
+	Source    string
+	Result    Result // where mail for the address goes
+	LookupErr error
+	Member    Member // what a sender with the address is
+	MemberErr error
+}
+
+// Ask asks every source, for people who want to know who says what; answers are remembered as usual. Errors: ErrUnknown
+// of what is no address.
+func (c *Chain) Ask(ctx context.Context, address string) ([]Answer, error) {
+	address, err := Normalize(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	list := make([]Answer, len(c.sources))
+	for i, s := range c.sources {
+		a := &list[i]
+		a.Source = s.Name()
+		a.Result, a.LookupErr = c.recipients.forSource(s).get(ctx, s.Name(), address, s.Lookup)
+		a.Member, a.MemberErr = c.members.forSource(s).get(ctx, s.Name(), address, s.Member)
+	}
+	return list, nil
+}
+
 // Forget drops what is remembered of an address: after a mail server refused it, or when somebody changed the directory
 // and does not want to wait.
 func (c *Chain) Forget(address string) error {

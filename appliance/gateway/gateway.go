@@ -55,6 +55,7 @@ type Gateway struct {
 
 	expanding sync.Mutex
 	probes    probes
+	waits     waits
 }
 
 // New makes the gateway of a queue.

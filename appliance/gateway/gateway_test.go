@@ -40,6 +40,8 @@ type bench struct {
 	render  func(raster.Job) (raster.Result, error)
 	replies map[string][]smtpstack.Reply // for each recipient, in order; then 250
 	mails   []sent
+
+	connector string // that post's mails come by
 }
 
 type sent struct {
@@ -140,7 +142,7 @@ func (b *bench) deliver(_ context.Context, m send.Message) send.Report {
 func (b *bench) post(mail string, from string, to ...string) (queue.MailID, error) {
 	b.t.Helper()
 	ctx := context.Background()
-	env := smtpstack.Envelope{From: from, Client: netip.MustParseAddr("192.0.2.1"), Helo: "mail.example", Received: time.Now()}
+	env := smtpstack.Envelope{From: from, Connector: b.connector, Client: netip.MustParseAddr("192.0.2.1"), Helo: "mail.example", Received: time.Now()}
 	for _, a := range to {
 		a, notify, _ := strings.Cut(a, " NOTIFY=")
 		r := smtpstack.Recipient{Address: a}

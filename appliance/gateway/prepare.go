@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging/raster"
@@ -36,6 +37,7 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		list = slices.DeleteFunc(list, hasDocument) // Admit's
 		if len(list) == 0 {
 			if err := g.idle(ctx, changed, time.Time{}); err != nil {
 				return err
@@ -110,8 +112,10 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 
 // releaseJob gives a job its document, if its sender may still fax so many pages today.
 func (g *Gateway) releaseJob(ctx context.Context, j queue.Job, file string, pages int) error {
-	refused, err := g.reserve(ctx, j, pages)
+	refused, err := g.reserveSoon(ctx, j, pages)
 	switch {
+	case errors.Is(err, directory.ErrUnavailable):
+		err = g.awaitDirectory(ctx, j, file, pages, err)
 	case err != nil:
 		return fmt.Errorf("gateway: job %s: %w", j.ID, err)
 	case refused != "":

@@ -74,7 +74,20 @@ func (q *Queue) SetDocument(id JobID, file string, pages int) error {
 		if j.State != Preparing || pages < 1 {
 			return fmt.Errorf("%w: job %s is %s, document of %d pages", ErrState, id, j.State, pages)
 		}
-		j.Document, j.Pages, j.State = file, pages, Waiting
+		j.Document, j.Pages, j.State, j.Text = file, pages, Waiting, ""
+		return nil
+	})
+	return err
+}
+
+// KeepDocument gives a job in Preparing its document as SetDocument does, but leaves it in Preparing: something else has to
+// be found out before it may wait for a line; text says what, for people.
+func (q *Queue) KeepDocument(id JobID, file string, pages int, text string) error {
+	_, err := q.change("keep document", id, func(_ *store.Tx, j *Job) error {
+		if j.State != Preparing || pages < 1 {
+			return fmt.Errorf("%w: job %s is %s, document of %d pages", ErrState, id, j.State, pages)
+		}
+		j.Document, j.Pages, j.Text = file, pages, text
 		return nil
 	})
 	return err

@@ -31,7 +31,12 @@ func routeMain(ctx context.Context, args []string, s streams) int {
 				if err != nil {
 					return err
 				}
-				return show(s, f, r, func(w io.Writer) { routeRows(w, []control.Route{r}) })
+				return show(s, f, r, func(w io.Writer) {
+					routeRows(w, []control.Route{r})
+					for _, warning := range r.Warnings {
+						fmt.Fprintln(w, "warning:", warning)
+					}
+				})
 			}},
 			{"remove", 1, func(ctx context.Context, a control.Appliance, words []string) error {
 				return a.RemoveRoute(ctx, words[0])
@@ -41,7 +46,16 @@ func routeMain(ctx context.Context, args []string, s streams) int {
 				if err != nil {
 					return err
 				}
-				return show(s, f, r, func(w io.Writer) { fmt.Fprintf(w, "%s: %s\n", strings.Join(r.To, " "), r.Reason) })
+				return show(s, f, r, func(w io.Writer) {
+					fmt.Fprintf(w, "%s: %s\n", strings.Join(r.To, " "), r.Reason)
+					for _, d := range r.Mailboxes {
+						if d.Trouble != "" {
+							fmt.Fprintf(w, "%s: %s\n", d.Address, d.Trouble)
+							continue
+						}
+						fmt.Fprintf(w, "%s (%s): %s\n", d.Address, d.Source, strings.Join(d.Mailboxes, " "))
+					}
+				})
 			}},
 		}
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const userUsage = "user [list | allow WHO | deny WHO | member WHO | remove WHO | import FILE | export] [--to DIGITS] [--not-to DIGITS] [--hours TEXT] [--zone ZONE] " +
-	"[--max-pages N] [--pages-per-day N] [--faxes-per-day N] [--group NAME] [--alias ADDRESS] [--name TEXT] [--note TEXT] [--replace] [--dry-run] [--data DIR] [--json]" +
+const userUsage = "user [list | allow WHO | deny WHO | member WHO | remove WHO | import FILE | export | lookup ADDRESS] [--to DIGITS] [--not-to DIGITS] [--hours TEXT] [--zone ZONE] " +
+	"[--max-pages N] [--pages-per-day N] [--faxes-per-day N] [--group NAME] [--alias ADDRESS] [--name TEXT] [--note TEXT] [--replace] [--dry-run] [--fresh] [--data DIR] [--json]" +
 	"\n  WHO: ann@contoso.com, contoso.com, group:NAME, or * for everyone; lists have commas"
 
 // maxPeopleFile bounds a CSV file.
@@ -22,6 +22,7 @@ func userMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, userUsage)
 	given := personFlags(fs)
 	replace := fs.Bool("replace", false, "import: take out the entries that the file does not name")
+	fresh := fs.Bool("fresh", false, "lookup: ask the directories anew, not what is remembered")
 	dry := fs.Bool("dry-run", false, "import: only say what would change")
 	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
 		put := func(rules, deny bool) func(context.Context, control.Appliance, []string) error {
@@ -63,6 +64,13 @@ func userMain(ctx context.Context, args []string, s streams) int {
 				return show(s, f, n, func(w io.Writer) {
 					fmt.Fprintf(w, "%d added, %d changed, %d removed, %d the same\n", n.Added, n.Changed, n.Removed, n.Same)
 				})
+			}},
+			{"lookup", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				r, err := a.LookUp(ctx, words[0], *fresh)
+				if err != nil {
+					return err
+				}
+				return show(s, f, r, func(w io.Writer) { lookupRows(w, r) })
 			}},
 			{"export", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
 				file, err := a.ExportPeople(ctx)
@@ -120,6 +128,33 @@ func personRows(w io.Writer, list []control.Person) {
 	fmt.Fprintln(w, "KIND\tNAME\tGROUPS\tMAY FAX\tNOTE")
 	for _, p := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Kind, p.Name, strings.Join(p.Groups, " "), mayFax(p), p.Note)
+	}
+}
+
+// lookupRows says what each directory knows of an address.
+func lookupRows(w io.Writer, r control.LookupResult) {
+	if len(r.Mailboxes) > 0 {
+		fmt.Fprintf(w, "Mail for %s goes to %s.\n", r.Address, strings.Join(r.Mailboxes, " "))
+	} else {
+		fmt.Fprintf(w, "No directory names a mailbox for %s.\n", r.Address)
+	}
+	for _, a := range r.Answers {
+		switch {
+		case a.Trouble != "":
+			fmt.Fprintf(w, "%s: cannot be asked: %s\n", a.Source, a.Trouble)
+			if a.Remedy != "" {
+				fmt.Fprintf(w, "  what to do: %s\n", a.Remedy)
+			}
+		case !a.Known:
+			fmt.Fprintf(w, "%s: does not know it\n", a.Source)
+		default:
+			kind := map[bool]string{false: "user", true: "group"}[a.Group]
+			fmt.Fprintf(w, "%s: %s\n", a.Source, strings.TrimSpace(kind+" "+a.Address+" "+a.Name))
+			fmt.Fprintf(w, "  mailboxes: %s\n", strings.Join(a.Mailboxes, " "))
+			if !a.Group {
+				fmt.Fprintf(w, "  groups: %s\n", strings.Join(a.Groups, ", "))
+			}
+		}
 	}
 }
 

@@ -150,6 +150,15 @@ func (c *Callout) cached(key string) (Answer, bool) {
 	return Answer{}, false
 }
 
+// Forget drops what is remembered of an address, after it turned out otherwise: the server took it then and refuses it now.
+func (c *Callout) Forget(address string) error {
+	wire, domain, err := wireAddress(address)
+	if err != nil {
+		return fmt.Errorf("send: callout: %w", err)
+	}
+	return c.store.Put(BucketCallout, wire[:len(wire)-len(domain)]+strings.ToLower(domain), nil, time.Now())
+}
+
 func (c *Callout) keep(key string, a Answer) {
 	life := map[Verdict]time.Duration{Good: c.cfg.Good, Bad: c.cfg.Bad}[a.Verdict]
 	if life == 0 {
