@@ -50,8 +50,9 @@ func (e Envelope) NullSender() bool { return e.From == "" }
 // Recipient is one RCPT TO.
 type Recipient struct {
 	Address    string     // as given, without angle brackets, quoting kept
-	Fax        FaxAddress // meaningful unless Postmaster
+	Fax        FaxAddress // meaningful unless Postmaster or Forward
 	Postmaster bool       // mail to the appliance's keeper, never faxed (RFC 5321 4.5.1)
+	Forward    string     // the mail is sent on to this address instead of being faxed; "": it is a fax
 	Notify     Notify     // NOTIFY= (RFC 3461 4.1)
 	// OriginalRecipient is ORCPT= decoded, like "rfc822;jane@example.com"; without line breaks or other control
 	// characters, at most 500 octets; "" without (RFC 3461 4.2).

@@ -25,7 +25,7 @@ func (s *session) policy(env smtpstack.Envelope, path string) (smtpstack.Recipie
 		return none, smtpstack.Refuse(553, "5.1.3", "%v", err)
 	}
 	if !slices.Contains(s.cfg.FaxDomains, asciiDomain(domain)) {
-		return none, smtpstack.Refuse(550, "5.7.1", "relaying denied: %.100s is not a fax domain here", domain)
+		return s.relayRecipient(env, path, local, domain)
 	}
 	if env.NullSender() {
 		return none, smtpstack.Refuse(550, "5.7.1", "bounces and automatic replies are not faxed")

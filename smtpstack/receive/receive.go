@@ -1,5 +1,6 @@
 // Package receive is the receive connector: an SMTP server (RFC 5321) that takes mail for fax addresses and the
-// postmaster from allowed networks and senders, and refuses everything else at RCPT with a reason in words.
+// postmaster from allowed networks and senders, for a LAN's own devices also mail to be passed on, and refuses everything
+// else at RCPT with a reason in words.
 //
 // The protocol is spoken by github.com/emersion/go-smtp. Between it and the socket, inside TLS too, stands a wire that
 // cures what go-smtp does otherwise than RFC 5321 or than a server on the open net must:
@@ -61,10 +62,13 @@ type Config struct {
 	Networks []netip.Prefix // clients that may send; empty: none but those of NetworkSets
 	// NetworkSets are further clients that may send, like ExchangeOnline.
 	NetworkSets []NetworkSet
-	Senders     []string    // "user@example.com", "example.com" or "@example.com", "*" any; empty: none
-	FaxDomains  []string    // domains whose local parts are fax numbers
-	TLS         *tls.Config // offers STARTTLS; nil: not offered
-	RequireTLS  bool        // no mail without it
+	Senders     []string // "user@example.com", "example.com" or "@example.com", "*" any; empty: none
+	FaxDomains  []string // domains whose local parts are fax numbers
+	// RelayTo are domains, beside those for faxes, whose mail is taken and passed on: "contoso.com", "*.contoso.com" for what is
+	// below, "*" for all. Empty: none. It goes only with Networks of one's own and listed Senders; see checkRelay.
+	RelayTo    []string
+	TLS        *tls.Config // offers STARTTLS; nil: not offered
+	RequireTLS bool        // no mail without it
 	// ImplicitTLS has TLS from the first octet (RFC 8314 3.3, port 465), instead of STARTTLS.
 	ImplicitTLS bool
 	ClientCert  *ClientCert // asks for client certificates; nil: not
@@ -139,6 +143,9 @@ func (c *Config) setDefaults() error {
 	if err := c.checkSignIn(); err != nil {
 		return fmt.Errorf("receive: connector %q: %w", c.Name, err)
 	}
+	if err := c.checkRelay(); err != nil {
+		return fmt.Errorf("receive: connector %q: %w", c.Name, err)
+	}
 	c.prepareTLS()
 	normal := func(list []string) []string {
 		out := make([]string, len(list))
@@ -153,7 +160,7 @@ func (c *Config) setDefaults() error {
 		}
 		return out
 	}
-	c.Senders, c.FaxDomains = normal(c.Senders), normal(c.FaxDomains)
+	c.Senders, c.FaxDomains, c.RelayTo = normal(c.Senders), normal(c.FaxDomains), normal(c.RelayTo)
 	return nil
 }
 
