@@ -22,6 +22,7 @@ import (
 	"github.com/tipring/tipring/appliance/web"
 	"github.com/tipring/tipring/smtpstack/receive"
 	"github.com/tipring/tipring/smtpstack/resolve"
+	"github.com/tipring/tipring/smtpstack/srs"
 )
 
 // Deps are what Run takes from outside. Every field has a default.
@@ -53,6 +54,7 @@ type Appliance struct {
 	watched    []*directory.Watched            // the directories beside the table
 	recipients *directory.Chain                // looks up the addresses of routes; nil: nobody does
 	lookup     *directory.Chain                // for people who want to know
+	srs        *srs.Ring                       // nil: none
 	callout    *callout                        // nil: none
 	checks     map[string]*gateway.SenderCheck // of the receive connectors that demand proof
 	dialTable  routing.DialTable               // of the configuration

@@ -27,6 +27,7 @@ type Config struct {
 	Mail        MailConfig        `toml:"mail"`
 	Directories []DirectoryConfig `toml:"directory"`
 	Recipients  RecipientsConfig  `toml:"recipients"`
+	SRS         SRSConfig         `toml:"srs"`
 	Routes      RoutesConfig      `toml:"routes"`
 	Dial        DialConfig        `toml:"dial"`
 	Retry       RetryConfig       `toml:"retry"`
@@ -159,6 +160,7 @@ func Default() Config {
 		LogLevel:   "info",
 		Routes:     RoutesConfig{Format: "pdf"},
 		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},
+		SRS:        SRSConfig{MaxAge: Duration(21 * 24 * time.Hour)},
 		Dial:       DialConfig{Country: "US"},
 		Cover:      CoverConfig{Body: true},
 		Render:     RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine"},

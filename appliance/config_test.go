@@ -126,6 +126,8 @@ func TestParse_Faults(t *testing.T) {
 		{"verified by nobody", least + "[recipients]\nverify = [\"directory\"]\n", "needs a [[directory]]"},
 		{"verified by whom", least + "[recipients]\nverify = [\"dns\"]\n", "use table, directory or callout"},
 		{"waits for days", least + "[recipients]\nwait = \"2d\"\n", "recipients.wait: use at most 24h"},
+		{"SRS without a domain name", least + "[srs]\ndomain = \"a b\"\n", "srs.domain"},
+		{"SRS for a moment", least + "[srs]\nmax_age = \"1h\"\n", "srs.max_age: use 1d to 100d"},
 		{"two lines one name", least + line + line, "the name is used twice"},
 		{"no device", least + "[[line]]\nname = \"a\"\nnumber = \"5\"\n", "device is missing"},
 		{"station", least + line + "station_id = \"fax\"\n", "station_id"},

@@ -27,6 +27,7 @@ func (c Config) Validate() error {
 	c.validateSend(v)
 	c.validateMail(v)
 	c.validateDirectories(v)
+	c.validateSRS(v)
 	c.validateRules(v)
 	c.validateLimits(v)
 	return errors.Join(v.all...)

@@ -59,11 +59,14 @@ func (a *Appliance) wire() error {
 	if err := a.openDirectories(senders); err != nil {
 		return err
 	}
+	if a.srs, err = a.openSRS(); err != nil {
+		return err
+	}
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
-		SenderChecks: a.checks, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
+		SenderChecks: a.checks, Senders: a.cfg.senderLists(), SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}

@@ -22,7 +22,7 @@ type backend struct{ g *Gateway }
 
 // Recipient refuses a number here, in the dialogue, rather than by a bounce later.
 func (b backend) Recipient(ctx context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error {
-	if rcpt.Postmaster {
+	if rcpt.Postmaster || rcpt.Forward != "" {
 		return nil
 	}
 	if err := b.g.early(ctx, env); err != nil {
@@ -113,7 +113,11 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 	}
 	who := sender{address: s.env.From}
 	if s.faxes() {
-		if who, err = s.g.whoSent(ctx, s.env, io.NewSectionReader(s.f, 0, s.size)); err != nil {
+		from := ""
+		if msg.From != nil {
+			from = msg.From.Address
+		}
+		if who, err = s.g.whoSent(ctx, s.env, from, io.NewSectionReader(s.f, 0, s.size)); err != nil {
 			s.Abort()
 			return "", err
 		}
@@ -143,7 +147,7 @@ func (s *spool) refusal(msg *message.Message) *smtpstack.Reply {
 // faxes tells whether any recipient is a fax number; mail to the postmaster alone may be of any kind.
 func (s *spool) faxes() bool {
 	for _, r := range s.env.To {
-		if !r.Postmaster {
+		if !r.Postmaster && r.Forward == "" {
 			return true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/smtpstack/message"
+	"github.com/tipring/tipring/smtpstack/srs"
 )
 
 // Options say how the appliance treats mail.
@@ -34,6 +35,10 @@ type Options struct {
 	DialTable   routing.DialTable // the configuration's rules; those of the database come on top
 	// SenderChecks are the receive connectors that demand proof of their senders, by name; the others take the word of theirs.
 	SenderChecks map[string]*SenderCheck
+	// Senders are the addresses and domains that each receive connector takes, by its name.
+	Senders map[string][]string
+	// SRS rewrites the senders of mail that is sent on; nil: they stay as they are.
+	SRS *srs.Ring
 	// People are asked who may fax as soon as anybody has a permission; nil: those of the queue's store.
 	People *directory.Directory
 	// Render makes a fax document in the child process.

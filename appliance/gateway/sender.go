@@ -15,6 +15,7 @@ import (
 	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/srs"
 	"github.com/tipring/tipring/smtpstack/verify"
 )
 
@@ -47,10 +48,12 @@ func NewSenderCheck(p verify.Policy, senders []string, v func(verify.Policy) (*v
 }
 
 // lists tells whether an address may fax: by itself, by its domain, or because everyone may.
-func (c *SenderCheck) lists(address string) bool {
+func (c *SenderCheck) lists(address string) bool { return among(c.Senders, address) }
+
+func among(senders []string, address string) bool {
 	address = strings.ToLower(address)
 	domain := address[strings.LastIndexByte(address, '@')+1:]
-	return slices.ContainsFunc(c.Senders, func(s string) bool {
+	return domain != "" && slices.ContainsFunc(senders, func(s string) bool {
 		s = strings.ToLower(s)
 		return s == "*" || s == address || strings.TrimPrefix(s, "@") == domain
 	})
@@ -100,9 +103,17 @@ type sender struct {
 }
 
 // whoSent finds out who sent a message that is in the spool but not taken yet, and whether that sender may fax to its recipients.
-func (g *Gateway) whoSent(ctx context.Context, env smtpstack.Envelope, r io.Reader) (sender, error) {
-	who := sender{address: env.From}
-	if c := g.o.SenderChecks[env.Connector]; c != nil {
+// A connector that demands no proof takes MAIL FROM's word; of one that Exchange Online rewrote and that names nobody, the
+// From field's, fieldFrom, which is worth as much.
+func (g *Gateway) whoSent(ctx context.Context, env smtpstack.Envelope, fieldFrom string, r io.Reader) (sender, error) {
+	who := sender{address: believed(env.From)}
+	c := g.o.SenderChecks[env.Connector]
+	if c == nil && srs.Nameless(env.From) {
+		if who.address = fieldFrom; !among(g.o.Senders[env.Connector], fieldFrom) {
+			return who, smtpstack.Refuse(550, "5.7.1", "MAIL FROM is rewritten and does not say who sends this, and the From field names nobody who may send faxes here")
+		}
+	}
+	if c != nil {
 		d, no, err := c.Check(ctx, clientOf(env), r)
 		if err != nil {
 			return who, fmt.Errorf("gateway: sender: %w", err)
@@ -119,6 +130,14 @@ func (g *Gateway) whoSent(ctx context.Context, env smtpstack.Envelope, r io.Read
 	return who, g.mayFax(ctx, who.address, env)
 }
 
+// believed is who a MAIL FROM without proof is of: the one whose mail a forwarder sent on (SRS), not the forwarder.
+func believed(mailFrom string) string {
+	if original, ok := srs.Original(mailFrom); ok {
+		return original
+	}
+	return mailFrom
+}
+
 // mayFax holds a mail's recipients against its sender's permissions. One that is refused refuses the mail: its sender's server
 // tells it so at once, and nothing of it goes out.
 func (g *Gateway) mayFax(ctx context.Context, who string, env smtpstack.Envelope) error {
@@ -126,7 +145,7 @@ func (g *Gateway) mayFax(ctx context.Context, who string, env smtpstack.Envelope
 		return err
 	}
 	for _, r := range env.To {
-		if r.Postmaster {
+		if r.Postmaster || r.Forward != "" {
 			continue
 		}
 		d, err := g.o.People.May(ctx, who, r.Fax.Number, 0, time.Now())

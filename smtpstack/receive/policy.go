@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tipring/tipring/smtpstack"
+	"github.com/tipring/tipring/smtpstack/srs"
 )
 
 // policy says whom this connector takes mail for, and from whom. The order matters: nobody learns of addresses before
@@ -23,6 +24,9 @@ func (s *session) policy(env smtpstack.Envelope, path string) (smtpstack.Recipie
 	local, domain, err := smtpstack.SplitAddress(path)
 	if err != nil {
 		return none, smtpstack.Refuse(553, "5.1.3", "%v", err)
+	}
+	if r, no, ours := s.returned(env, path); ours {
+		return r, no
 	}
 	if !slices.Contains(s.cfg.FaxDomains, asciiDomain(domain)) {
 		return s.relayRecipient(env, path, local, domain)
@@ -47,10 +51,20 @@ func (s *session) isPostmaster(path string) bool {
 		return false
 	}
 	domain = asciiDomain(strings.TrimSuffix(domain, "."))
-	return !found || strings.EqualFold(domain, s.cfg.Hostname) || slices.Contains(s.cfg.FaxDomains, domain)
+	return !found || strings.EqualFold(domain, s.cfg.Hostname) || domain == s.cfg.ReturnDomain || slices.Contains(s.cfg.FaxDomains, domain)
 }
 
+// senderAllowed holds MAIL FROM against the list. Of one that a forwarder rewrote (SRS) it is the sender named in it who
+// counts: forwarding through a domain that is listed makes nobody one of its people.
 func (s *session) senderAllowed(from string) bool {
+	if original, ok := srs.Original(from); ok {
+		from = original
+	}
+	return s.senderListed(from)
+}
+
+// senderListed holds an address against the list as it stands.
+func (s *session) senderListed(from string) bool {
 	_, domain, err := smtpstack.SplitAddress(from)
 	if err != nil {
 		return false

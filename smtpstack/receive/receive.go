@@ -66,9 +66,12 @@ type Config struct {
 	FaxDomains  []string // domains whose local parts are fax numbers
 	// RelayTo are domains, beside those for faxes, whose mail is taken and passed on: "contoso.com", "*.contoso.com" for what is
 	// below, "*" for all. Empty: none. It goes only with Networks of one's own and listed Senders; see checkRelay.
-	RelayTo    []string
-	TLS        *tls.Config // offers STARTTLS; nil: not offered
-	RequireTLS bool        // no mail without it
+	RelayTo []string
+	// Returns undoes the sender addresses at ReturnDomain, which may be a fax domain too; nil: there are none.
+	Returns      Returns
+	ReturnDomain string
+	TLS          *tls.Config // offers STARTTLS; nil: not offered
+	RequireTLS   bool        // no mail without it
 	// ImplicitTLS has TLS from the first octet (RFC 8314 3.3, port 465), instead of STARTTLS.
 	ImplicitTLS bool
 	ClientCert  *ClientCert // asks for client certificates; nil: not

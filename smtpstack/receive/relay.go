@@ -24,7 +24,7 @@ func (s *session) relayRecipient(env smtpstack.Envelope, path, local, domain str
 		return none, smtpstack.Refuse(550, "5.7.1", "bounces and automatic replies are not relayed")
 	case env.UTF8 || !isPrintable(path) || !isPrintable(env.From):
 		return none, smtpstack.Refuse(553, "5.6.7", "mail with international addresses is not relayed")
-	case slices.Contains(s.cfg.Senders, "*") && s.wire.user == "", !s.senderAllowed(env.From):
+	case slices.Contains(s.cfg.Senders, "*") && s.wire.user == "", !s.senderListed(env.From):
 		return none, smtpstack.Refuse(550, "5.7.1", "sender %.100s may not relay here", env.From)
 	case !plainLocal(local):
 		// Percent hack, bang path, an address within quotes: another host could read a route in it (RFC 5321 F.2, RFC 1123 5.2.16).

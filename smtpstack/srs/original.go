@@ -41,3 +41,15 @@ func Original(address string) (string, bool) {
 	original, err := join(p[3], strings.ToLower(p[2]))
 	return original, err == nil
 }
+
+// Nameless tells whether an address is of Exchange Online's form for relayed mail, "bounces+SRS=hash=stamp@tenant": it is
+// rewritten, and only who rewrote it knows whose it was.
+func Nameless(address string) bool {
+	local, _, err := smtpstack.SplitAddress(address)
+	if err != nil {
+		return false
+	}
+	body, ok := strings.CutPrefix(string(lower(local)), "bounces+srs=")
+	hash, stamp, two := strings.Cut(body, "=")
+	return ok && two && hash != "" && stamp != "" && !strings.Contains(stamp, "=")
+}

@@ -181,13 +181,32 @@ func TestOriginal(t *testing.T) {
 	}
 }
 
+func TestNameless(t *testing.T) {
+	for address, want := range map[string]bool{
+		"bounces+SRS=44ldt=IX@contoso.com":                          true,
+		"Bounces+srs=44ldt=IX@contoso.com":                          true,
+		"bounces+SRS=44ldt=IX=tailspintoys.com=chris@contoso.com":   false,
+		"john.work+SRS=44ldt=IX=tailspintoys.com=chris@contoso.com": false,
+		"bounces+SRS=44ldt@contoso.com":                             false,
+		"bounces+SRS==IX@contoso.com":                               false,
+		"bounces@contoso.com":                                       false,
+		"":                                                          false,
+	} {
+		if Nameless(address) != want {
+			t.Errorf("%s: %v", address, !want)
+		}
+	}
+}
+
 func FuzzSRS(f *testing.F) {
 	for _, s := range []string{"u@contoso.com", `"a b"@x.example`, "SRS0=abcd=AA=x.example=u@one.example", "SRS1=abcd=one.example==abcd=AA=x.example=u@two.example", "a+SRS=b=c=d.e=f@g"} {
 		f.Add(s)
 	}
 	r := newRewriter(f, "fax.example", keyA, keyB)
 	f.Fuzz(func(t *testing.T, s string) {
-		Original(s)
+		if who, ok := Original(s); ok && Nameless(s) {
+			t.Errorf("%q names %q and nobody", s, who)
+		}
 		if back, err := r.Reverse(s); err == nil {
 			t.Errorf("%q leads to %q though nobody made it", s, back)
 		}
