@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"smtpstack/send":      {"smtpstack/..."},
 	"smtpstack/token":     {"smtpstack"},
 	"smtpstack/exchange":  {"smtpstack"},
+	"smtpstack/diagnose":  {"smtpstack/..."},
 	"appliance/store":     {},
 	"appliance/queue":     {"appliance/store", "t30"},
 	"appliance/routing":   {"appliance/store"},

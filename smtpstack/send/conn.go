@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,6 +93,11 @@ func (d *delivery) connectOnce(ctx context.Context, h host, policy TLSPolicy) (*
 	pc := &phaseConn{Conn: nc, timeout: d.s.cfg.Timeouts.Command}
 	c := &conn{d: d, ctx: ctx, host: h, nc: pc, r: bufio.NewReader(pc), w: bufio.NewWriterSize(pc, 32<<10)}
 	c.stop = context.AfterFunc(ctx, pc.cancel)
+	c.seen(func(l *Look) {
+		if ap, err := netip.ParseAddrPort(nc.LocalAddr().String()); err == nil {
+			l.Local = ap.Addr().Unmap()
+		}
+	})
 	if err := c.open(policy); err != nil {
 		c.abort()
 		return nil, c.because(err)
@@ -133,6 +139,7 @@ func (c *conn) open(policy TLSPolicy) error {
 	if err != nil {
 		return fmt.Errorf("send: greeting: %w", err)
 	}
+	c.seen(func(l *Look) { l.Greeting = r.String() })
 	if r.Code != 220 {
 		return c.refused(r, "The server refuses connections from this host: check that it accepts mail from this address.")
 	}
@@ -144,6 +151,9 @@ func (c *conn) open(policy TLSPolicy) error {
 		if err := c.startTLS(policy); err != nil {
 			return err
 		}
+	}
+	if c.d.look != nil {
+		return nil
 	}
 	return c.signIn()
 }
@@ -172,6 +182,7 @@ func (c *conn) hello() error {
 			key, param, _ := strings.Cut(l, " ")
 			c.ext[strings.ToUpper(key)] = param
 		}
+		c.seenHello(lines)
 		return nil
 	}
 	if r.Code/100 != 5 {

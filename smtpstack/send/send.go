@@ -226,6 +226,7 @@ type delivery struct {
 	results    []Result
 	transcript []Event
 	hidden     []string // secrets of the sign-in
+	look       *Look    // not nil: somebody looks, no mail goes out
 }
 
 // group of recipients that share a destination; rcpts are indices into Message.To.
@@ -397,11 +398,13 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.err }
 
+func asFailure(err error, f **failure) bool { return errors.As(err, f) }
+
 // resultOf makes the recipients' result of a failure before the transaction.
 func (d *delivery) resultOf(err error, h host) Result {
 	r := Result{Class: smtpstack.Temporary, Host: h.name, Err: err}
 	var f *failure
-	if errors.As(err, &f) {
+	if asFailure(err, &f) {
 		r.Class, r.Remedy, r.Reply, r.Err = f.class, f.remedy, f.reply, f.err
 	}
 	return r

@@ -51,6 +51,9 @@ func (c *conn) noTLS(err error, remedy string) error {
 
 func (c *conn) startTLS(policy TLSPolicy) error {
 	if _, offered := c.ext["STARTTLS"]; !offered {
+		if c.d.look != nil {
+			return nil
+		}
 		if policy == Required {
 			return c.noTLS(errors.New("the server offers no STARTTLS"),
 				"The server offers no encryption on this port, but the send connector requires it: check host and port, or make TLS opportunistic.")
@@ -62,7 +65,7 @@ func (c *conn) startTLS(policy TLSPolicy) error {
 		return err
 	}
 	if r.Code != 220 {
-		if policy == Required {
+		if policy == Required || c.d.look != nil {
 			return c.refused(r, "The server does not begin encryption: check its certificate, or make TLS opportunistic.")
 		}
 		return asError(c.d.s.lostTLS(c.host, "the server refuses STARTTLS: "+r.String()))
@@ -70,7 +73,7 @@ func (c *conn) startTLS(policy TLSPolicy) error {
 	if err := c.handshake(policy); err != nil {
 		return c.tlsFailure(err)
 	}
-	if policy == Opportunistic {
+	if policy == Opportunistic && c.d.look == nil {
 		c.d.s.hadTLS(c.host)
 	}
 	return c.hello()
@@ -97,6 +100,8 @@ func (c *conn) handshake(policy TLSPolicy) error {
 	cfg.ServerName = c.host.name
 	cfg.MinVersion = max(cfg.MinVersion, tls.VersionTLS12)
 	switch {
+	case c.d.look != nil:
+		cfg.InsecureSkipVerify = true
 	case len(g.dane) > 0:
 		cfg.InsecureSkipVerify = true
 		cfg.VerifyConnection = func(st tls.ConnectionState) error { return verifyDANE(g.dane, g.names, st.PeerCertificates) }
@@ -110,9 +115,10 @@ func (c *conn) handshake(policy TLSPolicy) error {
 	}
 	c.r, c.w, c.tls = bufio.NewReader(tc), bufio.NewWriterSize(tc, 32<<10), true
 	st := tc.ConnectionState()
+	c.seenTLS(st, cfg.RootCAs)
 	how := "certificate verified"
 	switch {
-	case len(g.dane) > 0:
+	case len(g.dane) > 0 && c.d.look == nil:
 		how = "certificate verified by DANE"
 	case cfg.InsecureSkipVerify:
 		how = "certificate not verified"
