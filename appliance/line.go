@@ -152,8 +152,8 @@ func (l *line) watch(ctx context.Context) (*queue.Job, error) {
 	for {
 		changed := l.q.Changed()
 		var at time.Time
+		now := time.Now()
 		if l.cfg.Send {
-			now := time.Now()
 			j, ok, err := l.q.NextJob(now, l.cfg.Name)
 			switch {
 			case ok:
@@ -172,6 +172,9 @@ func (l *line) watch(ctx context.Context) (*queue.Job, error) {
 					at = now.Add(blockedPause)
 				}
 			}
+		}
+		if err := l.q.Rest(ctx, time.Since(now)); err != nil {
+			return nil, err
 		}
 		if err := l.q.Wait(ctx, changed, at); err != nil {
 			return nil, err

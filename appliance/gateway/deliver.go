@@ -30,8 +30,8 @@ const (
 // mailbox, and what that refuses is held.
 func (g *Gateway) Deliver(ctx context.Context) error {
 	for {
-		changed := g.q.Changed()
-		o, ok, err := g.q.NextOut(time.Now())
+		changed, now := g.q.Changed(), time.Now()
+		o, ok, err := g.q.NextOut(now)
 		if err == nil && !ok {
 			if o, ok, err = g.q.NextProbe(g.probes.due); ok {
 				g.probes.set(o.HeldBy, probeInterval)
@@ -48,6 +48,9 @@ func (g *Gateway) Deliver(ctx context.Context) error {
 		}
 		at, err := g.nextDelivery()
 		if err != nil {
+			return err
+		}
+		if err := g.q.Rest(ctx, time.Since(now)); err != nil {
 			return err
 		}
 		if err := g.idle(ctx, changed, at); err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -10,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
@@ -22,15 +25,19 @@ import (
 // Expand makes one job for each recipient of accepted mails, until ctx ends.
 func (g *Gateway) Expand(ctx context.Context) error {
 	for {
-		changed := g.q.Changed()
-		mails, err := g.q.PendingMails()
+		changed, began := g.q.Changed(), time.Now()
+		mails, err := g.q.PendingMails(expandAtOnce)
 		if err != nil {
 			return err
 		}
-		for _, m := range mails {
-			if _, err := g.expand(m); err != nil {
-				return err
-			}
+		if err := g.expandAll(mails); err != nil {
+			return err
+		}
+		if err := g.q.Rest(ctx, time.Since(began)); err != nil { // the disk is for the mails that come in, above all
+			return err
+		}
+		if len(mails) == expandAtOnce {
+			continue // there may be more
 		}
 		if err := g.idle(ctx, changed, time.Time{}); err != nil {
 			return err
@@ -38,11 +45,37 @@ func (g *Gateway) Expand(ctx context.Context) error {
 	}
 }
 
+// expandAtOnce is how many mails are expanded at a time: their transactions share their syncs.
+const expandAtOnce = 64
+
+func (g *Gateway) expandAll(mails []queue.Mail) error {
+	g.expanding.Lock()
+	defer g.expanding.Unlock()
+	var wg sync.WaitGroup
+	failed := make([]error, len(mails))
+	for i, m := range mails {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil { // for the supervisor, as if there were one goroutine
+					failed[i] = fmt.Errorf("gateway: mail %s: panic: %v\n%s", m.ID, p, debug.Stack())
+				}
+			}()
+			_, failed[i] = g.expandOne(m)
+		})
+	}
+	wg.Wait()
+	return errors.Join(failed...)
+}
+
 // expand makes the jobs of one mail. Their documents follow: a mail that cannot be read still has a job for each
 // recipient, and so a notice for each.
 func (g *Gateway) expand(m queue.Mail) ([]queue.JobID, error) {
 	g.expanding.Lock() // a submission expands its own mail at once
 	defer g.expanding.Unlock()
+	return g.expandOne(m)
+}
+
+func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 	if now, err := g.q.Mail(m.ID); err != nil || now.State == queue.MailExpanded {
 		return now.Jobs, err
 	}
@@ -103,7 +136,14 @@ func (g *Gateway) readHead(m queue.Mail) *message.Message {
 		return &message.Message{}
 	}
 	defer f.Close()
-	head, err := message.Parse(io.LimitReader(f, maxHeader), message.Limits{}, nil)
+	text, err := io.ReadAll(io.LimitReader(f, maxHeader))
+	if err != nil {
+		return &message.Message{}
+	}
+	if i := bytes.Index(text, []byte("\r\n\r\n")); i >= 0 {
+		text = text[:i+4] // the body has its turn when the document is made
+	}
+	head, err := message.Parse(bytes.NewReader(text), message.Limits{}, nil)
 	if err != nil && head == nil {
 		return &message.Message{}
 	}
@@ -126,7 +166,7 @@ const seenFor = 7 * 24 * time.Hour
 func (g *Gateway) firstTime(m queue.Mail, list []recipient) ([]bool, error) {
 	fresh := make([]bool, len(list))
 	inMail := map[string]bool{}
-	err := g.st.Update(func(tx *store.Tx) error {
+	err := g.st.UpdateShared(func(tx *store.Tx) error {
 		clear(inMail)
 		for i, r := range list {
 			to := r.Number + "/" + r.Subaddress

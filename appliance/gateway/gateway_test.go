@@ -206,7 +206,7 @@ func (b *bench) work() {
 }
 
 func (b *bench) busy() bool {
-	mails, err := b.q.PendingMails()
+	mails, err := b.q.PendingMails(0)
 	jobs, err2 := b.q.ActiveJobs(queue.Preparing)
 	outs, err3 := b.q.Unsent()
 	if err := errors.Join(err, err2, err3); err != nil {

@@ -254,7 +254,7 @@ func TestMailIn_DocumentThatKillsUs(t *testing.T) {
 	if _, err := b.post(simple("1", "s", "b"), "anna@example.org", "5550100@fax.example"); err != nil {
 		t.Fatal(err)
 	}
-	m, _ := b.q.PendingMails()
+	m, _ := b.q.PendingMails(0)
 	ids, err := b.g.expand(m[0])
 	if err != nil {
 		t.Fatal(err)

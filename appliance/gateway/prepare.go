@@ -31,9 +31,10 @@ const workRoom = 64 << 20
 
 // Prepare makes the documents of jobs, one mail at a time, until ctx ends.
 func (g *Gateway) Prepare(ctx context.Context) error {
+	var from queue.JobID
 	for {
 		changed := g.q.Changed()
-		list, err := g.q.ActiveJobs(queue.Preparing)
+		list, err := g.q.PreparingJobs(from)
 		if err != nil {
 			return err
 		}
@@ -44,6 +45,7 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 			}
 			continue
 		}
+		from = list[0].ID
 		if errors.Is(g.st.Room(workRoom), store.ErrDiskFull) {
 			g.alarms.CheckDisk()
 			if err := g.idle(ctx, changed, time.Now().Add(time.Minute)); err != nil {

@@ -197,6 +197,28 @@ func (q *Queue) ActiveJobs(states ...State) ([]Job, error) {
 	return list, err
 }
 
+// PreparingJobs returns the jobs in Preparing of the oldest mail that has any, looking from the job from on; "": from the
+// oldest. Jobs begin in Preparing and never return to it, so the first one's id is where to look from the next time.
+func (q *Queue) PreparingJobs(from JobID) ([]Job, error) {
+	var list []Job
+	err := q.view("preparing jobs", func(tx *store.Tx) error {
+		return active.EachFrom(tx, string(from), func(id string, _ struct{}) error {
+			j, err := jobs.Get(tx, id)
+			switch {
+			case err != nil:
+				return err
+			case j.State != Preparing:
+			case len(list) > 0 && j.Mail != list[0].Mail:
+				return store.ErrStop // a mail's jobs are made together
+			default:
+				list = append(list, j)
+			}
+			return nil
+		})
+	})
+	return list, err
+}
+
 func eachActive(tx *store.Tx, f func(Job) error) error {
 	return active.Each(tx, func(id string, _ struct{}) error {
 		j, err := jobs.Get(tx, id)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,12 +220,24 @@ func work(t *testing.T, dir string, rnd *rand.Rand) {
 }
 
 func workMail(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) {
-	file, err := q.st.WriteFile(store.Mails, []byte("mail"))
-	must(t, err)
-	id, err := q.AcceptMail(Envelope{From: "ann@contoso.test"}, file)
-	must(t, err)
-	say("mail %s", id)
-	list, err := q.PendingMails()
+	var wg sync.WaitGroup
+	for range 1 + rnd.IntN(4) { // they share transactions
+		wg.Go(func() {
+			file, err := q.st.WriteFile(store.Mails, []byte("mail"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			id, err := q.AcceptMail(Envelope{From: "ann@contoso.test"}, file)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			say("mail %s", id)
+		})
+	}
+	wg.Wait()
+	list, err := q.PendingMails(0)
 	must(t, err)
 	for _, m := range list {
 		doc, err := q.st.WriteFile(store.Documents, []byte("tiff"))

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
@@ -41,31 +43,67 @@ type Mail struct {
 }
 
 // AcceptMail records a mail whose spool file is committed. When it returns nil the mail is the appliance's: 250 may be
-// given.
+// given. Mails that come at the same time share a transaction.
 func (q *Queue) AcceptMail(env Envelope, file string) (MailID, error) {
 	var id MailID
-	err := q.update("accept mail", func(tx *store.Tx) error {
+	err := q.updateShared("accept mail", func(tx *store.Tx) error {
 		now := time.Now()
 		s, err := tx.NewID(now)
 		if err != nil {
 			return err
 		}
 		id = MailID(s)
+		q.markPending(tx, id, true)
 		return mails.Put(tx, s, Mail{ID: id, Envelope: env, Received: now, State: MailAccepted, File: file})
 	})
 	return id, err
 }
 
-// PendingMails returns the mails that are accepted but not expanded, oldest first.
-func (q *Queue) PendingMails() ([]Mail, error) {
-	var list []Mail
-	err := q.view("pending mails", func(tx *store.Tx) error {
+// markPending keeps q.pending in step with a transaction.
+func (q *Queue) markPending(tx *store.Tx, id MailID, pending bool) {
+	tx.OnCommit(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if pending {
+			q.pending[id] = true
+		} else {
+			delete(q.pending, id)
+		}
+	})
+}
+
+// findPending reads q.pending from the database.
+func (q *Queue) findPending() error {
+	return q.st.View(func(tx *store.Tx) error {
 		return mails.Each(tx, func(_ string, m Mail) error {
 			if m.State == MailAccepted {
-				list = append(list, m)
+				q.pending[m.ID] = true
 			}
 			return nil
 		})
+	})
+}
+
+// PendingMails returns the mails that are accepted but not expanded, oldest first, at most limit (0: all).
+func (q *Queue) PendingMails(limit int) ([]Mail, error) {
+	q.mu.Lock()
+	ids := slices.Sorted(maps.Keys(q.pending))
+	q.mu.Unlock()
+	if limit > 0 && len(ids) > limit {
+		ids = ids[:limit]
+	}
+	var list []Mail
+	err := q.view("pending mails", func(tx *store.Tx) error {
+		for _, id := range ids {
+			m, err := mails.Get(tx, string(id))
+			if err != nil {
+				return err
+			}
+			if m.State == MailAccepted {
+				list = append(list, m)
+			}
+		}
+		return nil
 	})
 	return list, err
 }
@@ -84,7 +122,7 @@ func (q *Queue) Mail(id MailID) (Mail, error) {
 // the jobs made then are returned: it may be called again after a crash. With no jobs, note says why.
 func (q *Queue) ExpandMail(id MailID, list []NewJob, note string) ([]JobID, error) {
 	var ids []JobID
-	err := q.update("expand mail", func(tx *store.Tx) error {
+	err := q.updateShared("expand mail", func(tx *store.Tx) error {
 		m, err := mails.Get(tx, string(id))
 		if err != nil {
 			return err
@@ -102,6 +140,7 @@ func (q *Queue) ExpandMail(id MailID, list []NewJob, note string) ([]JobID, erro
 			m.Jobs = append(m.Jobs, j.ID)
 		}
 		m.State, m.Note, ids = MailExpanded, note, m.Jobs
+		q.markPending(tx, id, false)
 		return mails.Put(tx, string(id), m)
 	})
 	return ids, err

@@ -64,7 +64,8 @@ type Queue struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
-	sending map[OutID]bool // taken by NextOut, not yet settled
+	sending map[OutID]bool  // taken by NextOut, not yet settled
+	pending map[MailID]bool // accepted, not expanded yet: as the database has it
 }
 
 var (
@@ -89,8 +90,11 @@ func Open(st *store.Store, o Options) (*Queue, Recovery, error) {
 		o.Domain = "tipring.invalid"
 	}
 	q := &Queue{st: st, o: o, ledger: NewLedger(st, o.Dial, o.Policy.Emergency), memory: NewMemory(st), changed: make(chan struct{}),
-		sending: map[OutID]bool{}}
+		sending: map[OutID]bool{}, pending: map[MailID]bool{}}
 	rec, err := q.recover()
+	if err == nil {
+		err = q.findPending()
+	}
 	if err != nil {
 		return nil, rec, fmt.Errorf("queue: open: %w", err)
 	}
@@ -131,6 +135,17 @@ func (q *Queue) Wait(ctx context.Context, changed <-chan struct{}, until time.Ti
 	return ctx.Err()
 }
 
+// Rest waits nine times as long as a look through the queue took, a second at most, so that in a long queue that changes all
+// the time, looking takes a tenth of the processor. After a quick look it does not wait. It returns the context's error.
+func (q *Queue) Rest(ctx context.Context, looked time.Duration) error {
+	if looked < quickLook {
+		return ctx.Err()
+	}
+	return q.Wait(ctx, nil, time.Now().Add(min(9*looked, time.Second)))
+}
+
+const quickLook = time.Millisecond
+
 func (q *Queue) notify() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -141,6 +156,15 @@ func (q *Queue) notify() {
 // update runs one transaction and wakes those who wait.
 func (q *Queue) update(op string, f func(tx *store.Tx) error) error {
 	if err := q.st.Update(f); err != nil {
+		return wrap(op, err)
+	}
+	q.notify()
+	return nil
+}
+
+// updateShared is update for transactions of which many come at once: see [store.Store.UpdateShared].
+func (q *Queue) updateShared(op string, f func(tx *store.Tx) error) error {
+	if err := q.st.UpdateShared(f); err != nil {
 		return wrap(op, err)
 	}
 	q.notify()

@@ -143,7 +143,7 @@ func TestMail_AcceptedIsExpandedOnce(t *testing.T) {
 	id, err := q.AcceptMail(Envelope{From: "ann@contoso.test", To: []string{"5550100@fax.test", "5550101@fax.test"}}, file)
 	must(t, err)
 	q, _ = reopen(t, q)
-	list, err := q.PendingMails()
+	list, err := q.PendingMails(0)
 	if err != nil || len(list) != 1 || list[0].ID != id || list[0].From != "ann@contoso.test" {
 		t.Fatalf("PendingMails after a restart: %+v, %v", list, err)
 	}
@@ -158,7 +158,7 @@ func TestMail_AcceptedIsExpandedOnce(t *testing.T) {
 	if all, _ := q.Jobs(0); len(all) != 2 || all[0].State != Preparing || all[0].Mail != id {
 		t.Errorf("jobs %+v", all)
 	}
-	if list, _ := q.PendingMails(); len(list) != 0 {
+	if list, _ := q.PendingMails(0); len(list) != 0 {
 		t.Errorf("still pending: %+v", list)
 	}
 }

@@ -25,13 +25,13 @@ const (
 	Transcripts Kind = "calls" // transcripts of calls, JSON lines
 )
 
-// File is a spool file in the making. Until Commit or Publish it lives in the temporary folder and nothing may name
-// it. It is used by one goroutine at a time.
+// File is a spool file in the making. Until Commit or Publish nothing may name it; what a crash leaves of it is removed by
+// [Store.Sweep]. It is used by one goroutine at a time.
 type File struct {
 	s         *Store
 	f         *os.File
 	name      string // kind/unique, once published
-	published bool
+	published bool   // durable
 }
 
 // Create begins a spool file. Errors: ErrDiskFull when less than the reserve is free.
@@ -41,12 +41,15 @@ func (s *Store) Create(kind Kind) (*File, error) {
 	}
 	var id [12]byte
 	rand.Read(id[:])
-	unique := hex.EncodeToString(id[:])
-	f, err := os.OpenFile(filepath.Join(s.dir, spoolFolder, tmpFolder, unique), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := s.makeFolder(s.path(string(kind))); err != nil {
+		return nil, err
+	}
+	name := string(kind) + "/" + hex.EncodeToString(id[:])
+	f, err := os.OpenFile(s.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("store: create: %w", mapFull(err))
 	}
-	return &File{s: s, f: f, name: string(kind) + "/" + unique}, nil
+	return &File{s: s, f: f, name: name}, nil
 }
 
 // Name returns the name by which the file is known once it is committed: kind, slash, unique name.
@@ -96,27 +99,15 @@ func (f *File) Publish() error {
 	if err := f.s.at("written"); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	// The folder has the file since Create, so both can be synced at once: a file system with a journal does it in one.
+	folder := make(chan error, 1)
+	go func() { folder <- f.s.syncShared(filepath.Dir(f.f.Name())) }()
+	err := f.Sync()
+	if err = errors.Join(err, <-folder); err != nil {
 		return err
-	}
-	if err := f.s.at("synced"); err != nil {
-		return err
-	}
-	to := f.s.path(f.name)
-	if err := f.s.makeFolder(filepath.Dir(to)); err != nil {
-		return err
-	}
-	if err := os.Rename(f.f.Name(), to); err != nil {
-		return fmt.Errorf("store: publish: %w", mapFull(err))
 	}
 	f.published = true
-	if err := f.s.at("renamed"); err != nil {
-		return err
-	}
-	if err := syncFolder(filepath.Dir(to)); err != nil {
-		return err
-	}
-	return f.s.at("folder synced")
+	return f.s.at("synced")
 }
 
 // Commit makes the file durable under its name and closes it: afterwards a transaction may name it. After an error
@@ -145,11 +136,7 @@ func (f *File) Abort() error {
 	if err := f.f.Close(); errors.Is(err, os.ErrClosed) {
 		return nil
 	}
-	name := f.f.Name()
-	if f.published {
-		name = f.s.path(f.name)
-	}
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(f.f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: abort: %w", err)
 	}
 	return nil
@@ -252,14 +239,20 @@ func (s *Store) Room(n int64) error {
 
 // makeFolder makes a kind's folder durable before the first file goes there.
 func (s *Store) makeFolder(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrExist) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.folders[dir] != nil {
 		return nil
 	}
-	if err != nil {
+	err := os.Mkdir(dir, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: %w", mapFull(err))
 	}
-	return syncFolder(filepath.Dir(dir))
+	if err := syncFolder(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	s.folders[dir] = new(shared[struct{}])
+	return nil
 }
 
 func (s *Store) at(step string) error {

@@ -1,9 +1,9 @@
 // Package store keeps what the appliance must not lose: one bbolt database for metadata and a spool of files for
 // mails, documents and pages, both in one data folder.
 //
-// The order that keeps them in step: write a spool file, [File.Commit] it (fsync, rename, fsync of its folder), and
-// only then run the transaction that names it. A crash in between leaves a file that nothing names, which
-// [Store.Sweep] removes at the next start.
+// The order that keeps them in step: write a spool file, [File.Commit] it (fsync, fsync of its folder), and only then run
+// the transaction that names it. A crash before that leaves a file that nothing names, which [Store.Sweep] removes at the
+// next start.
 package store
 
 import (
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,6 +52,10 @@ type Store struct {
 	dir     string
 	reserve int64
 	fault   func(step string) error // tests: stop at a step, as a crash would
+
+	updates shared[func(*Tx) error]
+	mu      sync.Mutex
+	folders map[string]*shared[struct{}] // of the spool, by path
 }
 
 // Exists tells whether dir is a data folder: has a database.
@@ -79,7 +84,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", filepath.Join(dir, dbName), mapFull(err))
 	}
-	s := &Store{db: db, dir: dir, reserve: max(o.Reserve, 0)}
+	s := &Store{db: db, dir: dir, reserve: max(o.Reserve, 0), folders: map[string]*shared[struct{}]{}}
 	if err := s.prepare(tmp); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

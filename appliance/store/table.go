@@ -86,6 +86,12 @@ func (t Table[V]) Each(tx *Tx, f func(key string, v V) error) error {
 	return t.walk(tx, (*bolt.Cursor).First, (*bolt.Cursor).Next, f)
 }
 
+// EachFrom is Each for the records whose keys are not below from.
+func (t Table[V]) EachFrom(tx *Tx, from string, f func(key string, v V) error) error {
+	seek := func(c *bolt.Cursor) ([]byte, []byte) { return c.Seek([]byte(from)) }
+	return t.walk(tx, seek, (*bolt.Cursor).Next, f)
+}
+
 // EachBack is Each from the last key to the first: newest first where keys are ids.
 func (t Table[V]) EachBack(tx *Tx, f func(key string, v V) error) error {
 	return t.walk(tx, (*bolt.Cursor).Last, (*bolt.Cursor).Prev, f)

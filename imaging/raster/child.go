@@ -181,7 +181,7 @@ func (c Child) start(files []*os.File) (*childProc, error) {
 		if p.stdout, err = p.cmd.StdoutPipe(); err != nil {
 			return nil, err
 		}
-		if err = p.cmd.Start(); err == nil {
+		if err = startBehind(p.cmd); err == nil {
 			return p, nil
 		}
 		firstErr = errors.Join(firstErr, err)
