@@ -38,7 +38,6 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		list = slices.DeleteFunc(list, hasDocument) // Admit's
 		if len(list) == 0 {
 			if err := g.idle(ctx, changed, time.Time{}); err != nil {
 				return err

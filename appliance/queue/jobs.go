@@ -197,8 +197,8 @@ func (q *Queue) ActiveJobs(states ...State) ([]Job, error) {
 	return list, err
 }
 
-// PreparingJobs returns the jobs in Preparing of the oldest mail that has any, looking from the job from on; "": from the
-// oldest. Jobs begin in Preparing and never return to it, so the first one's id is where to look from the next time.
+// PreparingJobs returns the jobs in Preparing that have no document yet, of the oldest mail that has any, looking from the job
+// from on; "": from the oldest. Jobs begin so and never become so again: the first one's id is where to look from the next time.
 func (q *Queue) PreparingJobs(from JobID) ([]Job, error) {
 	var list []Job
 	err := q.view("preparing jobs", func(tx *store.Tx) error {
@@ -207,7 +207,7 @@ func (q *Queue) PreparingJobs(from JobID) ([]Job, error) {
 			switch {
 			case err != nil:
 				return err
-			case j.State != Preparing:
+			case j.State != Preparing || j.Document != "":
 			case len(list) > 0 && j.Mail != list[0].Mail:
 				return store.ErrStop // a mail's jobs are made together
 			default:
