@@ -181,13 +181,18 @@ func (a *Appliance) mailAlarm(al control.Alarm) {
 	}
 }
 
-// route finds the recipients of a received fax.
-func (a *Appliance) route(tx *store.Tx, f queue.Fax) []string {
+// incoming is what routes look at.
+func incoming(f queue.Fax) routing.Incoming {
 	in := routing.Incoming{Dialed: f.Dialed, Subaddress: f.Subaddress, Caller: f.Caller, Line: f.Line}
 	if in.Caller == "" {
 		in.Caller = f.RemoteID
 	}
-	to, err := routing.Recipients(tx, in, a.cfg.Routes.Default)
+	return in
+}
+
+// route finds the recipients of a received fax.
+func (a *Appliance) route(tx *store.Tx, f queue.Fax) []string {
+	to, err := routing.Recipients(tx, incoming(f), a.cfg.Routes.Default)
 	if err != nil {
 		a.log.Error("routes", "err", err)
 		return a.cfg.Routes.Default

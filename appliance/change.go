@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
@@ -86,7 +88,20 @@ func (a *Appliance) AddRoute(ctx context.Context, r control.Route) (control.Rout
 
 // RemoveRoute implements [control.Control].
 func (a *Appliance) RemoveRoute(_ context.Context, id string) error {
-	return known(a.st.Update(func(tx *store.Tx) error { return routing.RemoveRoute(tx, id) }))
+	var to []string
+	err := a.st.Update(func(tx *store.Tx) error {
+		table, err := routing.Routes(tx)
+		if i := slices.IndexFunc(table, func(r routing.Rule) bool { return r.ID == id }); i >= 0 {
+			to = table[i].To
+		}
+		return errors.Join(err, routing.RemoveRoute(tx, id))
+	})
+	if err == nil {
+		for _, address := range to {
+			a.alarms.Clear(gateway.RecipientAlarm + address) // when another route has it, it comes again
+		}
+	}
+	return known(err)
 }
 
 // TestRule implements [control.Control].

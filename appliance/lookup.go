@@ -8,6 +8,10 @@ import (
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/directory"
+	"github.com/tipring/tipring/appliance/gateway"
+	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/routing"
+	"github.com/tipring/tipring/appliance/store"
 )
 
 // LookUp implements [control.People].
@@ -28,6 +32,9 @@ func (a *Appliance) LookUp(ctx context.Context, address string, fresh bool) (con
 			res.Mailboxes = v.Mailboxes
 		}
 		res.Answers = append(res.Answers, v)
+	}
+	if len(res.Mailboxes) > 0 {
+		a.alarms.Clear(gateway.RecipientAlarm + address)
 	}
 	return res, nil
 }
@@ -62,6 +69,38 @@ func (a *Appliance) forgetAddress(address string) error {
 		}
 	}
 	return a.lookup.Forget(address)
+}
+
+// recipientLookup is what the gateway asks for the mailboxes of addresses.
+type recipientLookup struct{ a *Appliance }
+
+// Lookup implements [directory.Lookup].
+func (r recipientLookup) Lookup(ctx context.Context, address string) (directory.Result, error) {
+	return r.a.recipients.Lookup(ctx, address)
+}
+
+// Forget implements [gateway.Recipients].
+func (r recipientLookup) Forget(address string) error { return r.a.forgetAddress(address) }
+
+// gatewayRecipients is nil when nobody is to be asked.
+func (a *Appliance) gatewayRecipients() gateway.Recipients {
+	if a.recipients == nil {
+		return nil
+	}
+	return recipientLookup{a}
+}
+
+// routeOf says where a received fax goes now, and which route says so.
+func (a *Appliance) routeOf(f queue.Fax) (to []string, route string, err error) {
+	to, route = a.cfg.Routes.Default, "routes.default of the configuration"
+	err = a.st.View(func(tx *store.Tx) error {
+		table, err := routing.Routes(tx)
+		if r, ok := table.Find(incoming(f)); ok {
+			to, route = r.To, "route "+r.ID
+		}
+		return err
+	})
+	return to, route, err
 }
 
 // oneLine writes an error, which may be several joined, in one line.

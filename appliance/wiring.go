@@ -66,7 +66,8 @@ func (a *Appliance) wire() error {
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
-		SenderChecks: a.checks, Senders: a.cfg.senderLists(), SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
+		SenderChecks: a.checks, Senders: a.cfg.senderLists(),
+		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}

@@ -61,6 +61,10 @@ func (g *Gateway) Deliver(ctx context.Context) error {
 
 // deliver tries one item once and settles it.
 func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
+	o, ready, err := g.address(ctx, o)
+	if err != nil || !ready {
+		return err
+	}
 	path, err := g.compose(ctx, o)
 	var open func() (io.ReadCloser, error)
 	var size int64
@@ -125,6 +129,7 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt
 	v := g.judge(results)
 	moved, stuck := g.fallBack(v)
 	g.note(o, v, stuck)
+	g.forgetRefused(o, v.refused)
 	a.Reply, a.Remedy = v.text, v.remedy
 	pause := max(v.pause, backoff(o.Attempts))
 	if stopped || moved != "" && len(v.left) == 0 {
@@ -141,7 +146,7 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt
 		case v.hold || v.refusedForGood || len(stuck) > 0:
 			x.State, x.To = queue.OutHeld, addMissing(x.To, stuck...)
 			x.HeldBy, x.HeldAt, a.Outcome = v.heldBy, time.Now(), "held"
-		case len(x.To) == 0:
+		case len(x.To)+len(x.Waiting) == 0:
 			x.State, a.Outcome = queue.OutDone, "delivered"
 		default:
 			x.State, x.NotBefore, a.Outcome = queue.OutPending, time.Now().Add(pause), "waits"

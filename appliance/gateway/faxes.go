@@ -51,6 +51,9 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 	lost := err != nil
 	m.Subject = faxSubject(f)
 	m.Text = faxText(f, lost)
+	if len(o.Unknown) > 0 {
+		m.Text = "Nobody knows the address " + strings.Join(o.Unknown, ", ") + ", for which this fax was meant as well. Please see that it gets there.\n\n" + m.Text
+	}
 	m.Extra = []message.Field{{Name: "X-Tipring-Fax", Value: string(f.ID)}}
 	if lost {
 		g.alarms.Raise("fax-unreadable/"+string(f.ID), "No page of the received fax "+string(f.ID)+" can be shown.",

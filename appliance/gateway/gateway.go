@@ -35,6 +35,12 @@ type Options struct {
 	DialTable   routing.DialTable // the configuration's rules; those of the database come on top
 	// SenderChecks are the receive connectors that demand proof of their senders, by name; the others take the word of theirs.
 	SenderChecks map[string]*SenderCheck
+	// Recipients looks up the addresses of received faxes before they are mailed; nil: they are mailed to as they stand.
+	Recipients Recipients
+	// RecipientWait is how long a fax waits for an address that cannot be looked up.
+	RecipientWait time.Duration
+	// Route says where a received fax goes now and by which route; nil is as the fax was routed when it came.
+	Route func(f queue.Fax) (to []string, route string, err error)
 	// Senders are the addresses and domains that each receive connector takes, by its name.
 	Senders map[string][]string
 	// SRS rewrites the senders of mail that is sent on; nil: they stay as they are.
@@ -61,6 +67,7 @@ type Gateway struct {
 	expanding sync.Mutex
 	probes    probes
 	waits     waits
+	rests     time.Time // Deliver's alone: until then no answer of a directory is waited for
 }
 
 // New makes the gateway of a queue.

@@ -42,10 +42,16 @@ type NewOut struct {
 
 // Out is one mail to be sent. Its Message-ID never changes, so that a mail sent twice across a crash can be told.
 type Out struct {
-	ID        OutID           `json:"id"`
-	Kind      OutKind         `json:"kind"`
-	To        []string        `json:"to"`             // still to be served
-	Done      []string        `json:"done,omitempty"` // served
+	ID   OutID    `json:"id"`
+	Kind OutKind  `json:"kind"`
+	To   []string `json:"to"`             // still to be served
+	Done []string `json:"done,omitempty"` // served
+	// Route are a fax's recipients as its route had them, once they have been looked up; To are mailboxes then.
+	Route []string `json:"route,omitempty"`
+	// Waiting are those of Route that could not be looked up yet, or that nobody knows while there is no mailbox for such.
+	Waiting []string `json:"waiting,omitempty"`
+	// Unknown are those of Route that nobody knows.
+	Unknown   []string        `json:"unknown,omitempty"`
 	Job       JobID           `json:"job,omitempty"`
 	Fax       FaxID           `json:"fax,omitempty"`
 	Key       string          `json:"key,omitempty"`

@@ -17,7 +17,7 @@ func (q *Queue) NextProbe(due func(connector string) bool) (o Out, ok bool, err 
 	find := func(tx *store.Tx) error {
 		ok = false
 		return eachUnsent(tx, func(c Out) error {
-			if c.State == OutHeld && c.HeldBy != "" && len(c.To) > 0 && !q.sending[c.ID] && (!ok || c.HeldAt.Before(o.HeldAt)) && due(c.HeldBy) {
+			if c.State == OutHeld && c.HeldBy != "" && c.sendable() && !q.sending[c.ID] && (!ok || c.HeldAt.Before(o.HeldAt)) && due(c.HeldBy) {
 				o, ok = c, true
 			}
 			return nil
@@ -45,7 +45,7 @@ func (q *Queue) HeldBy() (map[string]int, error) {
 	held := map[string]int{}
 	err := q.view("held outbox", func(tx *store.Tx) error {
 		return eachUnsent(tx, func(o Out) error {
-			if o.State == OutHeld && o.HeldBy != "" && len(o.To) > 0 {
+			if o.State == OutHeld && o.HeldBy != "" && o.sendable() {
 				held[o.HeldBy]++
 			}
 			return nil
@@ -65,7 +65,7 @@ func (q *Queue) releaseOuts(match func(Out) bool) (int, error) {
 	err := q.update("release outbox", func(tx *store.Tx) error {
 		var list []Out
 		err := eachUnsent(tx, func(o Out) error {
-			if len(o.To) > 0 && match(o) {
+			if o.sendable() && match(o) {
 				list = append(list, o)
 			}
 			return nil
