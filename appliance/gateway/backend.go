@@ -22,8 +22,11 @@ type backend struct{ g *Gateway }
 
 // Recipient refuses a number here, in the dialogue, rather than by a bounce later.
 func (b backend) Recipient(ctx context.Context, env smtpstack.Envelope, rcpt smtpstack.Recipient) error {
-	if rcpt.Postmaster || rcpt.Forward != "" {
+	if rcpt.Postmaster {
 		return nil
+	}
+	if rcpt.Forward != "" {
+		return b.relayRecipient(env)
 	}
 	if err := b.g.early(ctx, env); err != nil {
 		return err
@@ -111,6 +114,14 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 		s.g.o.Log.Info("mail refused", "from", s.env.From, "why", no.String())
 		return "", no
 	}
+	if no, err := s.relayRefusal(); err != nil || no != nil {
+		s.Abort()
+		if err != nil {
+			return "", err
+		}
+		s.g.o.Log.Info("mail not relayed", "connector", s.env.Connector, "client", s.env.Client, "from", s.env.From, "why", no.String())
+		return "", no
+	}
 	who := sender{address: s.env.From}
 	if s.faxes() {
 		from := ""
@@ -144,7 +155,7 @@ func (s *spool) refusal(msg *message.Message) *smtpstack.Reply {
 	return nil
 }
 
-// faxes tells whether any recipient is a fax number; mail to the postmaster alone may be of any kind.
+// faxes tells whether any recipient is a fax number; mail to the postmaster or to be passed on may be of any kind.
 func (s *spool) faxes() bool {
 	for _, r := range s.env.To {
 		if !r.Postmaster && r.Forward == "" {
@@ -159,7 +170,10 @@ var coverWords = map[smtpstack.Choice]string{smtpstack.On: "yes", smtpstack.Off:
 
 // recipient is what a mail's record keeps of each recipient beside the address.
 type recipient struct {
-	Number     string `json:"number,omitempty"` // normalized; "" for the postmaster
+	Number     string `json:"number,omitempty"`  // normalized; "" for the postmaster and Forward
+	Forward    string `json:"forward,omitempty"` // the mail is passed on to this address
+	Notify     string `json:"notify,omitempty"`  // NOTIFY and ORCPT of a mail passed on (RFC 3461)
+	Original   string `json:"original,omitempty"`
 	Subaddress string `json:"subaddress,omitempty"`
 	Name       string `json:"name,omitempty"`
 	Resolution string `json:"resolution,omitempty"`
@@ -169,11 +183,16 @@ type recipient struct {
 
 // accept makes the file durable and names it in the queue. After an error nothing of it is left.
 func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, messageID string, who sender) (queue.MailID, error) {
-	e := queue.Envelope{From: env.From, Sender: who.address, Verdict: who.verdict, Connector: env.Connector, Client: env.Client.String(), Helo: env.Helo, MessageID: messageID, Size: size}
+	e := queue.Envelope{From: env.From, Sender: who.address, Verdict: who.verdict, Connector: env.Connector, Client: env.Client.String(), Helo: env.Helo, MessageID: messageID, Size: size,
+		Return: env.Return, EnvelopeID: env.EnvelopeID}
 	var list []recipient
 	for _, r := range env.To {
 		e.To = append(e.To, r.Address)
 		o := r.Fax.Options
+		if r.Forward != "" {
+			list = append(list, recipient{Forward: r.Forward, Notify: r.Notify.String(), Original: r.OriginalRecipient})
+			continue
+		}
 		list = append(list, recipient{Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name, Resolution: o.Resolution,
 			Cover: coverWords[o.Cover], Silent: r.Notify&smtpstack.NotifyNever != 0})
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -70,32 +71,51 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 	var size int64
 	if err == nil {
 		defer os.Remove(path)
-		open, size, err = message.SignedFile(path, g.o.DKIM...)
+		open, size, err = message.SignedFile(path, g.keysFor(o, path)...)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return g.q.RetryOut(o.ID, time.Now(), "the program was stopped")
-		}
-		g.o.Log.Error("compose mail", "out", o.ID, "err", err)
-		g.alarms.Raise("mail-compose/"+string(o.ID), fmt.Sprintf("The mail %s (%s) cannot be written: %v.", o.ID, o.Kind, err),
-			"The received fax itself may be damaged on disk; look at it on the status page.")
-		return g.q.RetryOut(o.ID, time.Now().Add(backoff(o.Attempts)), err.Error())
+		return g.cannotCompose(ctx, o, err)
 	}
 	began := time.Now()
-	rep := g.o.Deliver(ctx, send.Message{From: g.o.From, To: o.To, Size: size, Open: open})
+	m, deliver := send.Message{From: g.o.From, To: o.To, Size: size, Open: open}, g.o.Deliver
+	if o.Kind == queue.KindRelay {
+		if deliver, err = g.relayed(o, &m); err != nil {
+			return g.cannotCompose(ctx, o, err)
+		}
+	}
+	rep := deliver(ctx, m)
 	a := queue.OutAttempt{At: began, Took: time.Since(began)}
 	for _, e := range rep.Transcript {
 		a.Transcript = append(a.Transcript, e.String())
 	}
-	if err := g.settle(o, rep.Results, &a, ctx.Err() != nil); err != nil {
+	settle := g.settle
+	if o.Kind == queue.KindRelay {
+		settle = g.settleRelay
+	}
+	if err := settle(o, rep.Results, &a, ctx.Err() != nil); err != nil {
 		return fmt.Errorf("gateway: outbox %s: %w", o.ID, err)
 	}
 	return ctx.Err()
 }
 
+// cannotCompose puts off a mail that could not be written.
+func (g *Gateway) cannotCompose(ctx context.Context, o queue.Out, err error) error {
+	if ctx.Err() != nil {
+		return g.q.RetryOut(o.ID, time.Now(), "the program was stopped")
+	}
+	g.o.Log.Error("compose mail", "out", o.ID, "err", err)
+	remedy := "The received fax itself may be damaged on disk; look at it on the status page."
+	if o.Kind == queue.KindRelay {
+		remedy = "The mail's file may be damaged or gone; ask its sender to send it again, and check the disk."
+	}
+	g.alarms.Raise("mail-compose/"+string(o.ID), fmt.Sprintf("The mail %s (%s) cannot be written: %v.", o.ID, o.Kind, err), remedy)
+	return g.q.RetryOut(o.ID, time.Now().Add(backoff(o.Attempts)), err.Error())
+}
+
 // compose writes the mail to a working file, so that its size is known and a retry inside one delivery costs nothing.
 func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err error) {
 	var m message.Outgoing
+	write := func(w io.Writer) error { _, err := m.WriteTo(w); return err }
 	switch o.Kind {
 	case queue.KindNotice:
 		m, err = g.noticeMail(o)
@@ -103,6 +123,10 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 		m, err = g.faxMail(ctx, o)
 	case queue.KindAlarm:
 		m, err = g.alarmMail(o)
+	case queue.KindReport:
+		m, err = g.reportMail(o)
+	case queue.KindRelay:
+		write, err = g.relayMail(o)
 	default:
 		err = fmt.Errorf("gateway: outbox item of unknown kind %q", o.Kind)
 	}
@@ -113,11 +137,7 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 	if err != nil {
 		return "", err
 	}
-	_, err = m.WriteTo(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(write(f), f.Close()); err != nil {
 		os.Remove(f.Name())
 		return "", err
 	}

@@ -96,6 +96,7 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 	repeats := 0
 	for i, r := range list {
 		switch {
+		case r.Forward != "":
 		case r.Number == "":
 			if err := g.toPostmaster(m, head); err != nil {
 				return nil, err
@@ -117,7 +118,11 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 		note = fmt.Sprintf("%d of %d recipients already had a mail with this Message-ID", repeats, len(list))
 		g.o.Log.Warn("repeated mail", "mail", m.ID, "message_id", m.MessageID, "recipients", repeats)
 	}
-	ids, err := g.q.ExpandMail(m.ID, jobs, note)
+	relays, err := g.relays(m, list, head)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := g.q.ExpandMail(m.ID, jobs, note, relays...)
 	if err != nil {
 		return nil, err
 	}

@@ -243,6 +243,8 @@ func (g *Gateway) OutSubject(o queue.Out) string {
 		if f, err := g.q.Fax(o.Fax); err == nil {
 			return faxSubject(f)
 		}
+	case queue.KindRelay, queue.KindReport:
+		return relaySubject(o)
 	}
 	return ""
 }

@@ -19,16 +19,18 @@ const (
 
 // Envelope is what the SMTP dialogue told of a mail.
 type Envelope struct {
-	From      string          `json:"from"`             // MAIL FROM, "" for the null sender
-	Sender    string          `json:"sender,omitempty"` // who it is from, as far as the connector demands proof: notices go there
-	Connector string          `json:"connector,omitempty"`
-	Verdict   json.RawMessage `json:"verdict,omitempty"` // how the sender is known
-	To        []string        `json:"to"`                // RCPT TO, as given
-	Client    string          `json:"client,omitempty"`
-	Helo      string          `json:"helo,omitempty"`
-	MessageID string          `json:"message_id,omitempty"`
-	Size      int64           `json:"size"`           // octets
-	Meta      json.RawMessage `json:"meta,omitempty"` // the gateway's own
+	From       string          `json:"from"`             // MAIL FROM, "" for the null sender
+	Sender     string          `json:"sender,omitempty"` // who it is from, as far as the connector demands proof: notices go there
+	Connector  string          `json:"connector,omitempty"`
+	Verdict    json.RawMessage `json:"verdict,omitempty"` // how the sender is known
+	To         []string        `json:"to"`                // RCPT TO, as given
+	Client     string          `json:"client,omitempty"`
+	Helo       string          `json:"helo,omitempty"`
+	MessageID  string          `json:"message_id,omitempty"`
+	Size       int64           `json:"size"`             // octets
+	Return     string          `json:"return,omitempty"` // RET and ENVID (RFC 3461)
+	EnvelopeID string          `json:"envelope_id,omitempty"`
+	Meta       json.RawMessage `json:"meta,omitempty"` // the gateway's own
 }
 
 // Mail is one accepted mail.
@@ -37,8 +39,9 @@ type Mail struct {
 	Envelope
 	Received time.Time `json:"received"`
 	State    MailState `json:"state"`
-	File     string    `json:"file"`           // spool file with the message as it came
+	File     string    `json:"file"`           // spool file with the message as it came; "" when it was passed on and is gone
 	Jobs     []JobID   `json:"jobs,omitempty"` // once expanded
+	Outs     []OutID   `json:"outs,omitempty"` // likewise: the items that pass it on
 	Note     string    `json:"note,omitempty"` // why it made no jobs
 }
 
@@ -119,8 +122,9 @@ func (q *Queue) Mail(id MailID) (Mail, error) {
 }
 
 // ExpandMail makes the mail's jobs in one transaction. A mail that is expanded already stays as it is, and the ids of
-// the jobs made then are returned: it may be called again after a crash. With no jobs, note says why.
-func (q *Queue) ExpandMail(id MailID, list []NewJob, note string) ([]JobID, error) {
+// the jobs made then are returned: it may be called again after a crash. With no jobs, note says why. relays are the items that
+// pass the mail on.
+func (q *Queue) ExpandMail(id MailID, list []NewJob, note string, relays ...NewOut) ([]JobID, error) {
 	var ids []JobID
 	err := q.updateShared("expand mail", func(tx *store.Tx) error {
 		m, err := mails.Get(tx, string(id))
@@ -138,6 +142,14 @@ func (q *Queue) ExpandMail(id MailID, list []NewJob, note string) ([]JobID, erro
 				return err
 			}
 			m.Jobs = append(m.Jobs, j.ID)
+		}
+		for _, n := range relays {
+			n.Mail = id
+			o, err := q.addOut(tx, n)
+			if err != nil {
+				return err
+			}
+			m.Outs = append(m.Outs, o)
 		}
 		m.State, m.Note, ids = MailExpanded, note, m.Jobs
 		q.markPending(tx, id, false)

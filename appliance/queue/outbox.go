@@ -17,6 +17,8 @@ const (
 	KindNotice OutKind = "notice" // a job's final notice: payload Notice
 	KindFax    OutKind = "fax"    // a received fax: Out.Fax tells which; payload Delivery
 	KindAlarm  OutKind = "alarm"  // to the operator: payload Alarm
+	KindRelay  OutKind = "relay"  // a mail passed on: Out.Mail tells which; payload Relay
+	KindReport OutKind = "report" // a mail passed on could not be delivered: payload RelayReport
 )
 
 // OutState is where an outbox item is.
@@ -35,6 +37,7 @@ type NewOut struct {
 	To   []string
 	Job  JobID
 	Fax  FaxID
+	Mail MailID
 	// Key keeps alarms from piling up: while an item with the same key is not done, no second one is made.
 	Key     string
 	Payload any // becomes JSON
@@ -54,6 +57,7 @@ type Out struct {
 	Unknown   []string        `json:"unknown,omitempty"`
 	Job       JobID           `json:"job,omitempty"`
 	Fax       FaxID           `json:"fax,omitempty"`
+	Mail      MailID          `json:"mail,omitempty"`
 	Key       string          `json:"key,omitempty"`
 	Payload   json.RawMessage `json:"payload"`
 	MessageID string          `json:"message_id"` // with angle brackets
@@ -153,7 +157,7 @@ func (q *Queue) addOut(tx *store.Tx, n NewOut) (OutID, error) {
 	if err != nil {
 		return "", err
 	}
-	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Fax: n.Fax, Key: n.Key, Payload: payload,
+	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Fax: n.Fax, Mail: n.Mail, Key: n.Key, Payload: payload,
 		MessageID: "<" + id + "." + string(n.Kind) + "@" + q.o.Domain + ">", Created: now, State: OutPending}
 	if len(n.To) == 0 {
 		o.State, o.LastReply = OutHeld, "no recipient is configured"
@@ -234,14 +238,15 @@ func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
 // LastReply. An item that is done or dropped is never changed again: ErrState. When a fax's delivery becomes done,
 // the fax is marked delivered in the same transaction. When it fails for another reason (a full disk) the item stays
 // taken: call it again, so that what was sent is not sent twice.
-func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error { return q.settleOut(id, nil, f) }
+func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error { return q.settleOut(id, nil, f, nil) }
 
-// SettleOut is UpdateOut, and keeps the attempt, which f may still complete, beside the item.
-func (q *Queue) SettleOut(id OutID, a *OutAttempt, f func(*Out) error) error {
-	return q.settleOut(id, a, f)
+// SettleOut is UpdateOut, and keeps the attempt, which f may still complete, beside the item. also are items that follow from it,
+// made in the same transaction.
+func (q *Queue) SettleOut(id OutID, a *OutAttempt, f func(*Out) error, also ...NewOut) error {
+	return q.settleOut(id, a, f, also)
 }
 
-func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error) error {
+func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error, also []NewOut) error {
 	err := q.update("update outbox", func(tx *store.Tx) error {
 		o, err := outs.Get(tx, string(id))
 		if err != nil {
@@ -266,7 +271,15 @@ func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error) error {
 				return err
 			}
 		}
-		return putOut(tx, o)
+		for _, n := range also {
+			if _, err := q.addOut(tx, n); err != nil {
+				return err
+			}
+		}
+		if err := putOut(tx, o); err != nil || o.Kind != KindRelay || !o.State.final() {
+			return err
+		}
+		return q.relayEnded(tx, o.Mail)
 	})
 	if err == nil || errors.Is(err, ErrState) || errors.Is(err, ErrNotFound) {
 		q.mu.Lock()

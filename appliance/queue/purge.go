@@ -94,6 +94,9 @@ func (q *Queue) purgeJobs(tx *store.Tx, before time.Time) error {
 				return false
 			}
 		}
+		if relaying(tx, m) {
+			return false
+		}
 		gone = append(gone, m.File)
 		return true
 	})

@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -97,6 +96,7 @@ func TestRelay_ProbesOfOthers(t *testing.T) {
 		{"sender by percent hack", nil, []string{"MAIL FROM:<a%example.com@elsewhere.test>"}, "", "550 5.7.1 sender"},
 		{"sender by source route", nil, []string{"MAIL FROM:<@example.com:a@elsewhere.test>"}, "", "550 5.7.1 sender"},
 		{"sender of a recipient's domain", nil, []string{"MAIL FROM:<a@north.branch.example>"}, "", "550 5.7.1 sender"},
+		{"sender rewritten by somebody", nil, []string{"MAIL FROM:<SRS0=abcd=AB=example.com=scan@elsewhere.test>"}, "", "550 5.7.1 sender"},
 		{"sender like the host", nil, []string{"MAIL FROM:<root@fax.test>"}, "", "550 5.7.1 sender"},
 		{"sender in look-alikes", nil, []string{"MAIL FROM:<a@ex\u0430mple.com> SMTPUTF8"}, "", "553 5.6.7"},
 		{"everybody, but nobody signed in", func(c *Config) {
@@ -171,7 +171,7 @@ func TestRelay_UnsafeSettingsAreRefused(t *testing.T) {
 type everyHost struct{}
 
 func (everyHost) Contains(netip.Addr) bool { return true }
-func (everyHost) String() string           { return fmt.Sprint("every host") }
+func (everyHost) String() string           { return "every host" }
 
 // "*" is every domain but nothing that is no name on the Internet.
 func TestRelay_Everywhere(t *testing.T) {
