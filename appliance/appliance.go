@@ -51,6 +51,7 @@ type Appliance struct {
 	alarms     *gateway.Alarms
 	g          *gateway.Gateway
 	people     *directory.Directory
+	devices    *directory.Devices
 	watched    []*directory.Watched            // the directories beside the table
 	recipients *directory.Chain                // looks up the addresses of routes; nil: nobody does
 	lookup     *directory.Chain                // for people who want to know

@@ -178,11 +178,11 @@ func readRoots(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
+		return nil, fmt.Errorf("certificates of authorities: %w", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file: %s has no certificate in PEM", file)
+		return nil, fmt.Errorf("certificates of authorities: %s has no certificate in PEM", file)
 	}
 	return roots, nil
 }

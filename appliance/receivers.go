@@ -34,6 +34,9 @@ type ReceiveConfig struct {
 	ClientNames   []string `toml:"client_names"`   // no mail but from clients whose TLS certificate has one of these names
 	Proxies       []string `toml:"proxies"`        // CIDR prefixes of hosts that speak the PROXY protocol; all others are refused
 	TrustedRelays []string `toml:"trusted_relays"` // CIDR prefixes of edge servers whose Received fields name the sending host
+	SignInConfig
+	RelayConfig
+	ReceiveLimits
 }
 
 // applyConnectorDefaults fills what the file leaves out.
@@ -44,11 +47,13 @@ func (c *Config) applyConnectorDefaults() {
 		if r.Networks == nil {
 			r.Networks = []string{"127.0.0.0/8", "::1/128"}
 		}
-		for _, list := range []*[]string{&r.Require, &r.SignedBy, &r.ClientNames, &r.Proxies, &r.TrustedRelays} {
+		for _, list := range []*[]string{&r.Require, &r.SignedBy, &r.ClientNames, &r.Proxies, &r.TrustedRelays, &r.TenantNames, &r.AuthInClear, &r.RelayTo} {
 			if len(*list) == 0 {
 				*list = nil // [] is the default
 			}
 		}
+		r.RelayFrom = cmp.Or(r.RelayFrom, keepFrom)
+		r.ReceiveLimits.applyDefaults(len(r.RelayTo) > 0)
 	}
 	c.applySendDefaults()
 }
@@ -67,7 +72,7 @@ func (c Config) validateReceive(v *faults) {
 		for _, a := range r.Listen {
 			v.need(validListen(a), "%s: listen: %q is no host:port", at, a)
 		}
-		for key, list := range map[string][]string{"networks": r.Networks, "proxies": r.Proxies, "trusted_relays": r.TrustedRelays} {
+		for key, list := range map[string][]string{"networks": r.Networks, "proxies": r.Proxies, "trusted_relays": r.TrustedRelays, "auth_in_clear": r.AuthInClear} {
 			for _, n := range list {
 				_, err := netip.ParsePrefix(n)
 				v.need(err == nil || key == "networks" && n == receive.ExchangeOnlineName, "%s: %s: %q is no prefix like 192.0.2.0/24", at, key, n)
@@ -87,6 +92,9 @@ func (c Config) validateReceive(v *faults) {
 		v.need(r.MaxSizeMB >= 1 && r.MaxSizeMB <= 150, "%s: max_size_mb = %d: use 1 to 150", at, r.MaxSizeMB)
 		v.need(r.MaxRecipients >= 1 && r.MaxRecipients <= 1000, "%s: max_recipients = %d: use 1 to 1000", at, r.MaxRecipients)
 		v.need((r.TLSCert == "") == (r.TLSKey == ""), "%s: tls_cert and tls_key belong together", at)
+		r.validateSignIn(v, at)
+		c.validateRelay(v, at, r)
+		r.ReceiveLimits.validate(v, at)
 	}
 	v.need(len(c.Receive) == 0 || len(c.FaxDomains) > 0, "fax_domains: name the domain of number@domain, or leave out [[receive]]")
 }
@@ -106,7 +114,7 @@ func (r ReceiveConfig) senderCheck(res resolve.Resolver) (*gateway.SenderCheck, 
 	if err != nil {
 		return nil, err
 	}
-	return gateway.NewSenderCheck(verify.Policy{Require: require, SignedBy: r.SignedBy, DomainsPolicy: r.DMARC}, r.Senders,
+	return gateway.NewSenderCheck(verify.Policy{Require: require, SignedBy: r.SignedBy, Certificates: r.TenantNames, DomainsPolicy: r.DMARC}, r.Senders,
 		func(p verify.Policy) (*verify.Verifier, error) {
 			if res == nil {
 				return nil, nil
@@ -158,7 +166,8 @@ func (a *Appliance) receiver(r ReceiveConfig) (*receive.Server, error) {
 		rc.Senders = []string{"*"} // MAIL FROM may be rewritten on the way: From is what is proven, and held against the list
 	}
 	var err error
-	for to, list := range map[*[]netip.Prefix][]string{&rc.Networks: r.Networks, &rc.Proxies: r.Proxies, &rc.TrustedRelays: r.TrustedRelays} {
+	for to, list := range map[*[]netip.Prefix][]string{&rc.Networks: r.Networks, &rc.Proxies: r.Proxies, &rc.TrustedRelays: r.TrustedRelays,
+		&rc.AuthInClear: r.AuthInClear} {
 		if *to, err = prefixes(list); err != nil {
 			return nil, fmt.Errorf("receive %q: %w", r.Name, err)
 		}
@@ -166,8 +175,13 @@ func (a *Appliance) receiver(r ReceiveConfig) (*receive.Server, error) {
 	if slices.Contains(r.Networks, receive.ExchangeOnlineName) {
 		rc.NetworkSets = []receive.NetworkSet{a.exchange}
 	}
-	if len(r.ClientNames) > 0 {
-		rc.ClientCert = &receive.ClientCert{Names: r.ClientNames, Required: true}
+	if rc.ClientCert, err = r.clientCert(); err != nil {
+		return nil, fmt.Errorf("receive %q: client_ca: %w", r.Name, err)
+	}
+	rc.RelayTo = r.RelayTo
+	r.ReceiveLimits.apply(&rc)
+	if r.Auth {
+		rc.Authenticate, rc.RequireAuth = a.authenticate, r.RequireAuth
 	}
 	if rc.TLS, err = a.serverTLS(r); err != nil {
 		return nil, fmt.Errorf("receive %q: %w", r.Name, err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/appliance/directory"
 	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/routing"
@@ -62,12 +63,14 @@ func (a *Appliance) wire() error {
 	if a.srs, err = a.openSRS(); err != nil {
 		return err
 	}
+	a.devices = directory.NewDevices(a.st)
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
 		SenderChecks: a.checks, Senders: a.cfg.senderLists(),
 		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
+		Relays: a.cfg.relays(senders, a.d.Deliver), Devices: a.devices,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}

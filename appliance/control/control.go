@@ -89,6 +89,7 @@ type Appliance interface {
 	Numbers
 	People
 	Rules
+	Devices
 }
 
 // Status is the whole picture at one moment.

@@ -129,6 +129,13 @@ func (f *fake) AddDialRule(_ context.Context, r DialRule) (DialRule, error) {
 	return r, f.note("addrule %s %v", r.Pattern, r.Deny)
 }
 func (f *fake) RemoveDialRule(_ context.Context, id string) error { return f.note("rmrule %s", id) }
+func (f *fake) Devices(context.Context) ([]Device, error) {
+	return []Device{{Name: "scan"}}, f.note("devices")
+}
+func (f *fake) PutDevice(_ context.Context, d Device) (Device, error) {
+	return Device{Name: d.Name, Password: "made up"}, f.note("device %s %v %s", d.Name, d.Senders, d.Password)
+}
+func (f *fake) RemoveDevice(_ context.Context, name string) error { return f.note("rmdevice %s", name) }
 func (f *fake) ClearAlarm(_ context.Context, code string) error   { return f.note("clear %s", code) }
 
 // start serves f in a fresh folder and returns a client.
@@ -220,6 +227,11 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"rules", func() (any, error) { return c.DialRules(ctx) }, []DialRule{{ID: "dial.allow", Pattern: "*"}}},
 		{"addrule 555* true", func() (any, error) { return c.AddDialRule(ctx, DialRule{Pattern: "555*", Deny: true}) }, DialRule{ID: "5", Pattern: "555*", Deny: true}},
 		{"rmrule 5", func() (any, error) { return nil, c.RemoveDialRule(ctx, "5") }, nil},
+		{"devices", func() (any, error) { return c.Devices(ctx) }, []Device{{Name: "scan"}}},
+		{"device scan [a@b.c] secret", func() (any, error) {
+			return c.PutDevice(ctx, Device{Name: "scan", Senders: []string{"a@b.c"}, Password: "secret"})
+		}, Device{Name: "scan", Password: "made up"}},
+		{"rmdevice scan", func() (any, error) { return nil, c.RemoveDevice(ctx, "scan") }, nil},
 		{"clear line-lost/a b", func() (any, error) { return nil, c.ClearAlarm(ctx, "line-lost/a b") }, nil},
 	}
 	for i, s := range steps {

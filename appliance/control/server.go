@@ -95,6 +95,7 @@ func Handler(a Appliance) http.Handler {
 	controlRoutes(mux, a)
 	numberRoutes(mux, a)
 	peopleRoutes(mux, a)
+	deviceRoutes(mux, a)
 	ruleRoutes(mux, a)
 	return mux
 }

@@ -25,6 +25,9 @@ func (b backend) Recipient(ctx context.Context, env smtpstack.Envelope, rcpt smt
 	if rcpt.Postmaster {
 		return nil
 	}
+	if err := b.g.deviceMay(env, env.From); err != nil {
+		return err
+	}
 	if rcpt.Forward != "" {
 		return b.relayRecipient(env)
 	}

@@ -118,11 +118,7 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 		note = fmt.Sprintf("%d of %d recipients already had a mail with this Message-ID", repeats, len(list))
 		g.o.Log.Warn("repeated mail", "mail", m.ID, "message_id", m.MessageID, "recipients", repeats)
 	}
-	relays, err := g.relays(m, list, head)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := g.q.ExpandMail(m.ID, jobs, note, relays...)
+	ids, err := g.q.ExpandMail(m.ID, jobs, note, g.relays(m, list, head)...)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,8 @@ type Options struct {
 	Senders map[string][]string
 	// SRS rewrites the senders of mail that is sent on; nil: they stay as they are.
 	SRS *srs.Ring
+	// Devices are those that sign in; nil: none does.
+	Devices *directory.Devices
 	// Relays are the receive connectors whose devices hand in mail to be passed on, by name.
 	Relays map[string]*Relay
 	// People are asked who may fax as soon as anybody has a permission; nil: those of the queue's store.

@@ -79,6 +79,9 @@ func (s *spool) relayRefusal() (*smtpstack.Reply, error) {
 		if len(list) != 1 {
 			return smtpstack.Refuse(550, "5.6.0", "%s has more than one address", name), nil
 		}
+		if err := s.g.deviceMay(s.env, list[0].Address); err != nil {
+			return nil, err
+		}
 		if !among(r.Senders, list[0].Address) {
 			return smtpstack.Refuse(550, "5.7.1", "%.100s in %s may not relay here", list[0].Address, name), nil
 		}
@@ -100,7 +103,7 @@ func circles(h message.Header, hostname string) bool {
 }
 
 // relays are the outbox items that pass a mail on: one, or one for each choice of reports (NOTIFY).
-func (g *Gateway) relays(m queue.Mail, list []recipient, head *message.Message) ([]queue.NewOut, error) {
+func (g *Gateway) relays(m queue.Mail, list []recipient, head *message.Message) []queue.NewOut {
 	var items []queue.NewOut
 	byNotify := map[string]int{}
 	for _, r := range list {
@@ -109,13 +112,9 @@ func (g *Gateway) relays(m queue.Mail, list []recipient, head *message.Message) 
 		}
 		i, known := byNotify[r.Notify]
 		if !known {
-			from, err := g.relayFrom(m)
-			if err != nil {
-				return nil, err
-			}
 			silent := r.Notify != "" && !strings.Contains(r.Notify, "FAILURE") || !message.CheckLoop(head.Header, m.From).Answer
 			i, byNotify[r.Notify] = len(items), len(items)
-			items = append(items, queue.NewOut{Kind: queue.KindRelay, Payload: queue.Relay{Connector: m.Connector, From: from, Sender: m.From,
+			items = append(items, queue.NewOut{Kind: queue.KindRelay, Payload: queue.Relay{Connector: m.Connector, From: g.relayFrom(m), Sender: m.From,
 				Silent: silent, Subject: head.Subject, MessageID: "<" + string(m.ID) + ".relay@" + g.o.Hostname + ">", Client: m.Client, Received: m.Received,
 				Notify: r.Notify, Return: m.Return, EnvelopeID: m.EnvelopeID, Original: map[string]string{}}})
 		}
@@ -124,25 +123,30 @@ func (g *Gateway) relays(m queue.Mail, list []recipient, head *message.Message) 
 			items[i].Payload.(queue.Relay).Original[r.Forward] = address
 		}
 	}
-	return items, nil
+	return items
 }
 
 // relayFrom is the MAIL FROM with which a mail is passed on.
-func (g *Gateway) relayFrom(m queue.Mail) (string, error) {
+func (g *Gateway) relayFrom(m queue.Mail) string {
 	r := g.o.Relays[m.Connector]
 	switch {
 	case m.From == "":
-		return "", nil
+		return ""
 	case r != nil && r.From != "":
-		return r.From, nil
+		return r.From
 	}
 	domain := m.From[strings.LastIndexByte(m.From, '@')+1:]
 	ours := strings.EqualFold(domain, g.o.From[strings.LastIndexByte(g.o.From, '@')+1:]) ||
 		r != nil && slices.ContainsFunc(r.Own, func(d string) bool { return strings.EqualFold(d, domain) })
 	if ours {
-		return m.From, nil
+		return m.From
 	}
-	return g.ForwardedSender(m.From)
+	from, err := g.ForwardedSender(m.From)
+	if err != nil { // too long to be rewritten
+		g.o.Log.Warn("sender not rewritten", "mail", m.ID, "err", err)
+		return m.From
+	}
+	return from
 }
 
 func relayOf(o queue.Out) (r queue.Relay, err error) {

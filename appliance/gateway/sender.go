@@ -77,7 +77,7 @@ func (c *SenderCheck) Check(ctx context.Context, client verify.Client, r io.Read
 // early refuses at RCPT what no message could make good.
 func (g *Gateway) early(ctx context.Context, env smtpstack.Envelope) error {
 	c := g.o.SenderChecks[env.Connector]
-	if c == nil || len(env.To) > 0 || slices.ContainsFunc(c.Relays, func(p netip.Prefix) bool { return p.Contains(env.Client.Unmap()) }) {
+	if c == nil || env.User != "" || len(env.To) > 0 || slices.ContainsFunc(c.Relays, func(p netip.Prefix) bool { return p.Contains(env.Client.Unmap()) }) {
 		return nil // said once for a message; of a relay's only when its header has come
 	}
 	if no := c.Policy.Early(c.Verifier.Client(ctx, clientOf(env))); no != nil {
@@ -112,6 +112,13 @@ func (g *Gateway) whoSent(ctx context.Context, env smtpstack.Envelope, fieldFrom
 		if who.address = fieldFrom; !among(g.o.Senders[env.Connector], fieldFrom) {
 			return who, smtpstack.Refuse(550, "5.7.1", "MAIL FROM is rewritten and does not say who sends this, and the From field names nobody who may send faxes here")
 		}
+	}
+	if c != nil && env.User != "" {
+		var err error
+		if who, err = g.deviceProves(env, fieldFrom); err != nil {
+			return who, err
+		}
+		c = nil
 	}
 	if c != nil {
 		d, no, err := c.Check(ctx, clientOf(env), r)

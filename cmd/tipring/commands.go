@@ -15,6 +15,7 @@ func commands() []command {
 		{name: "route", usage: routeUsage, run: routeMain},
 		{name: "rule", usage: ruleUsage, run: ruleMain},
 		{name: "user", usage: userUsage, run: userMain},
+		{name: "device", usage: deviceUsage, run: deviceMain},
 		{name: "connector", usage: connectorUsage, run: connectorMain},
 		{name: "convert", usage: convertUsage, run: convertMain},
 		{name: "inspect", usage: inspectUsage, run: inspectMain},

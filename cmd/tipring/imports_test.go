@@ -70,6 +70,7 @@ var thirdParty = map[string][]string{
 	"github.com/pires/go-proxyproto":   {"smtpstack/receive"},
 	"github.com/go-ldap/ldap/v3":       {"appliance/directory"},
 	"github.com/go-asn1-ber/asn1-ber":  {"appliance/directory"},
+	"golang.org/x/crypto":              {"appliance/directory"},
 	"golang.org/x/sync":                {"appliance/directory"},
 	"github.com/caddyserver/certmagic": {"smtpstack/acme"},
 	"github.com/libdns/rfc2136":        {"smtpstack/acme"},

@@ -9,7 +9,6 @@ package verify
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -84,16 +83,15 @@ type Client struct {
 
 // ClientOf takes what is known of an envelope.
 func ClientOf(e smtpstack.Envelope) Client {
-	return Client{Addr: e.Client, Helo: e.Helo, MailFrom: e.From, Certificates: certificateNames(e.TLS)}
+	return Client{Addr: e.Client, Helo: e.Helo, MailFrom: e.From, Certificates: certificateNames(e)}
 }
 
-// certificateNames has names only of a certificate whose chain was verified.
-func certificateNames(s *tls.ConnectionState) []string {
-	if s == nil || len(s.VerifiedChains) == 0 || len(s.VerifiedChains[0]) == 0 {
+// certificateNames has names only of a certificate that was verified: the one that the connector asked for.
+func certificateNames(e smtpstack.Envelope) []string {
+	if e.ClientName == "" {
 		return nil
 	}
-	names := s.VerifiedChains[0][0].DNSNames
-	return names[:min(len(names), 100)]
+	return []string{e.ClientName}
 }
 
 // Config of a Verifier. The zero value works; Policy is needed for the tenant's proof.
