@@ -69,6 +69,7 @@ type Gateway struct {
 	alarms *Alarms
 
 	expanding sync.Mutex
+	maxRelays int // tests have fewer
 	probes    probes
 	waits     waits
 	rests     time.Time // Deliver's alone: until then no answer of a directory is waited for
@@ -85,7 +86,7 @@ func New(q *queue.Queue, alarms *Alarms, o Options) *Gateway {
 	if o.People == nil {
 		o.People = directory.New(q.Store(), directory.Options{})
 	}
-	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms}
+	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms, maxRelays: maxRelays}
 }
 
 // Permit tells whether the rules let number be dialed; the reason is a sentence for people. number is as

@@ -47,6 +47,8 @@ type bench struct {
 type sent struct {
 	to   []string
 	text string
+	from string
+	dsn  *send.DSN
 }
 
 func newBench(t *testing.T, change func(*Options)) *bench {
@@ -133,7 +135,7 @@ func (b *bench) deliver(_ context.Context, m send.Message) send.Report {
 		if int64(len(text)) != m.Size {
 			b.t.Errorf("size %d announced, %d sent", m.Size, len(text))
 		}
-		b.mails = append(b.mails, sent{taken, string(text)})
+		b.mails = append(b.mails, sent{taken, string(text), m.From, m.DSN})
 	}
 	return rep
 }

@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"net/netip"
 	"strings"
@@ -113,18 +110,7 @@ func TestMailOut_WaitsAsLongAsTheConnectorSays(t *testing.T) {
 
 // Our mail is signed with the key of its From; what is signed is what goes out.
 func TestMailOut_IsSigned(t *testing.T) {
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := message.ParseDKIMKey("example.org", "fax1", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := testDKIMKey(t, "example.org")
 	name, record, err := key.Record()
 	if err != nil {
 		t.Fatal(err)

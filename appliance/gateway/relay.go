@@ -39,7 +39,7 @@ func (b backend) relayRecipient(env smtpstack.Envelope) error {
 	if err != nil {
 		return err
 	}
-	if err := b.g.st.Room(octets + env.Size); errors.Is(err, store.ErrDiskFull) || n >= maxRelays {
+	if err := b.g.st.Room(octets + env.Size); errors.Is(err, store.ErrDiskFull) || n >= b.g.maxRelays {
 		b.g.alarms.CheckDisk()
 		return smtpstack.Refuse(452, "4.3.1", "too much mail waits to be passed on, try again later")
 	}
