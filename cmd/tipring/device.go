@@ -50,7 +50,9 @@ func deviceMain(ctx context.Context, args []string, s streams) int {
 					}
 				})
 			}},
-			{"remove", 1, func(ctx context.Context, a control.Appliance, words []string) error { return a.RemoveDevice(ctx, words[0]) }},
+			{"remove", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				return a.RemoveDevice(ctx, words[0])
+			}},
 		}
 	})
 }
