@@ -240,7 +240,8 @@ func (a *Appliance) directoryReport(name string) func(error) {
 		if remedy == "" {
 			remedy = "Check that it is up and reachable from here."
 		}
-		a.alarms.Raise(code, fmt.Sprintf("The directory %s cannot be asked: %s.", name, strings.ReplaceAll(err.Error(), "\n", "; ")),
+		why := strings.ReplaceAll(oneLine(err), "directory: "+name+": ", "")
+		a.alarms.Raise(code, fmt.Sprintf("The directory %s cannot be asked: %s.", name, why),
 			remedy+" It is asked again by itself; faxes of senders whose groups are not known wait.")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tipring/tipring/appliance/directorytest"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/smtpstack/token"
 )
@@ -231,8 +232,8 @@ func TestCache_Bounded(t *testing.T) {
 
 // TestMay_GroupOfActiveDirectory is the whole way: a sender's group stands in a directory that slapd serves.
 func TestMay_GroupOfActiveDirectory(t *testing.T) {
-	s := startSlapd(t, contoso())
-	ad := ldapSource(t, LDAPConfig{Servers: []string{"ldaps://" + s.secure}, TLS: s.trust(), BindDN: bindDN, Password: password})
+	s := directorytest.StartSlapd(t, directorytest.Contoso())
+	ad := ldapSource(t, LDAPConfig{Servers: []string{"ldaps://" + s.Secure}, TLS: s.Trust(), BindDN: directorytest.BindDN, Password: directorytest.Password})
 	st := openStore(t)
 	d := New(st, Options{Zone: time.UTC, Members: NewChain(st, ad)})
 	for _, e := range []Entry{
@@ -252,7 +253,7 @@ func TestMay_GroupOfActiveDirectory(t *testing.T) {
 				t.Errorf("%s, down %v: %s, %v, want %s\n%s", who, down, got, err, want, strings.Join(dec.Steps, "\n"))
 			}
 		}
-		s.stop()
+		s.Stop()
 	}
 	if _, err := d.May(t.Context(), "joerg@contoso.test", "+4930123", 1, monday); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("never asked for before: %v", err)

@@ -11,34 +11,37 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tipring/tipring/appliance/directorytest"
+	"github.com/tipring/tipring/smtpstack/token"
 )
 
-func contosoTenant() *graphTenant {
-	g := newTenant()
-	g.add("user", "u1", "Ann Smith", "ann@contoso.test", "SMTP:Ann.Smith@contoso.test", "smtp:a.smith@contoso.test", "x500:/o=contoso")
-	g.add("user", "u2", "Bob O'Neil", "bob.o'neil@contoso.test", "SMTP:bob.o'neil@contoso.test")
-	g.add("user", "u3", "No Mail", "")
-	g.add("user", "u4", "Twin", "twin1@contoso.test", "SMTP:twin1@contoso.test", "smtp:twins@contoso.test")
-	g.add("user", "u5", "Twin", "twin2@contoso.test", "SMTP:twin2@contoso.test", "smtp:twins@contoso.test")
-	g.add("user", "u6", "Squatter", "a.smith@contoso.test", "SMTP:squatter@contoso.test")
-	g.add("group", "g1", "Sales", "sales@contoso.test", "SMTP:sales@contoso.test", "smtp:verkauf@contoso.test")
-	g.add("group", "g2", "West", "")
-	g.add("group", "g3", "Large", "large@contoso.test", "SMTP:large@contoso.test")
-	g.add("orgContact", "c1", "Lawyer", "lawyer@law.test", "SMTP:lawyer@law.test")
-	g.add("device", "d1", "Laptop", "")
-	g.add("directoryRole", "r1", "Helpdesk", "")
-	g.members["g1"] = []string{"u1", "g2", "d1", "u3"}
-	g.members["g2"] = []string{"u2", "c1", "g1"} // a circle
-	g.members["r1"] = []string{"u1"}
+func contosoTenant() *directorytest.Tenant {
+	g := directorytest.NewTenant()
+	g.Add("user", "u1", "Ann Smith", "ann@contoso.test", "SMTP:Ann.Smith@contoso.test", "smtp:a.smith@contoso.test", "x500:/o=contoso")
+	g.Add("user", "u2", "Bob O'Neil", "bob.o'neil@contoso.test", "SMTP:bob.o'neil@contoso.test")
+	g.Add("user", "u3", "No Mail", "")
+	g.Add("user", "u4", "Twin", "twin1@contoso.test", "SMTP:twin1@contoso.test", "smtp:twins@contoso.test")
+	g.Add("user", "u5", "Twin", "twin2@contoso.test", "SMTP:twin2@contoso.test", "smtp:twins@contoso.test")
+	g.Add("user", "u6", "Squatter", "a.smith@contoso.test", "SMTP:squatter@contoso.test")
+	g.Add("group", "g1", "Sales", "sales@contoso.test", "SMTP:sales@contoso.test", "smtp:verkauf@contoso.test")
+	g.Add("group", "g2", "West", "")
+	g.Add("group", "g3", "Large", "large@contoso.test", "SMTP:large@contoso.test")
+	g.Add("orgContact", "c1", "Lawyer", "lawyer@law.test", "SMTP:lawyer@law.test")
+	g.Add("device", "d1", "Laptop", "")
+	g.Add("directoryRole", "r1", "Helpdesk", "")
+	g.Members["g1"] = []string{"u1", "g2", "d1", "u3"}
+	g.Members["g2"] = []string{"u2", "c1", "g1"} // a circle
+	g.Members["r1"] = []string{"u1"}
 	for i := range 350 {
 		id := fmt.Sprintf("m%03d", i)
-		g.add("user", id, id, id+"@contoso.test", "SMTP:"+id+"@contoso.test")
-		g.members["g3"] = append(g.members["g3"], id)
+		g.Add("user", id, id, id+"@contoso.test", "SMTP:"+id+"@contoso.test")
+		g.Members["g3"] = append(g.Members["g3"], id)
 	}
 	return g
 }
 
-func graphSource(t *testing.T, g *graphTenant) *Graph {
+func graphSource(t *testing.T, g *directorytest.Tenant) *Graph {
 	t.Helper()
 	s, err := NewGraph(GraphConfig{Base: "https://graph.test/v1.0/", Tokens: g, Client: &http.Client{Transport: g}})
 	if err != nil {
@@ -95,26 +98,26 @@ func TestGraph_Member(t *testing.T) {
 func TestGraph_Faults(t *testing.T) {
 	tests := []struct {
 		name     string
-		spoil    func(*graphTenant)
+		spoil    func(*directorytest.Tenant)
 		address  string
 		ok       bool
 		remedy   string
 		requests int           // at most
 		lasts    time.Duration // at least
 	}{
-		{name: "token revoked once", spoil: func(g *graphTenant) {
-			g.failing = func(n int) int { return map[bool]int{true: 401}[n == 1] }
+		{name: "token revoked once", spoil: func(g *directorytest.Tenant) {
+			g.Failing = func(n int) int { return map[bool]int{true: 401}[n == 1] }
 		}, address: "ann@contoso.test", ok: true, requests: 2},
-		{name: "token never good", spoil: func(g *graphTenant) { g.failing = func(int) int { return 401 } }, address: "nobody@contoso.test", remedy: "does not take our token", requests: 2},
-		{name: "no right to read users", spoil: func(g *graphTenant) { g.rights["User.Read.All"] = false }, address: "nobody@contoso.test", remedy: "User.Read.All", requests: 1},
-		{name: "no right to read groups", spoil: func(g *graphTenant) { g.rights["GroupMember.Read.All"] = false }, address: "nobody@contoso.test", remedy: "GroupMember.Read.All", requests: 2},
-		{name: "fails twice", spoil: func(g *graphTenant) {
-			g.failing = func(n int) int { return map[bool]int{true: 503}[n <= 2] }
+		{name: "token never good", spoil: func(g *directorytest.Tenant) { g.Failing = func(int) int { return 401 } }, address: "nobody@contoso.test", remedy: "does not take our token", requests: 2},
+		{name: "no right to read users", spoil: func(g *directorytest.Tenant) { g.Rights["User.Read.All"] = false }, address: "nobody@contoso.test", remedy: "User.Read.All", requests: 1},
+		{name: "no right to read groups", spoil: func(g *directorytest.Tenant) { g.Rights["GroupMember.Read.All"] = false }, address: "nobody@contoso.test", remedy: "GroupMember.Read.All", requests: 2},
+		{name: "fails twice", spoil: func(g *directorytest.Tenant) {
+			g.Failing = func(n int) int { return map[bool]int{true: 503}[n <= 2] }
 		}, address: "ann@contoso.test", ok: true, requests: 3, lasts: 3 * firstPause},
-		{name: "fails always", spoil: func(g *graphTenant) { g.failing = func(int) int { return 500 } }, address: "nobody@contoso.test", requests: maxGraphTries, lasts: 3 * firstPause},
-		{name: "bad request", spoil: func(g *graphTenant) { g.failing = func(int) int { return 400 } }, address: "nobody@contoso.test", requests: 1},
-		{name: "throttled for a while", spoil: func(g *graphTenant) { g.budget, g.window = 1, 4*time.Second }, address: "verkauf@contoso.test", ok: true, requests: 5, lasts: 8 * time.Second},
-		{name: "throttled for long", spoil: func(g *graphTenant) { g.budget, g.window = 1, 5*time.Minute }, address: "verkauf@contoso.test", requests: 2},
+		{name: "fails always", spoil: func(g *directorytest.Tenant) { g.Failing = func(int) int { return 500 } }, address: "nobody@contoso.test", requests: maxGraphTries, lasts: 3 * firstPause},
+		{name: "bad request", spoil: func(g *directorytest.Tenant) { g.Failing = func(int) int { return 400 } }, address: "nobody@contoso.test", requests: 1},
+		{name: "throttled for a while", spoil: func(g *directorytest.Tenant) { g.Budget, g.Window = 1, 4*time.Second }, address: "verkauf@contoso.test", ok: true, requests: 5, lasts: 8 * time.Second},
+		{name: "throttled for long", spoil: func(g *directorytest.Tenant) { g.Budget, g.Window = 1, 5*time.Minute }, address: "verkauf@contoso.test", requests: 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,11 +136,11 @@ func TestGraph_Faults(t *testing.T) {
 					t.Errorf("%v, want a *Failure", err)
 				case (f.Remedy == "") != (tt.remedy == "") || !strings.Contains(f.Remedy, tt.remedy):
 					t.Errorf("remedy %q, want %q", f.Remedy, tt.remedy)
-				case strings.Contains(err.Error(), tt.address), strings.Contains(err.Error(), g.valid), strings.Contains(err.Error(), "words for people"):
+				case strings.Contains(err.Error(), tt.address), strings.Contains(err.Error(), "token-1"), strings.Contains(err.Error(), "words for people"):
 					t.Errorf("too much is told: %v", err)
 				}
-				if lasted := time.Since(began); g.requests > tt.requests || lasted < tt.lasts || lasted > 15*time.Second {
-					t.Errorf("%d requests in %v, want at most %d in %v", g.requests, lasted, tt.requests, tt.lasts)
+				if lasted := time.Since(began); g.Requests > tt.requests || lasted < tt.lasts || lasted > 15*time.Second {
+					t.Errorf("%d requests in %v, want at most %d in %v", g.Requests, lasted, tt.requests, tt.lasts)
 				}
 			})
 		})
@@ -148,7 +151,7 @@ func TestGraph_LeavesAThrottlingServiceAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := contosoTenant()
 		s := graphSource(t, g)
-		g.budget, g.window = 1, 5*time.Minute
+		g.Budget, g.Window = 1, 5*time.Minute
 		for range 10 {
 			_, err := s.Lookup(t.Context(), "verkauf@contoso.test")
 			var f *Failure
@@ -156,10 +159,10 @@ func TestGraph_LeavesAThrottlingServiceAlone(t *testing.T) {
 				t.Fatalf("%v, %+v", err, f)
 			}
 		}
-		if g.requests != 2 {
-			t.Errorf("%d requests to a service that asked us to wait", g.requests)
+		if g.Requests != 2 {
+			t.Errorf("%d requests to a service that asked us to wait", g.Requests)
 		}
-		g.budget = 0
+		g.Budget = 0
 		time.Sleep(5 * time.Minute)
 		if _, err := s.Lookup(t.Context(), "verkauf@contoso.test"); err != nil {
 			t.Errorf("after the wait: %v", err)
@@ -170,8 +173,8 @@ func TestGraph_LeavesAThrottlingServiceAlone(t *testing.T) {
 // TestGraph_MembersWithoutProperties: the application may read the group but not the users in it.
 func TestGraph_MembersWithoutProperties(t *testing.T) {
 	g := contosoTenant()
-	g.failing = func(n int) int {
-		g.rights["User.Read.All"] = n == 1
+	g.Failing = func(n int) int {
+		g.Rights["User.Read.All"] = n == 1
 		return 0
 	}
 	var f *Failure
@@ -204,7 +207,7 @@ func TestGraph_HostileAnswers(t *testing.T) {
 		"redirect":           {status: 302, header: http.Header{"Location": {"https://evil.test/"}}},
 		"longer than memory": {status: 200, body: `{"value":[` + strings.Repeat(" ", maxGraphBody) + `]}`},
 	} {
-		s, err := NewGraph(GraphConfig{Base: "https://graph.test/v1.0", Tokens: newTenant(), Client: &http.Client{Transport: a}, Patience: 300 * time.Millisecond})
+		s, err := NewGraph(GraphConfig{Base: "https://graph.test/v1.0", Tokens: directorytest.NewTenant(), Client: &http.Client{Transport: a}, Patience: 300 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,28 +221,35 @@ func TestGraph_HostileAnswers(t *testing.T) {
 }
 
 func TestNewGraph_RefusesWhatCannotWork(t *testing.T) {
-	for _, c := range []GraphConfig{{}, {Base: "http://graph.test/v1.0", Tokens: newTenant()}, {Base: "graph", Tokens: newTenant()}} {
+	for _, c := range []GraphConfig{{}, {Base: "http://graph.test/v1.0", Tokens: directorytest.NewTenant()}, {Base: "graph", Tokens: directorytest.NewTenant()}} {
 		if _, err := NewGraph(c); err == nil {
 			t.Errorf("%+v: no error", c)
 		}
 	}
 }
 
-type brokenTokens struct{}
+type brokenTokens struct{ err error }
 
-func (brokenTokens) Token(context.Context) (string, error) {
-	return "", errors.New("invalid_client")
-}
-func (brokenTokens) Reject(string) {}
+func (b brokenTokens) Token(context.Context) (string, error) { return "", b.err }
+func (brokenTokens) Reject(string)                           {}
 
 func TestGraph_NoToken(t *testing.T) {
-	s, err := NewGraph(GraphConfig{Tokens: brokenTokens{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f *Failure
-	if _, err := s.Member(t.Context(), "ann@contoso.test"); !errors.As(err, &f) || f.Remedy == "" {
-		t.Errorf("%v", err)
+	for name, c := range map[string]struct {
+		err    error
+		remedy string
+	}{
+		"refused":      {&token.Error{Code: "invalid_client", Number: "AADSTS7000222", Status: 401}, "secret has expired"},
+		"out of reach": {errors.New("no route to host"), ""},
+		"its fault":    {&token.Error{Code: "server_error", Status: 503}, ""},
+	} {
+		s, err := NewGraph(GraphConfig{Tokens: brokenTokens{c.err}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f *Failure
+		if _, err := s.Member(t.Context(), "ann@contoso.test"); !errors.As(err, &f) || !strings.Contains(f.Remedy, c.remedy) || (f.Remedy == "") != (c.remedy == "") {
+			t.Errorf("%s: %v, %+v", name, err, f)
+		}
 	}
 }
 

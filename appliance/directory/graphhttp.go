@@ -86,7 +86,7 @@ func (g *Graph) get(ctx context.Context, address string, into *graphPage) error 
 	for range maxGraphTries {
 		token, err := g.c.Tokens.Token(ctx)
 		if err != nil {
-			return &Failure{Source: g.c.Name, Remedy: "No token could be had: check tenant, application and its secret or certificate.", Err: fmt.Errorf("token: %w", err)}
+			return g.noToken(err)
 		}
 		*into = graphPage{}
 		last = g.once(ctx, address, token, into)
@@ -114,6 +114,22 @@ func (g *Graph) get(ctx context.Context, address string, into *graphPage) error 
 		}
 	}
 	return g.gaveUp(last)
+}
+
+// noToken tells what the token endpoint knows of the cause. An endpoint that is only out of reach has no remedy here.
+func (g *Graph) noToken(err error) error {
+	f := &Failure{Source: g.c.Name, Err: fmt.Errorf("token: %w", err)}
+	var refused interface {
+		error
+		Remedy() string
+		Temporary() bool
+	}
+	if errors.As(err, &refused) && !refused.Temporary() {
+		if f.Remedy = refused.Remedy(); f.Remedy == "" {
+			f.Remedy = "No token could be had: check tenant, application and its secret or certificate."
+		}
+	}
+	return f
 }
 
 // gaveUp says that the service could not be asked, and leaves it alone for as long as it wants.

@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 	"appliance/gateway":   {"appliance/store", "appliance/queue", "appliance/routing", "appliance/directory", "appliance/call", "appliance/control", "t30", "imaging/...", "smtpstack/..."},
 	"appliance":           {"..."},
 	"cmd/tipring":         {"appliance/...", "modem/...", "imaging/...", "t30/...", "smtpstack/..."},
+
+	"appliance/directorytest": {},
 }
 
 // thirdParty lists every module from outside and the packages that use it. What only tests use is not here: go-sasl,

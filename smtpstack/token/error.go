@@ -38,7 +38,7 @@ var remedies = map[string]string{
 	"AADSTS7000215": "The client secret is wrong: enter the secret's value, not its ID, or make a new one in the app registration.",
 	"AADSTS7000222": "The client secret has expired: make a new one in the app registration.",
 	"AADSTS700016":  "The tenant has no application with this client ID: check tenant and client ID, and that an administrator has consented to the application.",
-	"AADSTS90002":   "There is no such tenant: check the directory ID in the send connector.",
+	"AADSTS90002":   "There is no such tenant: check the directory ID in the configuration.",
 	"AADSTS700027":  "The certificate is not that of the app registration: upload the certificate's public part there.",
 	"AADSTS700024":  "The client assertion is outside its time: set this host's clock.",
 	"AADSTS7000218": "The application does not allow the device code flow: set \"Allow public client flows\" to Yes in the app registration.",
@@ -62,7 +62,7 @@ func (e *Error) Remedy() string {
 			return r
 		}
 	}
-	return "The token endpoint refuses the sign-in: check tenant, client ID and secret or certificate of the send connector."
+	return "The token endpoint refuses the sign-in: check tenant, client ID and secret or certificate in the configuration."
 }
 
 var aadsts = regexp.MustCompile(`AADSTS[0-9]{4,8}`)

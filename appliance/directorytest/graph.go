@@ -1,4 +1,4 @@
-package directory
+package directorytest
 
 import (
 	"context"
@@ -15,29 +15,31 @@ import (
 	"time"
 )
 
-// graphTenant is a Microsoft 365 tenant behind Microsoft Graph, as far as the pages say how it behaves that are named
+// Tenant is a Microsoft 365 tenant behind Microsoft Graph, as far as the pages say how it behaves that are named
 // at each place. It is its own http.RoundTripper, so that tests can run in virtual time.
-type graphTenant struct {
+type Tenant struct {
 	mu       sync.Mutex
 	objects  map[string]map[string]any // by id
-	members  map[string][]string       // of groups
+	Members  map[string][]string       // of groups
 	valid    string                    // the token that is good now
-	rights   map[string]bool
+	Rights   map[string]bool
 	pageSize int
-	budget   int // requests in each window; 0: no limit
-	window   time.Duration
+	Budget   int // requests in each window; 0: no limit
+	Window   time.Duration
 	spent    int
 	opened   time.Time
-	failing  func(n int) int // HTTP status of the n-th request instead of an answer; 0: none
-	requests int
+	Failing  func(n int) int // HTTP status of the n-th request instead of an answer; 0: none
+	Requests int
 }
 
-func newTenant() *graphTenant {
-	return &graphTenant{objects: map[string]map[string]any{}, members: map[string][]string{}, valid: "token 1",
-		rights: map[string]bool{"User.Read.All": true, "GroupMember.Read.All": true}, pageSize: 100}
+// NewTenant is empty and grants the application what it needs.
+func NewTenant() *Tenant {
+	return &Tenant{objects: map[string]map[string]any{}, Members: map[string][]string{}, valid: "token-1",
+		Rights: map[string]bool{"User.Read.All": true, "GroupMember.Read.All": true}, pageSize: 100}
 }
 
-func (g *graphTenant) add(kind, id, display, mail string, proxies ...string) {
+// Add makes a user, group, orgContact, device or directoryRole; proxies are as in proxyAddresses.
+func (g *Tenant) Add(kind, id, display, mail string, proxies ...string) {
 	o := map[string]any{"@odata.type": "#microsoft.graph." + kind, "id": id, "displayName": display, "mail": nil, "proxyAddresses": proxies, "accountEnabled": true}
 	if mail != "" {
 		o["mail"] = mail
@@ -49,11 +51,59 @@ func (g *graphTenant) add(kind, id, display, mail string, proxies ...string) {
 }
 
 // Token and Reject make the tenant its own source of tokens.
-func (g *graphTenant) Token(context.Context) (string, error) { return g.valid, nil }
-func (g *graphTenant) Reject(string)                         {}
+func (g *Tenant) Token(context.Context) (string, error) { return g.valid, nil }
+
+// Reject implements directory.TokenSource.
+func (g *Tenant) Reject(string) {}
+
+// Change runs f while no request is served.
+func (g *Tenant) Change(f func(*Tenant)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(g)
+}
+
+// Expire ends the token that is good now, before its time.
+func (g *Tenant) Expire() { g.valid += "x" }
+
+// The application that may sign in, and where: any tenant's name will do.
+const (
+	Authority    = "https://login.test"
+	Base         = "https://graph.test/v1.0"
+	ClientID     = "11111111-2222-3333-4444-555555555555"
+	ClientSecret = "the application's secret"
+)
+
+// token serves the token endpoint ("Microsoft identity platform and the OAuth 2.0 client credentials flow").
+func (g *Tenant) token(w http.ResponseWriter, r *http.Request) {
+	refuse := func(code, number, text string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(map[bool]int{true: http.StatusUnauthorized, false: http.StatusBadRequest}[code == "invalid_client"])
+		fmt.Fprintf(w, `{"error":%q,"error_description":"AADSTS%s: %s","error_codes":[%s]}`, code, number, text, number)
+	}
+	_ = r.ParseForm()
+	client, secret := r.FormValue("client_id"), r.FormValue("client_secret")
+	if user, password, ok := r.BasicAuth(); ok { // RFC 6749 2.3.1
+		client, _ = url.QueryUnescape(user)
+		secret, _ = url.QueryUnescape(password)
+	}
+	switch {
+	case r.FormValue("grant_type") != "client_credentials":
+		refuse("unsupported_grant_type", "70003", "The app requested an unsupported grant type.")
+	case client != ClientID:
+		refuse("unauthorized_client", "700016", "Application was not found in the directory.")
+	case secret != ClientSecret:
+		refuse("invalid_client", "7000215", "Invalid client secret provided.")
+	case r.FormValue("scope") != "https://graph.test/.default":
+		refuse("invalid_scope", "70011", "The provided value for scope is not valid.")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"token_type":"Bearer","expires_in":3599,"access_token":%q}`, g.valid)
+	}
+}
 
 // RoundTrip implements [http.RoundTripper].
-func (g *graphTenant) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -72,14 +122,18 @@ func fail(w http.ResponseWriter, status int, code string) {
 }
 
 // ServeHTTP implements [http.Handler].
-func (g *graphTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.requests++
+func (g *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Host == "login.test" && strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token") {
+		g.token(w, r)
+		return
+	}
+	g.Requests++
 	if r.URL.Host != "graph.test" || r.Header.Get("Authorization") != "Bearer "+g.valid {
 		fail(w, http.StatusUnauthorized, "InvalidAuthenticationToken")
 		return
 	}
-	if g.failing != nil {
-		if status := g.failing(g.requests); status != 0 {
+	if g.Failing != nil {
+		if status := g.Failing(g.Requests); status != 0 {
 			fail(w, status, "serviceNotAvailable")
 			return
 		}
@@ -94,10 +148,10 @@ func (g *graphTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(path) == 1 && (path[0] == "users" || path[0] == "groups"):
 		g.filtered(w, r, strings.TrimSuffix(path[0], "s"))
 	case len(path) == 3 && path[0] == "groups" && path[2] == "transitiveMembers":
-		g.related(w, r, path[1], func(id string) []string { return g.members[id] })
+		g.related(w, r, path[1], func(id string) []string { return g.Members[id] })
 	case len(path) == 3 && path[0] == "users" && path[2] == "transitiveMemberOf":
 		g.related(w, r, path[1], func(id string) (of []string) {
-			for group, members := range g.members {
+			for group, members := range g.Members {
 				if slices.Contains(members, id) {
 					of = append(of, group)
 				}
@@ -109,15 +163,15 @@ func (g *graphTenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *graphTenant) throttle() time.Duration {
-	if g.budget == 0 {
+func (g *Tenant) throttle() time.Duration {
+	if g.Budget == 0 {
 		return 0
 	}
-	if time.Since(g.opened) >= g.window {
+	if time.Since(g.opened) >= g.Window {
 		g.opened, g.spent = time.Now(), 0
 	}
-	if g.spent++; g.spent > g.budget {
-		return g.window - time.Since(g.opened)
+	if g.spent++; g.spent > g.Budget {
+		return g.Window - time.Since(g.opened)
 	}
 	return 0
 }
@@ -126,8 +180,8 @@ func (g *graphTenant) throttle() time.Duration {
 var clause = regexp.MustCompile(`^(?:(mail|userPrincipalName) eq '((?:[^']|'')*)'|proxyAddresses/any\(p:p eq '((?:[^']|'')*)'\))( or |$)`)
 
 // filtered serves "List users" and "List groups" with the operators that "user resource type" allows for each property.
-func (g *graphTenant) filtered(w http.ResponseWriter, r *http.Request, kind string) {
-	if kind == "user" && !g.rights["User.Read.All"] || kind == "group" && !g.rights["GroupMember.Read.All"] {
+func (g *Tenant) filtered(w http.ResponseWriter, r *http.Request, kind string) {
+	if kind == "user" && !g.Rights["User.Read.All"] || kind == "group" && !g.Rights["GroupMember.Read.All"] {
 		fail(w, http.StatusForbidden, "Authorization_RequestDenied")
 		return
 	}
@@ -161,7 +215,7 @@ func (g *graphTenant) filtered(w http.ResponseWriter, r *http.Request, kind stri
 }
 
 // related serves "List group transitive members" and "List a user's transitive memberships".
-func (g *graphTenant) related(w http.ResponseWriter, r *http.Request, id string, next func(string) []string) {
+func (g *Tenant) related(w http.ResponseWriter, r *http.Request, id string, next func(string) []string) {
 	if g.objects[id] == nil {
 		fail(w, http.StatusNotFound, "Request_ResourceNotFound")
 		return
@@ -183,7 +237,7 @@ func (g *graphTenant) related(w http.ResponseWriter, r *http.Request, id string,
 
 // list serves one page ("Paging Microsoft Graph data in your app"). A member of a type that the application may not
 // read comes with its type and id alone ("List group members").
-func (g *graphTenant) list(w http.ResponseWriter, r *http.Request, ids []string, mixed bool) {
+func (g *Tenant) list(w http.ResponseWriter, r *http.Request, ids []string, mixed bool) {
 	slices.Sort(ids)
 	q := r.URL.Query()
 	size := g.pageSize
@@ -202,7 +256,7 @@ func (g *graphTenant) list(w http.ResponseWriter, r *http.Request, ids []string,
 		out := map[string]any{}
 		for _, name := range strings.Split(q.Get("$select"), ",") {
 			v, known := o[name]
-			if mixed && strings.HasSuffix(o["@odata.type"].(string), ".user") && !g.rights["User.Read.All"] && name != "id" {
+			if mixed && strings.HasSuffix(o["@odata.type"].(string), ".user") && !g.Rights["User.Read.All"] && name != "id" {
 				v = nil
 			}
 			if known {
