@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/tipring/tipring/appliance/gateway"
 )
 
 // Config is the appliance's one configuration file. Every field has a default ([Default]); tipring.example.toml
@@ -28,6 +29,7 @@ type Config struct {
 	Directories []DirectoryConfig `toml:"directory"`
 	Recipients  RecipientsConfig  `toml:"recipients"`
 	SRS         SRSConfig         `toml:"srs"`
+	Limits      LimitsConfig      `toml:"limits"`
 	Routes      RoutesConfig      `toml:"routes"`
 	Dial        DialConfig        `toml:"dial"`
 	Retry       RetryConfig       `toml:"retry"`
@@ -158,6 +160,7 @@ func Default() Config {
 		Data:       "/var/lib/tipring",
 		Hostname:   host,
 		LogLevel:   "info",
+		Limits:     LimitsConfig{MailsPerSender: gateway.DefaultMailsPerSender},
 		Routes:     RoutesConfig{Format: "pdf"},
 		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},
 		SRS:        SRSConfig{MaxAge: Duration(21 * 24 * time.Hour)},

@@ -114,6 +114,7 @@ func (c Config) validateRules(v *faults) {
 }
 
 func (c Config) validateLimits(v *faults) {
+	c.Limits.validate(v)
 	r := c.Render
 	v.need(r.MemoryMB >= 64 && r.MemoryMB <= 4096, "render.memory_mb = %d: use 64 to 4096", r.MemoryMB)
 	v.need(r.Timeout > 0, "render.timeout must be longer than 0")

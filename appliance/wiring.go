@@ -68,7 +68,7 @@ func (a *Appliance) wire() error {
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
-		SenderChecks: a.checks, Senders: a.cfg.senderLists(),
+		SenderChecks: a.checks, MailsPerSender: a.cfg.Limits.MailsPerSender, Senders: a.cfg.senderLists(),
 		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
 		Relays: a.cfg.relays(senders, a.d.Deliver), Devices: a.devices,
 	})

@@ -136,8 +136,15 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	undo, no := s.allow(who.address)
+	if no != nil {
+		s.Abort()
+		s.g.o.Log.Warn("mail refused", "from", who.address, "why", no.String())
+		return "", no
+	}
 	id, err := s.g.accept(s.f, s.size, s.env, msg.MessageID, who)
 	if err != nil {
+		undo()
 		return "", backend{s.g}.full(err)
 	}
 	s.g.o.Log.Info("mail accepted", "mail", id, "from", who.address, "recipients", len(s.env.To), "octets", s.size)
@@ -146,6 +153,11 @@ func (s *spool) Commit(ctx context.Context) (string, error) {
 
 // refusal is why a mail for fax numbers is not taken by its header: machines do not fax, and options have to be understood.
 func (s *spool) refusal(msg *message.Message) *smtpstack.Reply {
+	if s.toPostmaster() {
+		if no := postmasterRefusal(msg.Header); no != nil {
+			return no
+		}
+	}
 	if !s.faxes() {
 		return nil
 	}

@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -49,6 +50,8 @@ type Options struct {
 	Devices *directory.Devices
 	// Relays are the receive connectors whose devices hand in mail to be passed on, by name.
 	Relays map[string]*Relay
+	// MailsPerSender is how many mails to be faxed one sender may hand in within an hour; 0: DefaultMailsPerSender.
+	MailsPerSender int
 	// People are asked who may fax as soon as anybody has a permission; nil: those of the queue's store.
 	People *directory.Directory
 	// Render makes a fax document in the child process.
@@ -73,6 +76,9 @@ type Gateway struct {
 	probes    probes
 	waits     waits
 	rests     time.Time // Deliver's alone: until then no answer of a directory is waited for
+
+	senders    *allowance // mails to be faxed
+	postmaster *allowance // mails to the postmaster
 }
 
 // New makes the gateway of a queue.
@@ -86,7 +92,8 @@ func New(q *queue.Queue, alarms *Alarms, o Options) *Gateway {
 	if o.People == nil {
 		o.People = directory.New(q.Store(), directory.Options{})
 	}
-	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms, maxRelays: maxRelays}
+	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms, maxRelays: maxRelays,
+		senders: newAllowance(cmp.Or(o.MailsPerSender, DefaultMailsPerSender)), postmaster: newAllowance(postmasterMails)}
 }
 
 // Permit tells whether the rules let number be dialed; the reason is a sentence for people. number is as

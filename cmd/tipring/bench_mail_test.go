@@ -28,7 +28,7 @@ const (
 )
 
 // loadConfig lifts the limits per client: the whole load comes from one address.
-const loadConfig = ""
+const loadConfig = manyMails
 
 func TestMailLoad(t *testing.T) {
 	need(t, "smtp-source", "postfix")

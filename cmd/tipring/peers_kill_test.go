@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -29,23 +30,27 @@ const markPages = 3
 func markedFax(t *testing.T, job int) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), fmt.Sprintf("job%d.tif", job))
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := tiff.NewWriter(f, tiff.Meta{})
-	for n := 1; n <= markPages; n++ {
-		b := imaging.New(1728, 1100)
-		drawMark(b, job<<8|n)
-		if err := w.AddPage(imaging.Page{Bitmap: b, Resolution: imaging.Fine}, t4.File(imaging.MMR, imaging.Fine)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
+	if err := os.WriteFile(name, markedPages(t, job, markPages), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// markedPages is a TIFF of such pages.
+func markedPages(t *testing.T, job, pages int) []byte {
+	f := new(bytes.Buffer)
+	w := tiff.NewWriter(f, tiff.Meta{})
+	for n := 1; n <= pages; n++ {
+		b := imaging.New(1728, 1100)
+		drawMark(b, job<<8|n)
+		if err := w.AddPage(imaging.Page{Bitmap: b, Resolution: imaging.Fine}, t4.File(imaging.MMR, imaging.Fine)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	return f.Bytes()
 }
 
 // A mark is a black bar of 40 rows, then 24 cells of 64 x 64 pels, most significant bit first.
