@@ -179,6 +179,9 @@ func (a *Appliance) receiver(r ReceiveConfig) (*receive.Server, error) {
 		return nil, fmt.Errorf("receive %q: client_ca: %w", r.Name, err)
 	}
 	rc.RelayTo = r.RelayTo
+	if a.srs != nil {
+		rc.Returns, rc.ReturnDomain = a.srs, a.srs.Domain()
+	}
 	r.ReceiveLimits.apply(&rc)
 	if r.Auth {
 		rc.Authenticate, rc.RequireAuth = a.authenticate, r.RequireAuth
