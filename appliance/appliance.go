@@ -4,6 +4,7 @@ package appliance
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
@@ -20,6 +22,7 @@ import (
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/appliance/web"
+	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/smtpstack/receive"
 	"github.com/tipring/tipring/smtpstack/resolve"
 	"github.com/tipring/tipring/smtpstack/srs"
@@ -34,11 +37,16 @@ type Deps struct {
 	Deliver  gateway.DeliverFunc  // sends mail; nil: SMTP as configured
 	Resolver resolve.Resolver     // asks DNS; nil: the system's servers
 	HTTP     *http.Client         // asks Microsoft Graph and its token endpoint; nil: one with usual time limits
+	Dialer   DialFunc             // opens the connections of the send connectors; nil: the network
+	Roots    *x509.CertPool       // authorities that mail servers' certificates are held against; nil: the system's
 	Policy   *queue.Policy        // retries; nil: the configuration's
 	Dial     *queue.DialRule      // redial law; nil: the configuration's country
 	Cold     bool                 // leave the PDF engine to be compiled for the first PDF, not at the start
 	Ready    func(app *Appliance) // called once when everything listens; may be nil; must not block
 }
+
+// DialFunc opens a connection to host:port.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Appliance is a running appliance. It implements [control.Appliance].
 type Appliance struct {
@@ -63,6 +71,10 @@ type Appliance struct {
 	sup        *supervisor
 	lines      []*line
 	offers     *offers
+	connectors []*connector       // send connectors
+	names      resolve.Resolver   // DNS
+	keys       []*message.DKIMKey // that sign our mail
+	testing    sync.Mutex         // held while a connector is tested
 	smtp       []mailPort
 	exchange   *receive.ExchangeOnline
 	web        net.Listener
@@ -229,6 +241,10 @@ func (a *Appliance) start(ctx context.Context) error {
 	}
 	a.sup.start(ctx, "send memory", func(ctx context.Context) error { return sendMemory{a.st}.housekeep(ctx) })
 	a.watchDirectories(ctx)
+	a.watchSignIns(ctx)
+	if a.cfg.DNS.Validating {
+		a.sup.start(ctx, "dns", a.watchDNS)
+	}
 	a.sup.start(ctx, "expand", a.g.Expand)
 	a.sup.start(ctx, "prepare", a.g.Prepare)
 	a.sup.start(ctx, "admit", a.g.Admit)

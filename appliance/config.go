@@ -36,6 +36,7 @@ type Config struct {
 	Cover       CoverConfig       `toml:"cover"`
 	Render      RenderConfig      `toml:"render"`
 	Web         WebConfig         `toml:"web"`
+	DNS         DNSConfig         `toml:"dns"`
 	Retention   RetentionConfig   `toml:"retention"`
 }
 

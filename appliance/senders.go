@@ -1,31 +1,28 @@
 package appliance
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 
-	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/smtpstack/message"
-	"github.com/tipring/tipring/smtpstack/resolve"
 	"github.com/tipring/tipring/smtpstack/send"
-	"github.com/tipring/tipring/smtpstack/token"
 )
 
 // SendConfig is one send connector: a way for our mail to go out.
 type SendConfig struct {
 	Name         string `toml:"name"`          // for send_route, status and logs
 	Host         string `toml:"host"`          // smart host as host or host:port; empty: the MX of the recipient's domain
+	MXOf         string `toml:"mx_of"`         // relay all mail to the mail exchangers of this domain: the organisation's own tenant; host is empty then
 	TLS          string `toml:"tls"`           // opportunistic, required, none
 	Username     string `toml:"username"`      // sign-in at the smart host; empty: none. With oauth the mailbox
 	PasswordFile string `toml:"password_file"` // file with the password or the client secret, mode 0600
 	// OAuth signs in with a token of Microsoft's identity platform for the application ClientID of Tenant, which proves itself
-	// by a "secret" (in PasswordFile) or by a "certificate" (Certificate and CertificateKey).
+	// by a "secret" (in PasswordFile) or by a "certificate" (Certificate and CertificateKey); with "device" a person signs in once
+	// for the mailbox, with a code typed at Microsoft's page.
 	OAuth    string `toml:"oauth"`
 	Tenant   string `toml:"tenant"`    // directory ID or a domain of the organisation
 	ClientID string `toml:"client_id"` // application ID of the app registration
@@ -36,6 +33,11 @@ type SendConfig struct {
 	Connections       int `toml:"connections"`         // at once, 0: 4
 	MessagesPerMinute int `toml:"messages_per_minute"` // 0: no limit
 	RecipientsPerDay  int `toml:"recipients_per_day"`  // in any 24 hours, 0: no limit
+
+	// Fallback names the connector that serves recipients of FallbackDomains while this one's configuration is refused, or its
+	// server is not to be reached for ten minutes: Direct Send, for one's own domains.
+	Fallback        string   `toml:"fallback"`
+	FallbackDomains []string `toml:"fallback_domains"`
 }
 
 // SendRoute sends the mail to some domains through one connector. The first connector takes what no route does.
@@ -49,12 +51,18 @@ const submissionHost = "smtp.office365.com"
 
 // applySendDefaults fills what the file leaves out. Without a [[send]] mail goes to the MX of its recipients.
 func (c *Config) applySendDefaults() {
+	if len(c.DNS.Servers) == 0 {
+		c.DNS.Servers = nil
+	}
 	if len(c.Send) == 0 {
 		c.Send = []SendConfig{{Name: "mx"}}
 	}
 	for i := range c.Send {
 		s := &c.Send[i]
 		s.TLS = cmp.Or(s.TLS, "opportunistic")
+		if len(s.FallbackDomains) == 0 {
+			s.FallbackDomains = nil // [] is the default
+		}
 		if host, _, _ := strings.Cut(s.Host, ":"); strings.EqualFold(host, submissionHost) {
 			l := send.ExchangeSubmission
 			s.Connections, s.MessagesPerMinute = cmp.Or(s.Connections, l.Connections), cmp.Or(s.MessagesPerMinute, l.MessagesPerMinute)
@@ -75,6 +83,14 @@ func (c Config) validateSend(v *faults) {
 		names[s.Name] = true
 		s.validate(v, at)
 	}
+	for _, s := range c.Send {
+		at := fmt.Sprintf("send %q", s.Name)
+		v.need((s.Fallback == "") == (len(s.FallbackDomains) == 0), "%s: fallback and fallback_domains belong together: name the domains that the other connector may serve, your own for Direct Send", at)
+		v.need(s.Fallback == "" || names[s.Fallback] && s.Fallback != s.Name, "%s: fallback: no other [[send]] has the name %q", at, s.Fallback)
+		for _, d := range s.FallbackDomains {
+			v.need(validHost(strings.TrimPrefix(d, "*.")), "%s: fallback_domains: %q: use example.com, or *.example.com for all below it", at, d)
+		}
+	}
 	for _, r := range c.SendRoute {
 		v.need(validHost(strings.TrimPrefix(r.Domain, "*.")), "send_route: domain %q: use example.com, or *.example.com for all below it", r.Domain)
 		v.need(names[r.Connector], "send_route: no [[send]] has the name %q", r.Connector)
@@ -84,6 +100,8 @@ func (c Config) validateSend(v *faults) {
 func (s SendConfig) validate(v *faults, at string) {
 	v.need(oneOf(s.TLS, "opportunistic", "required", "none"), "%s: tls: %q: use opportunistic, required or none", at, s.TLS)
 	v.need(validSmartHost(s.Host), "%s: host: %q is no host name", at, s.Host)
+	v.need(s.MXOf == "" || s.Host == "", "%s: host and mx_of: use one of them", at)
+	v.need(s.MXOf == "" || validHost(s.MXOf), "%s: mx_of: %q is no domain", at, s.MXOf)
 	v.need(s.Username == "" || s.Host != "", "%s: username needs host", at)
 	v.need(s.Username == "" || s.TLS == "required", "%s: username needs tls = \"required\": a password never goes in clear", at)
 	v.need((s.Certificate == "") == (s.CertificateKey == ""), "%s: certificate and certificate_key belong together", at)
@@ -95,12 +113,12 @@ func (s SendConfig) validate(v *faults, at string) {
 	case "":
 		v.need((s.Username == "") == (s.PasswordFile == ""), "%s: username and password_file belong together", at)
 		v.need(s.Tenant == "" && s.ClientID == "", "%s: tenant and client_id need oauth", at)
-	case "secret", "certificate":
+	case "secret", "certificate", "device":
 		v.need(s.Username != "" && s.Tenant != "" && s.ClientID != "", "%s: oauth needs username (the mailbox), tenant and client_id", at)
 		v.need((s.OAuth == "secret") == (s.PasswordFile != ""), "%s: oauth = \"secret\" needs password_file, no other does", at)
-		v.need(s.OAuth == "secret" || s.Certificate != "", "%s: oauth = \"certificate\" needs certificate and certificate_key", at)
+		v.need(s.OAuth != "certificate" || s.Certificate != "", "%s: oauth = \"certificate\" needs certificate and certificate_key", at)
 	default:
-		v.need(false, "%s: oauth: %q: use secret or certificate", at, s.OAuth)
+		v.need(false, "%s: oauth: %q: use secret, certificate or device", at, s.OAuth)
 	}
 }
 
@@ -126,75 +144,4 @@ func (c Config) dkimKeys() ([]*message.DKIMKey, error) {
 		return nil, fmt.Errorf("mail.dkim_key: %s: %w", c.Mail.DKIMKey, err)
 	}
 	return []*message.DKIMKey{key}, nil
-}
-
-// newSenders makes the send connectors, and what chooses among them.
-func newSenders(c Config, st *store.Store, r resolve.Resolver) (*send.Router, error) {
-	rc := send.RouterConfig{Resolver: r, Routes: []send.Route{{Domain: "*", Connector: c.Send[0].Name}}}
-	for _, s := range c.Send {
-		sender, err := newSender(c, s, st, r)
-		if err != nil {
-			return nil, fmt.Errorf("send %q: %w", s.Name, err)
-		}
-		rc.Connectors = append(rc.Connectors, sender)
-	}
-	for _, route := range c.SendRoute {
-		rc.Routes = append(rc.Routes, send.Route{Domain: route.Domain, Connector: route.Connector})
-	}
-	return send.NewRouter(rc)
-}
-
-// newSender makes the send connector s.
-func newSender(c Config, s SendConfig, st *store.Store, r resolve.Resolver) (*send.Sender, error) {
-	sc := send.Config{Name: s.Name, Hostname: c.Hostname, Host: s.Host, Store: sendMemory{st},
-		TLS:    map[string]send.TLSPolicy{"opportunistic": send.Opportunistic, "required": send.Required, "none": send.NoTLS}[s.TLS],
-		Limits: send.Limits{Connections: s.Connections, MessagesPerMinute: s.MessagesPerMinute, RecipientsPerDay: s.RecipientsPerDay}}
-	if _, port, err := net.SplitHostPort(s.Host); err == nil && port == "465" && sc.TLS == send.Required {
-		sc.TLS = send.Implicit // RFC 8314 3.3
-	}
-	if s.Host == "" && sc.TLS != send.NoTLS {
-		sc.DANE, sc.STS = true, send.NewSTS(nil)
-	}
-	var own tls.Certificate
-	if s.Certificate != "" {
-		var err error
-		if own, err = send.LoadClientCertificate(s.Certificate, s.CertificateKey, nil); err != nil {
-			return nil, fmt.Errorf("certificate: %w", err)
-		}
-		sc.TLSConfig = &tls.Config{Certificates: []tls.Certificate{own}}
-	}
-	var err error
-	if sc.Auth, err = s.signIn(own); err != nil {
-		return nil, err
-	}
-	return send.New(sc, r)
-}
-
-// signIn is how the connector signs in, nil: not at all. own is its certificate.
-func (s SendConfig) signIn(own tls.Certificate) (send.Authenticator, error) {
-	var secret string
-	if s.PasswordFile != "" {
-		b, err := os.ReadFile(s.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("password_file: %w", err)
-		}
-		secret = string(bytes.TrimRight(b, "\r\n"))
-	}
-	app := token.Config{Tenant: s.Tenant, ClientID: s.ClientID}
-	var source *token.Source
-	var err error
-	switch {
-	case s.Username == "":
-		return nil, nil
-	case s.OAuth == "secret":
-		source, err = token.ClientSecret(app, secret)
-	case s.OAuth == "certificate":
-		source, err = token.ClientCertificate(app, own)
-	default:
-		return send.Plain{Username: s.Username, Password: secret}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return send.NewXOAUTH2(s.Username, source), nil
 }

@@ -25,6 +25,7 @@ func (c Config) Validate() error {
 	c.validateOffers(v)
 	c.validateReceive(v)
 	c.validateSend(v)
+	c.validateDNS(v)
 	c.validateMail(v)
 	c.validateDirectories(v)
 	c.validateSRS(v)

@@ -52,6 +52,11 @@ func (a *Appliance) Status(context.Context) (control.Status, error) {
 	for _, l := range a.lines {
 		s.Lines = append(s.Lines, l.live.view())
 	}
+	for _, c := range a.connectors {
+		if now := c.signIn.state(); now.State == control.SignInWaiting {
+			s.SignIns = append(s.SignIns, now)
+		}
+	}
 	return s, nil
 }
 

@@ -21,7 +21,6 @@ import (
 	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/smtpstack/receive"
-	"github.com/tipring/tipring/smtpstack/resolve"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -32,7 +31,8 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
-	senders, err := newSenders(a.cfg, a.st, names)
+	a.names = names
+	senders, err := a.openSenders(names)
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,7 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
+	a.keys = keys
 	if err := a.openDirectories(senders); err != nil {
 		return err
 	}
@@ -76,14 +77,6 @@ func (a *Appliance) wire() error {
 		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}
 	a.openLines()
 	return nil
-}
-
-// resolver asks DNS, or what a test has in its place.
-func (a *Appliance) resolver() (resolve.Resolver, error) {
-	if a.d.Resolver != nil {
-		return a.d.Resolver, nil
-	}
-	return resolve.New(resolve.Config{})
 }
 
 var resolutions = map[string]imaging.Resolution{

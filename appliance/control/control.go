@@ -90,6 +90,7 @@ type Appliance interface {
 	People
 	Rules
 	Devices
+	Connectors
 }
 
 // Status is the whole picture at one moment.
@@ -103,6 +104,8 @@ type Status struct {
 	Counters Counters  `json:"counters"`
 	SMTP     []string  `json:"smtp"` // addresses mail is taken on
 	Web      string    `json:"web"`  // address of the status page, "" for none
+	// SignIns are those by device code that wait for a person.
+	SignIns []SignIn `json:"sign_ins,omitempty"`
 }
 
 // LineState is what a line does.

@@ -121,6 +121,15 @@ func (f *fake) CheckSender(_ context.Context, q SenderQuestion) (SenderResult, e
 func (f *fake) DKIMRecords(context.Context) ([]TXTRecord, error) {
 	return []TXTRecord{{Name: "s._domainkey.b", Text: "v=DKIM1"}}, f.note("dkim")
 }
+func (f *fake) TestConnector(_ context.Context, q ConnectorQuestion) (ConnectorTest, error) {
+	return ConnectorTest{Connector: q.Name, Steps: []ConnectorStep{{Name: "SPF", Record: "v=spf1"}}}, f.note("test %s %s %s", q.Name, q.To, q.Address)
+}
+func (f *fake) SignIn(_ context.Context, name string) (SignIn, error) {
+	return SignIn{Connector: name, Code: "ABC"}, f.note("signin %s", name)
+}
+func (f *fake) SignInState(_ context.Context, name string) (SignIn, error) {
+	return SignIn{Connector: name, State: SignInDone}, f.note("signed in %s", name)
+}
 func (f *fake) DialRules(context.Context) ([]DialRule, error) {
 	return []DialRule{{ID: "dial.allow", Pattern: "*"}}, f.note("rules")
 }
@@ -187,6 +196,11 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"job 3", func() (any, error) { return c.Job(ctx, "3") }, Job{ID: "3"}},
 		{"faxes 5", func() (any, error) { return c.Faxes(ctx, 5) }, []Fax(nil)},
 		{"fax 6", func() (any, error) { return c.Fax(ctx, "6") }, Fax{ID: "6"}},
+		{"test out a@b.c 192.0.2.1", func() (any, error) {
+			return c.TestConnector(ctx, ConnectorQuestion{Name: "out", To: "a@b.c", Address: "192.0.2.1"})
+		}, ConnectorTest{Connector: "out", Steps: []ConnectorStep{{Name: "SPF", Record: "v=spf1"}}}},
+		{"signin out", func() (any, error) { return c.SignIn(ctx, "out") }, SignIn{Connector: "out", Code: "ABC"}},
+		{"signed in out", func() (any, error) { return c.SignInState(ctx, "out") }, SignIn{Connector: "out", State: SignInDone}},
 		{"mail", func() (any, error) { return c.Mail(ctx) }, []Mail{{Held: true}}},
 		{"mail 0k3j", func() (any, error) { return c.MailItem(ctx, "0k3j") }, Mail{ID: "0k3j", Attempts: []MailAttempt{{Reply: "550", Transcript: []string{"> EHLO"}}}}},
 		{"mails 7", func() (any, error) { return c.SentMail(ctx, 7) }, []Mail{{State: "done"}}},

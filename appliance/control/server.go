@@ -96,6 +96,7 @@ func Handler(a Appliance) http.Handler {
 	numberRoutes(mux, a)
 	peopleRoutes(mux, a)
 	deviceRoutes(mux, a)
+	connectorRoutes(mux, a)
 	ruleRoutes(mux, a)
 	return mux
 }

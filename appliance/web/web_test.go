@@ -27,7 +27,8 @@ func (v view) Status(context.Context) (control.Status, error) {
 				Transcript: []control.Event{{At: v.now, Layer: "frame", Dir: "<", Text: "MCF"}}}},
 			{Name: "west", State: control.LineOpening, Error: "the modem does not answer"},
 		},
-		Alarms: []control.Alarm{{Code: "line-lost/west", Text: "Line west has lost its modem.", Remedy: "Plug it in again.", Since: v.now}},
+		SignIns: []control.SignIn{{Connector: "submission", Mailbox: "fax@contoso.com", URL: "https://microsoft.com/devicelogin", Code: "AB12CD34E", Expires: v.now}},
+		Alarms:  []control.Alarm{{Code: "line-lost/west", Text: "Line west has lost its modem.", Remedy: "Plug it in again.", Since: v.now}},
 	}, nil
 }
 
@@ -111,7 +112,7 @@ func TestPages_SayWhatGoesOn(t *testing.T) {
 		status int
 		words  []string
 	}{
-		{"/", 200, []string{"Call to 5550199", "page 2 of 3, 612 lines, v17 14400 bit/s, error correction", "MCF", "the modem does not answer",
+		{"/", 200, []string{"Sign in as fax@contoso.com", "https://microsoft.com/devicelogin", "AB12CD34E", "Call to 5550199", "page 2 of 3, 612 lines, v17 14400 bit/s, error correction", "MCF", "the modem does not answer",
 			"Plug it in again.", "Fax 3 received", "60 s ago", "from &#43;1 555 0142", `src="/faxes/3/pages/1?width=420"`, "Not delivered yet",
 			"5550123", "&lt;b&gt;busy&lt;/b&gt; five times", `http-equiv="refresh"`}},
 		{"/faxes/3", 200, []string{"for desk@contoso.com", `src="/faxes/3/pages/2?width=864"`}},

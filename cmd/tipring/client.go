@@ -54,6 +54,9 @@ func clientStatus(s streams, flags *clientFlags, err error) int {
 	case errors.Is(err, control.ErrInvalid), errors.Is(err, control.ErrNotFound), errors.Is(err, control.ErrConflict):
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
+	case errors.Is(err, errStepFailed), errors.Is(err, errNotSignedIn):
+		fmt.Fprintln(s.err, "tipring:", err)
+		return exitLine
 	}
 	fmt.Fprintln(s.err, "tipring:", err)
 	return exitLocal

@@ -9,9 +9,10 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const connectorUsage = "connector dkim | check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
+const connectorUsage = "connector test NAME [--to MAILBOX] [--address IP] | sign-in NAME | dkim | check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
 
-// connectorMain asks a receive connector what it makes of a message's sender, and prints what our mail's signature needs in DNS.
+// connectorMain walks a connector, signs one in, asks a receive connector what it makes of a message's sender, and prints what
+// our mail's signature needs in DNS.
 func connectorMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, connectorUsage)
 	var q control.SenderQuestion
@@ -19,8 +20,16 @@ func connectorMain(ctx context.Context, args []string, s streams) int {
 	fs.StringVar(&q.Client, "client", "", "IP address of the host that sent the message")
 	fs.StringVar(&q.Helo, "helo", "", "what it said in EHLO")
 	fs.StringVar(&q.From, "from", "", "MAIL FROM; empty: the null sender")
+	var test control.ConnectorQuestion
+	fs.StringVar(&test.To, "to", "", "`mailbox` for the test message; default: mail.fallback")
+	fs.StringVar(&test.Address, "address", "", "our `IP` address as the Internet sees it; default: found out where possible")
 	return runVerbs(ctx, s, fs, args, func(f *clientFlags) []verb {
-		return []verb{{"dkim", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+		return []verb{{"test", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+			test.Name = words[0]
+			return testConnector(ctx, a, s, f, test)
+		}}, {"sign-in", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+			return signInConnector(ctx, a, s, f, words[0])
+		}}, {"dkim", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
 			list, err := a.DKIMRecords(ctx)
 			if err != nil {
 				return err

@@ -24,7 +24,6 @@ type Receive struct {
 	Hostname   string
 	Listen     []string // host:port each, as it is open now
 	Implicit   bool     // TLS from the first octet
-	Clients    bool     // a client certificate is demanded
 	FaxDomains []string
 	Senders    []string   // addresses and domains that may fax; "*"
 	Tenant     bool       // the proof "tenant" is demanded, which needs the senders' DKIM

@@ -26,6 +26,8 @@ type Config struct {
 	// loopback address is believed, as its answers cannot be changed on the way. A validating resolver elsewhere needs a
 	// path nobody can tamper with (RFC 4035 4.9.3, RFC 7672 2.2).
 	TrustAD bool
+	// NoAD believes no server's AD bit, also not on a loopback address: it may be a forwarder that does not validate.
+	NoAD bool
 }
 
 // The bounds of what the cache believes.

@@ -185,6 +185,9 @@ func TestClient_BelievesADOfLoopbackOnly(t *testing.T) {
 			}
 		}
 	}
+	if c, err := New(Config{Servers: []string{"127.0.0.1"}, TrustAD: true, NoAD: true}); err != nil || c.authentic(c.servers[0], &dns.Msg{MsgHdr: dns.MsgHdr{AuthenticatedData: true}}) {
+		t.Errorf("NoAD: a server's AD bit is believed, %v", err)
+	}
 	records := zone(t, "mx.example. 60 IN A 192.0.2.1", "_25._tcp.mx.example. 60 IN TLSA 3 1 1 abcd", "example. 60 IN MX 1 mx.example.")
 	addr, _ := dnsServer(t, func(q dns.Question, network string, m *dns.Msg) bool {
 		m.AuthenticatedData = true

@@ -113,7 +113,7 @@ func (c *Client) ask(ctx context.Context, server string, key cacheKey) (answer, 
 // have set it (RFC 4035 4.9.3).
 func (c *Client) authentic(server string, r *dns.Msg) bool {
 	ap, err := netip.ParseAddrPort(server)
-	return r.AuthenticatedData && (c.cfg.TrustAD || err == nil && ap.Addr().Unmap().IsLoopback())
+	return r.AuthenticatedData && !c.cfg.NoAD && (c.cfg.TrustAD || err == nil && ap.Addr().Unmap().IsLoopback())
 }
 
 // exchange is one query and its answer; a cancelled context ends it at once. Datagrams that answer something else are

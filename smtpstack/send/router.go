@@ -24,13 +24,21 @@ type RouterConfig struct {
 	Routes     []Route
 	Direct     Config           // for routes with a Host: Hostname, TLS, limits and the rest; its Host and Name are set here
 	Resolver   resolve.Resolver // for those
+
+	Fallbacks []Fallback
+	// Store keeps over restarts how fallbacks did; nil: nothing.
+	Store Store
+	// OnFallback hears of every use of a fallback, and of its end; may be nil. It must not block.
+	OnFallback func(FallbackEvent)
 }
 
 // Router delivers each recipient's mail by the connector of its domain. It is safe for concurrent use; its Deliver can
 // stand wherever a Sender's can.
 type Router struct {
-	table map[string]*Sender
-	names []*Sender
+	table     map[string]*Sender
+	names     []*Sender
+	fallbacks map[*Sender]*fallback
+	heard     func(FallbackEvent)
 }
 
 // NewRouter checks the table. An exact domain goes before the longest suffix, "*" comes last.
@@ -63,6 +71,9 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 	}
 	if len(r.table) == 0 {
 		return nil, errors.New("send: no route at all")
+	}
+	if err := r.openFallbacks(cfg, byName); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -147,7 +158,7 @@ func (r *Router) Deliver(ctx context.Context, m Message) Report {
 		for _, i := range p.rcpts {
 			one.To = append(one.To, m.To[i])
 		}
-		all.Go(func() { reports[n] = p.s.Deliver(ctx, one) })
+		all.Go(func() { reports[n] = r.deliver(ctx, p.s, one) })
 	}
 	all.Wait()
 	for n, p := range parts {

@@ -21,6 +21,8 @@ const (
 	BucketTLS     = "send-tls"     // hosts that had TLS
 	BucketSTS     = "send-sts"     // MTA-STS policies by domain
 	BucketCallout = "send-callout" // verified recipients
+
+	BucketFallback = "send-fallback" // how a fallback connector did last, by connector
 )
 
 // MemoryStore is a Store that forgets with the process. The oldest entries give way when it is full.
