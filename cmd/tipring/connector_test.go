@@ -15,15 +15,15 @@ import (
 	"testing"
 
 	"github.com/tipring/tipring/appliance"
-	"github.com/tipring/tipring/smtpstack/exchange"
+	msft "github.com/tipring/tipring/smtpstack/exchange"
 	"github.com/tipring/tipring/smtpstack/resolve"
 )
 
 // startOffice runs an appliance with submission by device code to a tenant, and returns its folder and the tenant.
-func startOffice(t *testing.T) (string, *exchange.Peer) {
+func startOffice(t *testing.T) (string, *msft.Peer) {
 	t.Helper()
-	p, err := exchange.New(exchange.World{Tenants: []exchange.Tenant{{ID: "contoso", Domains: []exchange.Domain{{Name: "contoso.com"}},
-		Boxes: []exchange.Mailbox{{Address: "fax@contoso.com"}, {Address: "ops@contoso.com"}}, Apps: []exchange.App{{ID: "app", Public: true, Delegated: true}}}}})
+	p, err := msft.New(msft.World{Tenants: []msft.Tenant{{ID: "contoso", Domains: []msft.Domain{{Name: "contoso.com"}},
+		Boxes: []msft.Mailbox{{Address: "fax@contoso.com"}, {Address: "ops@contoso.com"}}, Apps: []msft.App{{ID: "app", Public: true, Delegated: true}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +53,10 @@ listen = ""
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan bool, 1), make(chan error, 1)
-	dns := &resolve.Fake{Addrs: map[string][]netip.Addr{exchange.SubmissionHost: {netip.MustParseAddr("52.98.0.1")}}, TXTs: map[string][]string{"contoso.com": {"v=spf1 mx -all"}}}
+	dns := &resolve.Fake{Addrs: map[string][]netip.Addr{msft.SubmissionHost: {netip.MustParseAddr("52.98.0.1")}}, TXTs: map[string][]string{"contoso.com": {"v=spf1 mx -all"}}}
 	d := appliance.Deps{Resolver: dns, Cold: true, Roots: p.Roots(), HTTP: &http.Client{Transport: p.Transport()}, Ready: func(*appliance.Appliance) { ready <- true },
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
-			return p.Dial(exchange.Submission, netip.MustParseAddr("203.0.113.7")), nil
+			return p.Dial(msft.Submission, netip.MustParseAddr("203.0.113.7")), nil
 		}}
 	go func() { done <- appliance.Run(ctx, cfg, d) }()
 	t.Cleanup(func() {
@@ -78,7 +78,7 @@ listen = ""
 type person struct {
 	mu   sync.Mutex
 	all  bytes.Buffer
-	peer *exchange.Peer
+	peer *msft.Peer
 }
 
 var shownCode = regexp.MustCompile(`Open (https://\S+) in any browser, type the code (\S+) and sign in as (\S+),`)
