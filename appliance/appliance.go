@@ -60,6 +60,7 @@ type Appliance struct {
 	g          *gateway.Gateway
 	people     *directory.Directory
 	devices    *directory.Devices
+	acme       *acmeCertificate                // nil: no connector has it
 	watched    []*directory.Watched            // the directories beside the table
 	recipients *directory.Chain                // looks up the addresses of routes; nil: nobody does
 	lookup     *directory.Chain                // for people who want to know
@@ -244,6 +245,9 @@ func (a *Appliance) start(ctx context.Context) error {
 	a.watchSignIns(ctx)
 	if a.cfg.DNS.Validating {
 		a.sup.start(ctx, "dns", a.watchDNS)
+	}
+	if a.acme != nil {
+		a.sup.start(ctx, "acme", a.acme.run)
 	}
 	a.sup.start(ctx, "expand", a.g.Expand)
 	a.sup.start(ctx, "prepare", a.g.Prepare)

@@ -38,6 +38,7 @@ type Config struct {
 	Web         WebConfig         `toml:"web"`
 	DNS         DNSConfig         `toml:"dns"`
 	Retention   RetentionConfig   `toml:"retention"`
+	ACME        ACMEConfig        `toml:"acme"`
 }
 
 // LineConfig is one telephone line with its modem.
@@ -163,6 +164,7 @@ func Default() Config {
 		LogLevel:   "info",
 		Limits:     LimitsConfig{MailsPerSender: gateway.DefaultMailsPerSender},
 		Routes:     RoutesConfig{Format: "pdf"},
+		ACME:       ACMEConfig{DNSAlgorithm: defaultTSIG},
 		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},
 		SRS:        SRSConfig{MaxAge: Duration(21 * 24 * time.Hour)},
 		Dial:       DialConfig{Country: "US"},

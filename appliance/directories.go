@@ -122,7 +122,7 @@ func (d DirectoryConfig) validateGraph(v *faults, at string) {
 func (d DirectoryConfig) source(client *http.Client) (directory.Source, error) {
 	secret, err := readSecret(d.PasswordFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("password_file: %w", err)
 	}
 	if d.Kind == "ldap" {
 		roots, err := readRoots(d.CAFile)
@@ -162,11 +162,11 @@ func readSecret(file string) (string, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("password_file: %w", err)
+		return "", err
 	}
 	secret := string(bytes.TrimRight(b, "\r\n"))
 	if secret == "" {
-		return "", fmt.Errorf("password_file: %s is empty", file)
+		return "", fmt.Errorf("%s is empty", file)
 	}
 	return secret, nil
 }

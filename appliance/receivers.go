@@ -29,6 +29,7 @@ type ReceiveConfig struct {
 	MaxRecipients int      `toml:"max_recipients"` // per message
 	TLSCert       string   `toml:"tls_cert"`       // PEM file, read anew when it changes; empty: a certificate of our own making
 	TLSKey        string   `toml:"tls_key"`        // PEM file
+	ACME          bool     `toml:"acme"`           // the certificate of [acme]
 	RequireTLS    bool     `toml:"require_tls"`    // no mail without TLS
 	ImplicitTLS   bool     `toml:"implicit_tls"`   // TLS from the first octet (port 465) instead of STARTTLS
 	ClientNames   []string `toml:"client_names"`   // no mail but from clients whose TLS certificate has one of these names
@@ -54,6 +55,9 @@ func (c *Config) applyConnectorDefaults() {
 		}
 		r.RelayFrom = cmp.Or(r.RelayFrom, keepFrom)
 		r.ReceiveLimits.applyDefaults(len(r.RelayTo) > 0)
+	}
+	if len(c.ACME.DNSResolvers) == 0 {
+		c.ACME.DNSResolvers = nil
 	}
 	c.applySendDefaults()
 }
@@ -197,6 +201,9 @@ func (a *Appliance) serverTLS(r ReceiveConfig) (*tls.Config, error) {
 	report := func(err error) {
 		a.alarms.Raise("smtp-certificate/"+r.Name, fmt.Sprintf("The certificate of the receive connector %s cannot be renewed: %v.", r.Name, err),
 			"Put a valid certificate and its key where tls_cert and tls_key say.")
+	}
+	if r.ACME {
+		return receive.ServerTLS(a.acme), nil
 	}
 	if r.TLSCert != "" {
 		files, err := receive.OpenPEMFiles(r.TLSCert, r.TLSKey, report)

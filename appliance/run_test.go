@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/smtp"
 	"os"
 	"path/filepath"
@@ -143,13 +144,31 @@ func (r *rig) waitState(subject, number string, s queue.State) queue.Job {
 
 // submit hands a mail in, under TLS as mail servers do it: with whatever certificate there is (RFC 7435).
 func submit(addr, from string, to []string, text string) error {
-	c, err := smtp.Dial(addr)
+	return submitAuth(addr, nil, from, to, text)
+}
+
+// submitAs signs in first.
+func submitAs(addr, user, password, from, to, text string) error {
+	return submitAuth(addr, smtp.PlainAuth("", user, password, "localhost"), from, []string{to}, text)
+}
+
+func submitAuth(addr string, auth smtp.Auth, from string, to []string, text string) error {
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer nc.Close()
+	c, err := smtp.NewClient(nc, "localhost")
+	if err != nil {
+		return err
+	}
 	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
 		return err
+	}
+	if auth != nil {
+		if err := c.Auth(auth); err != nil {
+			return err
+		}
 	}
 	if err := c.Mail(from); err != nil {
 		return err

@@ -24,6 +24,7 @@ func (c Config) Validate() error {
 	c.validateLines(v)
 	c.validateOffers(v)
 	c.validateReceive(v)
+	c.validateACME(v)
 	c.validateSend(v)
 	c.validateDNS(v)
 	c.validateMail(v)

@@ -64,6 +64,9 @@ func (a *Appliance) wire() error {
 	if a.srs, err = a.openSRS(); err != nil {
 		return err
 	}
+	if err := a.openACME(); err != nil {
+		return err
+	}
 	a.devices = directory.NewDevices(a.st)
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),

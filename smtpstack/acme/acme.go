@@ -54,6 +54,7 @@ type Config struct {
 	Roots    *x509.CertPool // who may have signed the authority's own TLS certificate; nil: the system's
 	Fallback Source         // what to show as long as there is no certificate; nil: the handshake fails
 	Report   func(error)    // is told of each failure; may be nil. Tries go on, less and less often, for 30 days
+	Obtained func()         // is told when there is a certificate, new or from the folder; may be nil
 
 	renewCheck  time.Duration // tests; default certmagic's 10 min
 	renewWindow float64       // tests; part of its life left when a certificate is renewed, default a third
@@ -83,6 +84,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
+	}
+	if cfg.Obtained == nil {
+		cfg.Obtained = func() {}
 	}
 	m := &Manager{cfg: cfg}
 	log := zap.NewNop() // failures come by event
@@ -125,8 +129,11 @@ func (m *Manager) way(issuer *certmagic.ACMEIssuer) error {
 	return nil
 }
 
-// event passes failures on. Its text names hosts and the authority's reasons, no secrets.
+// event passes failures and successes on. Its text names hosts and the authority's reasons, no secrets.
 func (m *Manager) event(_ context.Context, name string, data map[string]any) error {
+	if _, ok := m.Valid(); name == "cert_obtained" || name == "cached_managed_cert" && ok {
+		m.cfg.Obtained()
+	}
 	if err, _ := data["error"].(error); name == "cert_failed" && !errors.Is(err, context.Canceled) { // Run has ended
 		m.cfg.Report(fmt.Errorf("acme: certificate for %s: %w", m.cfg.Host, err))
 	}
@@ -143,12 +150,27 @@ func (m *Manager) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// GetCertificate implements Source. Mail clients ask for all kinds of names, or none: all are shown the one certificate.
-func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Valid tells until when there is a certificate of the authority; ok is false when there is none.
+func (m *Manager) Valid() (until time.Time, ok bool) {
+	if c := m.current(); c != nil && c.Leaf != nil {
+		return c.Leaf.NotAfter, true
+	}
+	return time.Time{}, false
+}
+
+func (m *Manager) current() *certmagic.Certificate {
 	for _, c := range m.cache.AllMatchingCertificates(m.cfg.Host) {
 		if !c.Expired() {
-			return &c.Certificate, nil
+			return &c
 		}
+	}
+	return nil
+}
+
+// GetCertificate implements Source. Mail clients ask for all kinds of names, or none: all are shown the one certificate.
+func (m *Manager) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c := m.current(); c != nil {
+		return &c.Certificate, nil
 	}
 	if m.cfg.Fallback != nil {
 		return m.cfg.Fallback.GetCertificate(hello)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,14 +213,25 @@ func TestHTTP01(t *testing.T) {
 	cfg := config(t, srv)
 	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	cfg.Report = func(err error) { t.Errorf("report: %v", err) }
+	var obtained atomic.Int32
+	cfg.Obtained = func() { obtained.Add(1) }
 	m, stop := run(t, cfg)
 	leaf := waitFor(t, m, nil)
 	check(t, leaf)
+	if until, ok := m.Valid(); !ok || !until.Equal(leaf.NotAfter) {
+		t.Errorf("valid until %v", until)
+	}
 	stop()
+	if obtained.Swap(0) == 0 {
+		t.Error("nobody was told of the certificate")
+	}
 	srv.Close() // the folder has it all
 	again, _ := run(t, cfg)
 	if kept := waitFor(t, again, nil); !kept.Equal(leaf) {
 		t.Error("another certificate after a restart")
+	}
+	if obtained.Load() == 0 {
+		t.Error("nobody was told of the certificate in the folder")
 	}
 }
 

@@ -22,8 +22,8 @@ func (s *session) relayRecipient(env smtpstack.Envelope, path, local, domain str
 		return none, smtpstack.Refuse(550, "5.4.6", "relaying denied: %.100s is this host", domain)
 	case env.NullSender():
 		return none, smtpstack.Refuse(550, "5.7.1", "bounces and automatic replies are not relayed")
-	case env.UTF8 || !isPrintable(path) || !isPrintable(env.From):
-		return none, smtpstack.Refuse(553, "5.6.7", "mail with international addresses is not relayed")
+	case !isPrintable(path) || !isPrintable(env.From): // SMTPUTF8 itself is no harm: the header is coded on the way
+		return none, smtpstack.Refuse(553, "5.6.7", "mail for or from international addresses is not relayed")
 	case slices.Contains(s.cfg.Senders, "*") && s.wire.user == "", !s.senderListed(env.From):
 		return none, smtpstack.Refuse(550, "5.7.1", "sender %.100s may not relay here", env.From)
 	case !plainLocal(local):
