@@ -36,8 +36,15 @@ type NewJob struct {
 	Subject    string `json:"subject,omitempty"`
 	Resolution string `json:"resolution,omitempty"` // asked for by the sender: "fine", "300" ...; "": the appliance's
 	Cover      string `json:"cover,omitempty"`      // asked for by the sender: "yes" or "no"; "": as the appliance does
-	Header     string `json:"header,omitempty"`     // sender's text on the header line; "": the station's
-	StationID  string `json:"station_id,omitempty"`
+	// Address, Notify, OriginalRecipient and EnvelopeID are what the sending server said for delivery reports (RFC 3461 4): RCPT
+	// TO, NOTIFY= ("" when it said nothing), ORCPT= decoded and ENVID= decoded.
+	Address           string `json:"address,omitempty"`
+	Notify            string `json:"notify,omitempty"`
+	OriginalRecipient string `json:"original_recipient,omitempty"`
+	EnvelopeID        string `json:"envelope_id,omitempty"`
+
+	Header    string `json:"header,omitempty"` // sender's text on the header line; "": the station's
+	StationID string `json:"station_id,omitempty"`
 	// Document and Pages: spool file of a multi-page TIFF and its number of pages; "" and 0: the job begins in
 	// Preparing and SetDocument follows.
 	Document  string    `json:"document,omitempty"`
@@ -54,7 +61,8 @@ type Job struct {
 	Code    t30.Code  `json:"code,omitempty"` // of the last attempt
 	Text    string    `json:"text,omitempty"` // what happened last, or why it is held, for people
 	Ended   time.Time `json:"ended,omitzero"`
-	Notice  OutID     `json:"notice,omitempty"` // of the final notice
+	Notice  OutID     `json:"notice,omitempty"`  // of the final notice; "": it waits for others of its mail
+	Omitted []string  `json:"omitted,omitempty"` // what of the mail is not on the fax, "name: reason" each
 
 	Done    []PageDone `json:"done,omitempty"`     // the confirmed pages, in the order of their confirmation
 	Refused []int      `json:"refused,omitempty"`  // pages refused (RTN) in this or the last attempt and not confirmed since

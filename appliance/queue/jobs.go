@@ -12,8 +12,10 @@ import (
 func (q *Queue) AddJob(n NewJob) (Job, error) {
 	var j Job
 	err := q.update("add job", func(tx *store.Tx) (err error) {
-		j, err = q.addJob(tx, n)
-		return err
+		if j, err = q.addJob(tx, n); err != nil {
+			return err
+		}
+		return q.refuseEmergency(tx, &j)
 	})
 	return j, err
 }
@@ -31,10 +33,15 @@ func (q *Queue) addJob(tx *store.Tx, n NewJob) (Job, error) {
 	if err := active.Put(tx, id, struct{}{}); err != nil {
 		return Job{}, err
 	}
-	if q.ledger.IsEmergency(n.Number) {
-		return j, q.finish(tx, &j, Failed, t30.CodeNone, "Emergency numbers are never dialed.")
-	}
 	return j, jobs.Put(tx, id, j)
+}
+
+// refuseEmergency ends a new job to a number that is never dialed, once all jobs of its mail are there.
+func (q *Queue) refuseEmergency(tx *store.Tx, j *Job) error {
+	if !q.ledger.IsEmergency(j.Number) {
+		return nil
+	}
+	return q.finish(tx, j, Failed, t30.CodeNone, "Emergency numbers are never dialed.")
 }
 
 // change runs f on one job in a transaction. A final job is never changed again: ErrState.
@@ -68,13 +75,13 @@ func (q *Queue) BeginPrepare(id JobID) (Job, error) {
 }
 
 // SetDocument gives a job in Preparing its document, a committed spool file of pages pages, and lets it wait for a
-// line. Several jobs may have one document.
-func (q *Queue) SetDocument(id JobID, file string, pages int) error {
+// line. Several jobs may have one document. omitted names what of the mail is not in it, for the notice.
+func (q *Queue) SetDocument(id JobID, file string, pages int, omitted ...string) error {
 	_, err := q.change("set document", id, func(_ *store.Tx, j *Job) error {
 		if j.State != Preparing || pages < 1 {
 			return fmt.Errorf("%w: job %s is %s, document of %d pages", ErrState, id, j.State, pages)
 		}
-		j.Document, j.Pages, j.State, j.Text = file, pages, Waiting, ""
+		j.Document, j.Pages, j.State, j.Text, j.Omitted = file, pages, Waiting, "", omitted
 		return nil
 	})
 	return err
@@ -82,12 +89,12 @@ func (q *Queue) SetDocument(id JobID, file string, pages int) error {
 
 // KeepDocument gives a job in Preparing its document as SetDocument does, but leaves it in Preparing: something else has to
 // be found out before it may wait for a line; text says what, for people.
-func (q *Queue) KeepDocument(id JobID, file string, pages int, text string) error {
+func (q *Queue) KeepDocument(id JobID, file string, pages int, text string, omitted ...string) error {
 	_, err := q.change("keep document", id, func(_ *store.Tx, j *Job) error {
 		if j.State != Preparing || pages < 1 {
 			return fmt.Errorf("%w: job %s is %s, document of %d pages", ErrState, id, j.State, pages)
 		}
-		j.Document, j.Pages, j.Text = file, pages, text
+		j.Document, j.Pages, j.Text, j.Omitted = file, pages, text, omitted
 		return nil
 	})
 	return err
@@ -118,14 +125,17 @@ func (q *Queue) CancelJob(id JobID, reason string) error {
 	return err
 }
 
-// HoldJob keeps a waiting job from being sent until ReleaseJob.
+// HoldJob keeps a waiting job from being sent until ReleaseJob. Others of its mail that have ended no longer wait for it.
 func (q *Queue) HoldJob(id JobID, reason string) error {
-	_, err := q.change("hold job", id, func(_ *store.Tx, j *Job) error {
+	_, err := q.change("hold job", id, func(tx *store.Tx, j *Job) error {
 		if j.State != Waiting && j.State != Held {
 			return fmt.Errorf("%w: job %s is %s", ErrState, id, j.State)
 		}
 		j.State, j.Text = Held, reason
-		return nil
+		if err := jobs.Put(tx, string(id), *j); err != nil {
+			return err
+		}
+		return q.reportBeside(tx, *j)
 	})
 	return err
 }
@@ -229,25 +239,18 @@ func eachActive(tx *store.Tx, f func(Job) error) error {
 	})
 }
 
-// finish takes a job to its final state and makes its final notice, in the caller's transaction. It is the only way
-// into a final state.
+// finish takes a job to its final state and makes its final notice, in the caller's transaction; one of several of a mail
+// may wait for the others (see report). It is the only way into a final state.
 func (q *Queue) finish(tx *store.Tx, j *Job, s State, code t30.Code, text string) error {
 	if j.State.Final() {
 		return fmt.Errorf("%w: job %s is %s already", ErrState, j.ID, j.State)
 	}
 	j.State, j.Code, j.Text, j.Ended, j.Line, j.Cancel = s, code, text, time.Now(), "", false
-	if j.Sender != "" {
-		id, err := q.addOut(tx, NewOut{Kind: KindNotice, To: []string{j.Sender}, Job: j.ID, Payload: noticeOf(*j)})
-		if err != nil {
-			return err
-		}
-		j.Notice = id
-	}
 	if err := active.Delete(tx, string(j.ID)); err != nil {
 		return err
 	}
 	if err := count(tx, string(s)); err != nil {
 		return err
 	}
-	return jobs.Put(tx, string(j.ID), *j)
+	return q.report(tx, j)
 }

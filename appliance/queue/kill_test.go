@@ -50,6 +50,13 @@ func TestKill(t *testing.T) {
 	know.finish(t, dir)
 }
 
+// killOptions tell in between too what has ended of a mail.
+func killOptions() Options {
+	o := routed()
+	o.ReportAfter = 30 * time.Millisecond
+	return o
+}
+
 // runAndKill returns what the worker said until it was killed. The time runs from its first word.
 func runAndKill(t *testing.T, dir string, seed int, after time.Duration) string {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
@@ -101,7 +108,7 @@ func (k *knowledge) read(t *testing.T, said string) {
 }
 
 func (k *knowledge) verify(t *testing.T, dir string) {
-	q, rec := openAt(t, dir, routed())
+	q, rec := openAt(t, dir, killOptions())
 	defer q.st.Close()
 	check(t, q)
 	for _, f := range rec.Files {
@@ -137,7 +144,8 @@ func (k *knowledge) verify(t *testing.T, dir string) {
 	}
 }
 
-// verifyNotices: each ended job has one notice, no other has any; each ended fax has one delivery.
+// verifyNotices: each ended job has one notice, or may still wait for the others of its mail; no other has any; each ended
+// fax has one delivery.
 func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
 	all, err := q.Outs(0)
 	must(t, err)
@@ -146,6 +154,10 @@ func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
 		switch o.Kind {
 		case KindNotice:
 			notices[o.Job]++
+		case KindSummary:
+			for _, id := range o.Jobs {
+				notices[id]++
+			}
 		case KindFax:
 			deliveries[o.Fax]++
 		}
@@ -153,13 +165,17 @@ func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
 	jobs, err := q.Jobs(0)
 	must(t, err)
 	calling := map[string]bool{}
+	open := map[MailID]bool{} // with a job not yet over
+	for _, j := range jobs {
+		open[j.Mail] = open[j.Mail] || !j.State.Final()
+	}
 	for _, j := range jobs {
 		want := 0
-		if j.State.Final() {
+		if j.State.Final() && !open[j.Mail] {
 			want = 1
 		}
-		if notices[j.ID] != want {
-			t.Errorf("job %s is %s and has %d notices", j.ID, j.State, notices[j.ID])
+		if n := notices[j.ID]; n != want && !(n == 1 && j.State.Final()) || (j.Notice != "") != (n > 0) {
+			t.Errorf("job %s is %s, has %d notices and names %q; mail open: %v", j.ID, j.State, n, j.Notice, open[j.Mail])
 		}
 		if j.State == Calling || calling[j.Number] {
 			t.Errorf("job %s is still calling after the restart", j.ID)
@@ -182,7 +198,7 @@ func (k *knowledge) verifyNotices(t *testing.T, q *Queue) {
 
 // finish lets all jobs come to their end without a kill.
 func (k *knowledge) finish(t *testing.T, dir string) {
-	q, _ := openAt(t, dir, routed())
+	q, _ := openAt(t, dir, killOptions())
 	for {
 		j, ok, err := q.NextJob(time.Now().Add(time.Second), "east")
 		must(t, err)
@@ -197,17 +213,25 @@ func (k *knowledge) finish(t *testing.T, dir string) {
 	if left, err := q.ActiveJobs(); err != nil || len(left) != 0 {
 		t.Errorf("%d jobs are left, %v", len(left), err)
 	}
+	if at, err := q.NextReportAt(time.Now()); err != nil || !at.IsZero() {
+		t.Errorf("a mail is not told of: %v, %v", at, err)
+	}
+	if all, err := q.Outs(0); err != nil || !slices.ContainsFunc(all, func(o Out) bool { return len(o.Jobs) > 1 }) {
+		t.Errorf("no notice of several jobs, %v", err)
+	}
 	k.verifyNotices(t, q)
 }
 
 // work does random things until it is killed: two lines, a mail server and an incoming call.
 func work(t *testing.T, dir string, rnd *rand.Rand) {
-	q, _ := openAt(t, dir, routed())
+	q, _ := openAt(t, dir, killOptions())
 	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 	say("open x")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
+		_, err := q.ReportDue(time.Now())
+		must(t, err)
 		switch rnd.IntN(4) {
 		case 0:
 			workMail(t, q, rnd, say)
@@ -242,10 +266,16 @@ func workMail(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) 
 	for _, m := range list {
 		doc, err := q.st.WriteFile(store.Documents, []byte("tiff"))
 		must(t, err)
-		number := fmt.Sprintf("555010%d", rnd.IntN(killNumbers))
-		ids, err := q.ExpandMail(m.ID, []NewJob{{Sender: m.From, Number: number, Document: doc, Pages: killJobPages}}, "")
+		var list []NewJob
+		for range 1 + rnd.IntN(3) {
+			number := fmt.Sprintf("555010%d", rnd.IntN(killNumbers))
+			list = append(list, NewJob{Sender: m.From, Number: number, Document: doc, Pages: killJobPages})
+		}
+		ids, err := q.ExpandMail(m.ID, list, "")
 		must(t, err)
-		say("job %s 0", ids[0])
+		for _, id := range ids {
+			say("job %s 0", id)
+		}
 	}
 }
 

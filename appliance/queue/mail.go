@@ -39,10 +39,11 @@ type Mail struct {
 	Envelope
 	Received time.Time `json:"received"`
 	State    MailState `json:"state"`
-	File     string    `json:"file"`           // spool file with the message as it came; "" when it was passed on and is gone
-	Jobs     []JobID   `json:"jobs,omitempty"` // once expanded
-	Outs     []OutID   `json:"outs,omitempty"` // likewise: the items that pass it on
-	Note     string    `json:"note,omitempty"` // why it made no jobs
+	File     string    `json:"file"`               // spool file with the message as it came; "" when it was passed on and is gone
+	Jobs     []JobID   `json:"jobs,omitempty"`     // once expanded
+	Outs     []OutID   `json:"outs,omitempty"`     // likewise: the items that pass it on
+	Note     string    `json:"note,omitempty"`     // why it made no jobs
+	Repeated []string  `json:"repeated,omitempty"` // recipients without a job: the number had the mail already, or stands twice in it
 }
 
 // AcceptMail records a mail whose spool file is committed. When it returns nil the mail is the appliance's: 250 may be
@@ -121,10 +122,17 @@ func (q *Queue) Mail(id MailID) (Mail, error) {
 	return m, err
 }
 
+// Expansion is what becomes of an accepted mail.
+type Expansion struct {
+	Jobs     []NewJob
+	Relays   []NewOut // the items that pass the mail on
+	Note     string   // with no jobs: why
+	Repeated []string // recipients that get none, as notices name them
+}
+
 // ExpandMail makes the mail's jobs in one transaction. A mail that is expanded already stays as it is, and the ids of
-// the jobs made then are returned: it may be called again after a crash. With no jobs, note says why. relays are the items that
-// pass the mail on.
-func (q *Queue) ExpandMail(id MailID, list []NewJob, note string, relays ...NewOut) ([]JobID, error) {
+// the jobs made then are returned: it may be called again after a crash.
+func (q *Queue) ExpandMail(id MailID, e Expansion) ([]JobID, error) {
 	var ids []JobID
 	err := q.updateShared("expand mail", func(tx *store.Tx) error {
 		m, err := mails.Get(tx, string(id))
@@ -135,15 +143,15 @@ func (q *Queue) ExpandMail(id MailID, list []NewJob, note string, relays ...NewO
 			ids = m.Jobs
 			return nil
 		}
-		for _, n := range list {
+		made := make([]Job, len(e.Jobs))
+		for i, n := range e.Jobs {
 			n.Mail = id
-			j, err := q.addJob(tx, n)
-			if err != nil {
+			if made[i], err = q.addJob(tx, n); err != nil {
 				return err
 			}
-			m.Jobs = append(m.Jobs, j.ID)
+			m.Jobs = append(m.Jobs, made[i].ID)
 		}
-		for _, n := range relays {
+		for _, n := range e.Relays {
 			n.Mail = id
 			o, err := q.addOut(tx, n)
 			if err != nil {
@@ -151,9 +159,17 @@ func (q *Queue) ExpandMail(id MailID, list []NewJob, note string, relays ...NewO
 			}
 			m.Outs = append(m.Outs, o)
 		}
-		m.State, m.Note, ids = MailExpanded, note, m.Jobs
+		m.State, m.Note, m.Repeated, ids = MailExpanded, e.Note, e.Repeated, m.Jobs
+		if err := mails.Put(tx, string(id), m); err != nil {
+			return err
+		}
 		q.markPending(tx, id, false)
-		return mails.Put(tx, string(id), m)
+		for i := range made {
+			if err := q.refuseEmergency(tx, &made[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return ids, err
 }

@@ -14,11 +14,12 @@ import (
 type OutKind string
 
 const (
-	KindNotice OutKind = "notice" // a job's final notice: payload Notice
-	KindFax    OutKind = "fax"    // a received fax: Out.Fax tells which; payload Delivery
-	KindAlarm  OutKind = "alarm"  // to the operator: payload Alarm
-	KindRelay  OutKind = "relay"  // a mail passed on: Out.Mail tells which; payload Relay
-	KindReport OutKind = "report" // a mail passed on could not be delivered: payload RelayReport
+	KindNotice  OutKind = "notice"  // a job's final notice: payload Notice
+	KindFax     OutKind = "fax"     // a received fax: Out.Fax tells which; payload Delivery
+	KindAlarm   OutKind = "alarm"   // to the operator: payload Alarm
+	KindRelay   OutKind = "relay"   // a mail passed on: Out.Mail tells which; payload Relay
+	KindReport  OutKind = "report"  // a mail passed on could not be delivered: payload RelayReport
+	KindSummary OutKind = "summary" // the final notice of several jobs of one mail: payload Summary
 )
 
 // OutState is where an outbox item is.
@@ -36,6 +37,7 @@ type NewOut struct {
 	Kind OutKind
 	To   []string
 	Job  JobID
+	Jobs []JobID // of a summary
 	Fax  FaxID
 	Mail MailID
 	// Key keeps alarms from piling up: while an item with the same key is not done, no second one is made.
@@ -56,6 +58,7 @@ type Out struct {
 	// Unknown are those of Route that nobody knows.
 	Unknown   []string        `json:"unknown,omitempty"`
 	Job       JobID           `json:"job,omitempty"`
+	Jobs      []JobID         `json:"jobs,omitempty"`
 	Fax       FaxID           `json:"fax,omitempty"`
 	Mail      MailID          `json:"mail,omitempty"`
 	Key       string          `json:"key,omitempty"`
@@ -90,6 +93,14 @@ type Notice struct {
 	RemoteID  string    `json:"remote_id,omitempty"`
 	Created   time.Time `json:"created"`
 	Ended     time.Time `json:"ended"`
+	Omitted   []string  `json:"omitted,omitempty"`  // what of the mail is not on the fax
+	Repeated  []string  `json:"repeated,omitempty"` // other recipients of the mail, that no job was made for
+	Mail      MailID    `json:"mail,omitempty"`
+	// As in NewJob.
+	Address           string `json:"address,omitempty"`
+	Notify            string `json:"notify,omitempty"`
+	OriginalRecipient string `json:"original_recipient,omitempty"`
+	EnvelopeID        string `json:"envelope_id,omitempty"`
 }
 
 // Delivery is the payload of a received fax's delivery; the fax itself is read by Out.Fax.
@@ -108,7 +119,8 @@ type Alarm struct {
 func noticeOf(j Job) Notice {
 	n := Notice{Job: j.ID, State: j.State, Code: j.Code, Text: j.Text, Number: j.Number, Name: j.Name, Subject: j.Subject,
 		MessageID: j.MessageID, Pages: j.Pages, Confirmed: len(j.Done), Poor: j.PoorPages(), Calls: j.Calls(),
-		Created: j.Created, Ended: j.Ended}
+		Created: j.Created, Ended: j.Ended, Omitted: j.Omitted, Mail: j.Mail, Address: j.Address, Notify: j.Notify,
+		OriginalRecipient: j.OriginalRecipient, EnvelopeID: j.EnvelopeID}
 	if a := j.LastAttempt(); a != nil {
 		n.RemoteID = a.RemoteID
 	}
@@ -157,7 +169,7 @@ func (q *Queue) addOut(tx *store.Tx, n NewOut) (OutID, error) {
 	if err != nil {
 		return "", err
 	}
-	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Fax: n.Fax, Mail: n.Mail, Key: n.Key, Payload: payload,
+	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Jobs: n.Jobs, Fax: n.Fax, Mail: n.Mail, Key: n.Key, Payload: payload,
 		MessageID: "<" + id + "." + string(n.Kind) + "@" + q.o.Domain + ">", Created: now, State: OutPending}
 	if len(n.To) == 0 {
 		o.State, o.LastReply = OutHeld, "no recipient is configured"

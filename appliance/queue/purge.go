@@ -74,7 +74,8 @@ func (q *Queue) purgeJobs(tx *store.Tx, before time.Time) error {
 	var gone []string
 	kept := map[string]bool{}
 	err := purge(tx, jobs, func(j Job) bool {
-		old := j.State.Final() && j.Ended.Before(before)
+		told := j.Sender == "" || j.Notice != ""
+		old := j.State.Final() && told && j.Ended.Before(before)
 		if old {
 			gone = append(gone, j.Document)
 		} else {

@@ -3,8 +3,9 @@
 // and survives a kill at any point.
 //
 // What holds by construction: a job reaches exactly one final state, and the outbox item with its final notice is
-// made in that same transaction; a dial is in the ledger before the modem dials; a page is confirmed durably before
-// the next one starts; a received fax gets its delivery in the transaction that ends it.
+// made in that same transaction, or with that of the last job of its mail, or an hour later ([Summary]): each job is in
+// one; a dial is in the ledger before the modem dials; a page is confirmed durably before the next one starts; a received
+// fax gets its delivery in the transaction that ends it.
 //
 // Methods that change something are safe for concurrent use and return once the change is durable.
 package queue
@@ -51,6 +52,8 @@ type Options struct {
 	// Route tells who gets a received fax. It runs inside the transaction that ends the fax and must only read. nil or
 	// no recipient: the delivery is made with an empty To and waits as held.
 	Route func(tx *store.Tx, f Fax) []string
+	// ReportAfter is how long the end of a fax may wait for the others of its mail before its sender is told; 0: an hour.
+	ReportAfter time.Duration
 	// AlarmTo gets alarms; empty: they wait as held.
 	AlarmTo []string
 }
@@ -85,6 +88,9 @@ func Open(st *store.Store, o Options) (*Queue, Recovery, error) {
 	}
 	if o.Dial == (DialRule{}) {
 		o.Dial = DialRules["us"]
+	}
+	if o.ReportAfter == 0 {
+		o.ReportAfter = DefaultReportAfter
 	}
 	if o.Domain == "" {
 		o.Domain = "tipring.invalid"
