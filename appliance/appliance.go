@@ -252,6 +252,7 @@ func (a *Appliance) start(ctx context.Context) error {
 	a.sup.start(ctx, "expand", a.g.Expand)
 	a.sup.start(ctx, "prepare", a.g.Prepare)
 	a.sup.start(ctx, "admit", a.g.Admit)
+	a.sup.start(ctx, "summaries", a.g.Summaries)
 	a.sup.start(ctx, "deliver", a.g.Deliver)
 	retention := queue.Retention{Jobs: time.Duration(a.cfg.Retention.Sent), Faxes: time.Duration(a.cfg.Retention.Received), Outs: time.Duration(a.cfg.Retention.Records), Calls: time.Duration(a.cfg.Retention.Records)}
 	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })

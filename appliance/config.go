@@ -76,7 +76,11 @@ type MailConfig struct {
 	// stands in DNS under DKIMSelector: `tipring connector dkim` prints the record.
 	DKIMKey      string `toml:"dkim_key"`
 	DKIMSelector string `toml:"dkim_selector"`
-	Fallback     string `toml:"fallback"` // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
+	Picture      bool   `toml:"picture"`     // first pages are shown in our mail
+	Content      bool   `toml:"content"`     // received faxes are in the mail; false: it tells of them only, and they stay until fetched
+	Letter       string `toml:"letter"`      // file with a template of our mail's HTML; empty: the built-in one
+	MaxSizeMB    int    `toml:"max_size_mb"` // of a mail as it goes out, in 2^20 octets; larger faxes are divided; 0: as the servers say
+	Fallback     string `toml:"fallback"`    // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
 }
 
 // RoutesConfig says where received faxes go when no route of the database fits.
@@ -163,6 +167,7 @@ func Default() Config {
 		Hostname:   host,
 		LogLevel:   "info",
 		Limits:     LimitsConfig{MailsPerSender: gateway.DefaultMailsPerSender},
+		Mail:       MailConfig{Picture: true, Content: true, MaxSizeMB: 36},
 		Routes:     RoutesConfig{Format: "pdf"},
 		ACME:       ACMEConfig{DNSAlgorithm: defaultTSIG},
 		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},

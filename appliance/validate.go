@@ -83,6 +83,7 @@ func validPollAddress(s string) bool { return len(s) <= 20 && strings.Trim(s, "0
 func (c Config) validateMail(v *faults) {
 	v.need(validAddress(c.Mail.From), "mail.from: %q: name the address our mail comes from", c.Mail.From)
 	v.need(c.Mail.DKIMKey == "" || validHost(c.Mail.DKIMSelector), "mail.dkim_selector: %q: name the record of the key in DNS, \"fax1\"", c.Mail.DKIMSelector)
+	v.need(c.Mail.MaxSizeMB >= 0 && c.Mail.MaxSizeMB <= 1024, "mail.max_size_mb = %d: use 1 to 1024, or 0 to ask the servers", c.Mail.MaxSizeMB)
 	v.need(c.Mail.Fallback == "" || validAddress(c.Mail.Fallback), "mail.fallback: %q is no address", c.Mail.Fallback)
 	for _, a := range c.Routes.Default {
 		v.need(validAddress(a), "routes.default: %q is no address", a)

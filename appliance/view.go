@@ -157,7 +157,7 @@ func (a *Appliance) Fax(_ context.Context, id string) (control.Fax, error) {
 
 func (a *Appliance) faxView(f queue.Fax) control.Fax {
 	v := control.Fax{ID: string(f.ID), Line: f.Line, Caller: f.Caller, RemoteID: f.RemoteID, Dialed: f.Dialed, Pages: len(f.Pages),
-		Damaged: f.State == queue.FaxPartial, At: f.Started, Text: f.Text, Delivered: !f.Delivered.IsZero()}
+		Damaged: f.State == queue.FaxPartial, At: f.Started, Text: f.Text, Delivered: !f.Delivered.IsZero(), Fetch: f.Delivered.IsZero() && !f.Told.IsZero()}
 	for _, p := range f.Pages {
 		v.Damaged = v.Damaged || p.BadLines > 0
 	}

@@ -261,6 +261,7 @@ type Fax struct {
 	Text      string    `json:"text,omitempty"` // how the call ended
 	To        []string  `json:"to"`
 	Delivered bool      `json:"delivered"`
+	Fetch     bool      `json:"fetch,omitempty"` // a mail told of it and does not hold it: it has to be fetched from here
 }
 
 // FileType is a form of a received fax.

@@ -77,7 +77,7 @@ func (g *Gateway) Admit(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := g.releaseJob(ctx, due[0], due[0].Document, due[0].Pages); err != nil {
+		if err := g.releaseJob(ctx, due[0], document{file: due[0].Document, pages: due[0].Pages, omitted: due[0].Omitted}); err != nil {
 			return err
 		}
 	}
@@ -101,17 +101,17 @@ const longestWait = 5 * time.Minute
 
 // awaitDirectory lets a job wait until its sender's groups can be asked for. It waits for as long as that takes, as with
 // all that is wrong in a configuration: the directory's alarm says what to do. The jobs of others go on.
-func (g *Gateway) awaitDirectory(ctx context.Context, j queue.Job, file string, pages int, cause error) error {
+func (g *Gateway) awaitDirectory(ctx context.Context, j queue.Job, doc document, cause error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if g.waits.again(j.ID, directory.RetryAfter(cause), time.Now()) {
 		g.o.Log.Warn("job waits for a directory", "job", j.ID, "from", j.Sender, "err", cause)
 	}
-	if j.Document == file {
+	if j.Document == doc.file {
 		return nil
 	}
-	if err := g.q.KeepDocument(j.ID, file, pages, "The fax waits: the directory that says whether its sender may fax cannot be asked at the moment."); err != nil {
+	if err := g.q.KeepDocument(j.ID, doc.file, doc.pages, "The fax waits: the directory that says whether its sender may fax cannot be asked at the moment.", doc.omitted...); err != nil {
 		return fmt.Errorf("gateway: job %s: %w", j.ID, err)
 	}
 	return nil

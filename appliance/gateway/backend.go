@@ -187,13 +187,13 @@ var coverWords = map[smtpstack.Choice]string{smtpstack.On: "yes", smtpstack.Off:
 type recipient struct {
 	Number     string `json:"number,omitempty"`  // normalized; "" for the postmaster and Forward
 	Forward    string `json:"forward,omitempty"` // the mail is passed on to this address
-	Notify     string `json:"notify,omitempty"`  // NOTIFY and ORCPT of a mail passed on (RFC 3461)
-	Original   string `json:"original,omitempty"`
 	Subaddress string `json:"subaddress,omitempty"`
 	Name       string `json:"name,omitempty"`
 	Resolution string `json:"resolution,omitempty"`
 	Cover      string `json:"cover,omitempty"`
-	Silent     bool   `json:"silent,omitempty"` // NOTIFY=NEVER: its sender wants no notice, whatever becomes of it (RFC 3461 4.1)
+	Notify     string `json:"notify,omitempty"`   // NOTIFY= (RFC 3461 4.1)
+	Original   string `json:"original,omitempty"` // ORCPT= decoded (RFC 3461 4.2)
+	Silent     bool   `json:"silent,omitempty"`   // NOTIFY=NEVER: its sender wants no notice, whatever becomes of it (RFC 3461 4.1)
 }
 
 // accept makes the file durable and names it in the queue. After an error nothing of it is left.
@@ -208,7 +208,7 @@ func (g *Gateway) accept(f *store.File, size int64, env smtpstack.Envelope, mess
 			list = append(list, recipient{Forward: r.Forward, Notify: r.Notify.String(), Original: r.OriginalRecipient})
 			continue
 		}
-		list = append(list, recipient{Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name, Resolution: o.Resolution,
+		list = append(list, recipient{Notify: r.Notify.String(), Original: r.OriginalRecipient, Number: r.Fax.Number, Subaddress: r.Fax.Subaddress, Name: r.Fax.Name, Resolution: o.Resolution,
 			Cover: coverWords[o.Cover], Silent: r.Notify&smtpstack.NotifyNever != 0})
 	}
 	meta, err := json.Marshal(list)

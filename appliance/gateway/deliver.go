@@ -76,6 +76,9 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 	if err != nil {
 		return g.cannotCompose(ctx, o, err)
 	}
+	if parted, err := g.partBefore(o, size); err != nil || parted {
+		return err
+	}
 	began := time.Now()
 	m, deliver := send.Message{From: g.o.From, To: o.To, Size: size, Open: open}, g.o.Deliver
 	if o.Kind == queue.KindRelay {
@@ -88,11 +91,12 @@ func (g *Gateway) deliver(ctx context.Context, o queue.Out) error {
 	for _, e := range rep.Transcript {
 		a.Transcript = append(a.Transcript, e.String())
 	}
-	settle := g.settle
 	if o.Kind == queue.KindRelay {
-		settle = g.settleRelay
+		err = g.settleRelay(o, rep.Results, &a, ctx.Err() != nil)
+	} else {
+		err = g.settle(o, rep.Results, size, &a, ctx.Err() != nil)
 	}
-	if err := settle(o, rep.Results, &a, ctx.Err() != nil); err != nil {
+	if err != nil {
 		return fmt.Errorf("gateway: outbox %s: %w", o.ID, err)
 	}
 	return ctx.Err()
@@ -119,6 +123,8 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 	switch o.Kind {
 	case queue.KindNotice:
 		m, err = g.noticeMail(o)
+	case queue.KindSummary:
+		m, err = g.summaryMail(o)
 	case queue.KindFax:
 		m, err = g.faxMail(ctx, o)
 	case queue.KindAlarm:
@@ -145,10 +151,13 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 }
 
 // settle turns the servers' replies into what becomes of the item. Recipients that were served never are again.
-func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt, stopped bool) error {
+func (g *Gateway) settle(o queue.Out, results []send.Result, size int64, a *queue.OutAttempt, stopped bool) error {
+	results, parts, why := g.part(o, results, size)
 	v := g.judge(results)
 	moved, stuck := g.fallBack(v)
-	g.note(o, v, stuck)
+	if len(results) > 0 {
+		g.note(o, v, stuck)
+	}
 	g.forgetRefused(o, v.refused)
 	a.Reply, a.Remedy = v.text, v.remedy
 	pause := max(v.pause, backoff(o.Attempts))
@@ -157,7 +166,7 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt
 	}
 	err := g.q.SettleOut(o.ID, a, func(x *queue.Out) error {
 		x.Done = append(x.Done, v.done...)
-		x.LastReply = v.text
+		x.LastReply, x.Bare = v.text, g.isBare(o)
 		x.To = slices.Clone(v.left)
 		if moved != "" && !slices.Contains(x.Done, moved) {
 			x.To = addMissing(x.To, moved)
@@ -166,13 +175,16 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, a *queue.OutAttempt
 		case v.hold || v.refusedForGood || len(stuck) > 0:
 			x.State, x.To = queue.OutHeld, addMissing(x.To, stuck...)
 			x.HeldBy, x.HeldAt, a.Outcome = v.heldBy, time.Now(), "held"
+		case len(x.To)+len(x.Waiting) == 0 && len(parts) > 0 && len(x.Done) == 0:
+			x.State, x.To, x.LastReply = queue.OutSplit, parts[0].To, why
+			a.Reply, a.Outcome = why, "divided"
 		case len(x.To)+len(x.Waiting) == 0:
 			x.State, a.Outcome = queue.OutDone, "delivered"
 		default:
 			x.State, x.NotBefore, a.Outcome = queue.OutPending, time.Now().Add(pause), "waits"
 		}
 		return nil
-	})
+	}, parts...)
 	if err != nil {
 		return err
 	}

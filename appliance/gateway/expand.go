@@ -93,7 +93,7 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 		subject, all = head.Subject, smtpstack.Options{}
 	}
 	var jobs []queue.NewJob
-	repeats := 0
+	var repeats []string
 	for i, r := range list {
 		switch {
 		case r.Forward != "":
@@ -102,23 +102,27 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 				return nil, err
 			}
 		case !fresh[i]:
-			repeats++
+			repeats = append(repeats, partyOf(r.Number, cmp.Or(r.Name, all.To)))
 		default:
 			notices := cmp.Or(m.Sender, m.From)
 			if r.Silent {
 				notices = ""
 			}
-			jobs = append(jobs, queue.NewJob{MessageID: m.MessageID, Sender: notices, Number: r.Number,
+			address := ""
+			if i < len(m.To) {
+				address = m.To[i]
+			}
+			jobs = append(jobs, queue.NewJob{Address: address, Notify: r.Notify, OriginalRecipient: r.Original, EnvelopeID: m.EnvelopeID, MessageID: m.MessageID, Sender: notices, Number: r.Number,
 				Subaddress: cmp.Or(r.Subaddress, all.Subaddress), Name: cmp.Or(r.Name, all.To), Subject: subject,
 				Resolution: cmp.Or(r.Resolution, all.Resolution), Cover: cmp.Or(r.Cover, coverWords[all.Cover])})
 		}
 	}
 	note := ""
-	if repeats > 0 {
-		note = fmt.Sprintf("%d of %d recipients already had a mail with this Message-ID", repeats, len(list))
-		g.o.Log.Warn("repeated mail", "mail", m.ID, "message_id", m.MessageID, "recipients", repeats)
+	if n := len(repeats); n > 0 {
+		note = fmt.Sprintf("%d of %d recipients already had a mail with this Message-ID", n, len(list))
+		g.o.Log.Warn("repeated mail", "mail", m.ID, "message_id", m.MessageID, "recipients", n)
 	}
-	ids, err := g.q.ExpandMail(m.ID, jobs, note, g.relays(m, list, head)...)
+	ids, err := g.q.ExpandMail(m.ID, queue.Expansion{Jobs: jobs, Relays: g.relays(m, list, head), Note: note, Repeated: repeats})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/imaging"
-	"github.com/tipring/tipring/imaging/pdf"
 	"github.com/tipring/tipring/imaging/tiff"
 	"github.com/tipring/tipring/smtpstack/message"
 )
@@ -32,15 +31,19 @@ func Caller(f queue.Fax) string {
 	return "an unknown number"
 }
 
-// faxMail writes the mail with a received fax.
+// faxMail writes the mail with a received fax, or with a part of one.
 func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, error) {
 	f, err := g.q.Fax(o.Fax)
 	if err != nil {
 		return message.Outgoing{}, err
 	}
+	d, err := deliveryOf(o)
+	if err != nil {
+		return message.Outgoing{}, err
+	}
 	m := g.mail(o)
 	m.Generated = true
-	m.Fax = &message.Fax{Pages: len(f.Pages), Caller: f.Caller}
+	m.Fax = &message.Fax{Pages: len(f.Pages), Caller: f.Caller, CallerName: f.CallerName, CallID: string(f.Call)}
 	if m.Fax.Caller == "" {
 		m.Fax.Caller = f.RemoteID
 	}
@@ -49,68 +52,119 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 		return m, err
 	}
 	lost := err != nil
-	m.Subject = faxSubject(f)
-	m.Text = faxText(f, lost)
-	if len(o.Unknown) > 0 {
-		m.Text = "Nobody knows the address " + strings.Join(o.Unknown, ", ") + ", for which this fax was meant as well. Please see that it gets there.\n\n" + m.Text
-	}
+	m.Subject = faxSubject(f, d)
 	m.Extra = []message.Field{{Name: "X-Tipring-Fax", Value: string(f.ID)}}
-	if lost {
+	var picture []byte
+	switch {
+	case lost:
 		g.alarms.Raise("fax-unreadable/"+string(f.ID), "No page of the received fax "+string(f.ID)+" can be shown.",
 			"Ask "+Caller(f)+" to send it again. The data as received is kept.")
-		return m, nil
+	case g.bare(d):
+	default:
+		m.Attachments = []message.File{g.attachment(f, name, d)}
+		if d.First <= 1 {
+			picture = g.picture(name)
+		}
 	}
-	m.Attachments = []message.File{g.attachment(f, name)}
-	return m, nil
+	l := g.faxLetter(f, d, lost)
+	if len(o.Unknown) > 0 {
+		l.Paragraphs = append([]string{"Nobody knows the address " + strings.Join(o.Unknown, ", ") + ", for which this fax was meant as well. Please see that it gets there."}, l.Paragraphs...)
+	}
+	return m, g.sendLetter(&m, l, picture)
 }
 
-func faxSubject(f queue.Fax) string {
+// bare tells whether a mail about a fax goes without its pages.
+func (g *Gateway) bare(d queue.Delivery) bool { return g.o.NoContent || d.Withheld }
+
+func faxSubject(f queue.Fax, d queue.Delivery) string {
 	s := "Fax from " + Caller(f) + ", " + pages(len(f.Pages))
+	if d.Part != "" {
+		s += ", part " + d.Part
+	}
 	if f.State == queue.FaxPartial {
 		s += ", incomplete"
 	}
 	return s
 }
 
-func (g *Gateway) attachment(f queue.Fax, document string) message.File {
+func (g *Gateway) attachment(f queue.Fax, document string, d queue.Delivery) message.File {
 	base := "fax-" + f.Started.Local().Format("20060102-150405")
-	if g.o.FaxType == control.TIFF {
-		return message.File{Name: base + ".tif", Type: "image/tiff", Open: func() (io.ReadCloser, error) { return g.st.OpenFile(document) }}
+	if d.Part != "" {
+		base += fmt.Sprintf("-pages-%d-%d", d.First, d.Last)
 	}
-	return message.File{Name: base + ".pdf", Type: "application/pdf", Open: func() (io.ReadCloser, error) { return g.openPDF(document) }}
+	file := message.File{Name: base + ".pdf", Type: "application/pdf", Open: func() (io.ReadCloser, error) { return g.openPart(document, d, writePDF) }}
+	if g.o.FaxType == control.TIFF {
+		file.Name, file.Type = base+".tif", "image/tiff"
+		file.Open = func() (io.ReadCloser, error) { return g.openPart(document, d, writeTIFF) }
+		if d.Part == "" {
+			file.Open = func() (io.ReadCloser, error) { return g.st.OpenFile(document) }
+		}
+	}
+	return file
 }
 
-func faxText(f queue.Fax, lost bool) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "A fax of %s came from %s.\n", pages(len(f.Pages)), Caller(f))
+// faxLetter says what came, and what is wrong with it.
+func (g *Gateway) faxLetter(f queue.Fax, d queue.Delivery, lost bool) message.Letter {
+	l := message.Letter{Title: faxSubject(f, d), Paragraphs: []string{fmt.Sprintf("A fax of %s came from %s.", pages(len(f.Pages)), Caller(f))}}
+	add := func(tone message.Tone, s string) {
+		l.Paragraphs, l.Tone = append(l.Paragraphs, s), tone
+	}
 	switch {
 	case lost:
-		b.WriteString("\nNone of its pages can be shown: they were damaged on the line. Please ask the sender to send it again.\n")
+		add(message.Bad, "None of its pages can be shown: they were damaged on the line. Please ask the sender to send it again.")
 	case f.State == queue.FaxPartial:
-		b.WriteString("\nTHE FAX IS INCOMPLETE: the call ended before the sender's machine was done")
+		why := ""
 		if f.Text != "" {
-			b.WriteString(" (" + f.Text + ")")
+			why = " (" + f.Text + ")"
 		}
-		b.WriteString(". Pages may be missing, and the last one may be cut off. Please ask the sender to send it again.\n")
+		add(message.Warning, "THE FAX IS INCOMPLETE: the call ended before the sender's machine was done"+why+". Pages may be missing, and the last one may be cut off. Please ask the sender to send it again.")
 	}
 	if bad := badPages(f); bad != "" && !lost {
-		fmt.Fprintf(&b, "\nLines were damaged on the telephone line and repaired on %s. Please check whether everything can be read.\n", bad)
+		add(message.Warning, "Lines were damaged on the telephone line and repaired on "+bad+". Please check whether everything can be read.")
 	}
-	b.WriteString("\n")
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "%-14s %s\n", name+":", value)
-		}
+	if !lost {
+		l.Paragraphs = append(l.Paragraphs, g.whereIsIt(f, d)...)
 	}
-	line("From", f.RemoteID)
-	line("Caller", strings.TrimSpace(f.Caller+" "+f.CallerName))
-	line("To", f.Dialed)
-	line("Subaddress", f.Subaddress)
-	line("Line", f.Line)
-	line("Pages", fmt.Sprint(len(f.Pages)))
-	line("Received", f.Started.Local().Format(timeFormat))
-	line("Fax", string(f.ID))
-	return b.String()
+	facts := factList{}
+	facts.add("From", f.RemoteID)
+	facts.add("Caller", strings.TrimSpace(f.Caller+" "+f.CallerName))
+	facts.add("To", f.Dialed)
+	facts.add("Subaddress", f.Subaddress)
+	facts.add("Line", f.Line)
+	facts.add("Pages", fmt.Sprint(len(f.Pages)))
+	if d.Part != "" {
+		facts.add("This mail", pageRange(d)+", part "+d.Part)
+	}
+	facts.add("Received", f.Started.Local().Format(timeFormat))
+	facts.add("Fax", string(f.ID))
+	l.Facts = facts
+	return l
+}
+
+// whereIsIt tells what of a fax is not in the mail, and where it is.
+func (g *Gateway) whereIsIt(f queue.Fax, d queue.Delivery) []string {
+	fetch := fmt.Sprintf("It is on the status page of the fax appliance %s under %s and stays there until it is fetched.", g.o.Hostname, f.ID)
+	switch {
+	case g.o.NoContent:
+		return []string{"For privacy the fax is not in this mail. " + fetch}
+	case d.Withheld:
+		return []string{fmt.Sprintf("%s is too large for a mail and is not in this one, not even in a coarser resolution. ", upper(pageRange(d))) + fetch}
+	case d.Coarse > 0:
+		return []string{fmt.Sprintf("%s is too large for a mail: it is attached in a coarser resolution, and small print may not be legible. As it came it can be had there: %s", upper(pageRange(d)), fetch)}
+	case d.Part != "":
+		return []string{fmt.Sprintf("The fax is too large for one mail. This is part %s, with %s; the other parts come in mails of their own.", d.Part, pageRange(d))}
+	}
+	return nil
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// pageRange is "page 3" or "pages 3 to 7".
+func pageRange(d queue.Delivery) string {
+	if d.First == d.Last {
+		return fmt.Sprintf("page %d", d.First)
+	}
+	return fmt.Sprintf("pages %d to %d", d.First, d.Last)
 }
 
 // badPages names the pages on which lines were damaged.
@@ -172,41 +226,36 @@ func (g *Gateway) OpenFax(id queue.FaxID, as control.FileType) (io.ReadCloser, e
 	if err != nil {
 		return nil, err
 	}
+	var r io.ReadCloser
 	switch as {
 	case control.TIFF:
-		return g.st.OpenFile(name)
+		r, err = g.st.OpenFile(name)
 	case control.PDF, "":
-		return g.openPDF(name)
+		r, err = g.openPart(name, queue.Delivery{}, writePDF)
+	default:
+		err = fmt.Errorf("%w: file type %q", control.ErrInvalid, as)
 	}
-	return nil, fmt.Errorf("%w: file type %q", control.ErrInvalid, as)
+	if err != nil || f.Told.IsZero() || !f.Delivered.IsZero() {
+		return r, err
+	}
+	return &fetch{ReadCloser: r, done: func() error { return g.q.FetchedFax(id) }}, nil
 }
 
-// openPDF reads a document of the spool as PDF, the coded pages carried over as they are.
-func (g *Gateway) openPDF(document string) (io.ReadCloser, error) {
-	f, t, err := g.openTIFF(document)
-	if err != nil {
-		return nil, err
-	}
-	r, w := io.Pipe()
-	go func() {
-		defer f.Close()
-		w.CloseWithError(writePDF(w, t))
-	}()
-	return r, nil
+// fetch tells when a file was read to its end.
+type fetch struct {
+	io.ReadCloser
+	done func() error
 }
 
-func writePDF(w io.Writer, t *tiff.File) error {
-	out := pdf.NewWriter(w, pdf.Meta{})
-	for n := 1; n <= t.NumPages(); n++ {
-		coded, err := t.Raw(n)
-		if err != nil {
-			return err
+func (f *fetch) Read(b []byte) (int, error) {
+	n, err := f.ReadCloser.Read(b)
+	if err == io.EOF && f.done != nil {
+		if derr := f.done(); derr != nil {
+			return n, derr
 		}
-		if err := out.AddCoded(coded); err != nil {
-			return err
-		}
+		f.done = nil
 	}
-	return out.Close()
+	return n, err
 }
 
 func (g *Gateway) openTIFF(document string) (*os.File, *tiff.File, error) {

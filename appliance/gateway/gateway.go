@@ -57,6 +57,10 @@ type Options struct {
 	// Render makes a fax document in the child process.
 	Render        RenderFunc
 	RenderOptions raster.Options
+	Picture       bool                    // first pages are shown in our mail
+	NoContent     bool                    // received faxes are told of, not sent: no attachment, no picture; they stay here until fetched
+	MaxMail       int64                   // octets of a mail with a fax as it goes out; larger ones are divided; 0: no limit known
+	Letter        *message.LetterTemplate // of our mail; nil: the built-in one
 	// DKIM signs our mail, for each key once; none: it goes out unsigned.
 	DKIM []*message.DKIMKey
 	// Deliver hands a mail to the next mail server.

@@ -27,6 +27,9 @@ func (g *Gateway) Housekeep(ctx context.Context, r queue.Retention) error {
 			if err := g.forgetSeen(now); err != nil {
 				return err
 			}
+			if err := g.watchUnfetched(now, r.Faxes); err != nil {
+				return err
+			}
 		}
 		g.alarms.CheckDisk()
 		if now.Sub(released) >= releaseEvery {

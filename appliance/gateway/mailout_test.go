@@ -238,7 +238,7 @@ func TestNoticeText(t *testing.T) {
 			if got := noticeSubject(tt.n); got != tt.subject {
 				t.Errorf("subject %q", got)
 			}
-			text := noticeText(tt.n)
+			text := noticeLetter(tt.n).Text()
 			wantWords(t, text, tt.words...)
 			for _, w := range tt.not {
 				if strings.Contains(text, w) {

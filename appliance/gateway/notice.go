@@ -3,49 +3,46 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"net/mail"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/smtpstack/message"
 )
 
-// noticeMail writes a job's final notice. It is made of the outbox item alone, so every attempt writes the same mail.
+// noticeMail writes a job's final notice. It is made of the outbox item alone, so every attempt writes the same mail; only the
+// picture and the original's header go when the job's files do.
 func (g *Gateway) noticeMail(o queue.Out) (message.Outgoing, error) {
 	var n queue.Notice
 	if err := json.Unmarshal(o.Payload, &n); err != nil {
 		return message.Outgoing{}, fmt.Errorf("gateway: notice %s: %w", o.ID, err)
 	}
-	m := g.mail(o)
-	m.Auto = true
-	m.InReplyTo = n.MessageID
+	m := g.answer(o, n.MessageID, []queue.Notice{n})
 	m.Subject = noticeSubject(n)
-	m.Text = noticeText(n)
-	if j, err := g.q.Job(n.Job); err == nil && !slices.Contains(o.To, j.Sender) {
-		m.Text = "This notice is for " + j.Sender + ", whose mail server did not take it.\n\n" + m.Text
-	}
-	m.Extra = []message.Field{{Name: "X-Tipring-Job", Value: string(n.Job)}, {Name: "X-Tipring-Outcome", Value: string(n.State)}}
-	return m, nil
+	return m, g.sendLetter(&m, g.redirected(o, n.Job, noticeLetter(n)), g.jobPicture(n.Job))
 }
 
-// mail is what all our mails have in common.
-func (g *Gateway) mail(o queue.Out) message.Outgoing {
-	id, domain, _ := strings.Cut(strings.Trim(o.MessageID, "<>"), "@")
-	m := message.Outgoing{ID: id, Domain: domain, Date: o.Created, From: mail.Address{Name: g.o.FromName, Address: g.o.From}}
-	for _, to := range o.To {
-		m.To = append(m.To, mail.Address{Address: to})
+// answer is what all notices about faxes have in common.
+func (g *Gateway) answer(o queue.Out, to string, list []queue.Notice) message.Outgoing {
+	m := g.mail(o)
+	m.Auto = true
+	m.InReplyTo = to
+	for _, n := range list {
+		m.Extra = append(m.Extra, message.Field{Name: "X-Tipring-Job", Value: string(n.Job)}, message.Field{Name: "X-Tipring-Outcome", Value: string(n.State)})
+	}
+	if r := g.deliveryReport(list); r != nil {
+		m.Report = r
 	}
 	return m
 }
 
 // party is whom the fax was for, as the sender wrote it.
-func party(n queue.Notice) string {
-	if n.Name != "" {
-		return n.Name + " (" + n.Number + ")"
+func party(n queue.Notice) string { return partyOf(n.Number, n.Name) }
+
+func partyOf(number, name string) string {
+	if name != "" {
+		return name + " (" + number + ")"
 	}
-	return n.Number
+	return number
 }
 
 func noticeSubject(n queue.Notice) string {
@@ -64,91 +61,138 @@ func noticeSubject(n queue.Notice) string {
 	return s
 }
 
-// noticeText says what happened and what is to be done, in sentences for somebody who sends faxes, not for somebody
+var tones = map[queue.State]message.Tone{queue.Sent: message.Good, queue.Failed: message.Bad, queue.Unknown: message.Warning, queue.Canceled: message.Warning}
+
+// noticeLetter says what happened and what is to be done, in sentences for somebody who sends faxes, not for somebody
 // who runs fax machines.
-func noticeText(n queue.Notice) string {
-	var b strings.Builder
+func noticeLetter(n queue.Notice) message.Letter {
+	l := message.Letter{Title: noticeSubject(n), Tone: tones[n.State], Facts: facts(n)}
+	l.Paragraphs = append(outcome(n), leftOut(n.Omitted)...)
+	l.Paragraphs = append(l.Paragraphs, repeated(n.Repeated)...)
+	if n.State == queue.Sent && n.Poor > 0 {
+		l.Tone = message.Warning
+	}
+	return l
+}
+
+// outcome is what became of one fax and what its sender can do.
+func outcome(n queue.Notice) []string {
 	switch n.State {
 	case queue.Sent:
-		sentText(&b, n)
+		return sentWords(n)
 	case queue.Unknown:
 		which := "the last page"
 		if n.Doubt > 0 && n.Doubt != n.Pages {
 			which = fmt.Sprintf("page %d", n.Doubt)
 		}
-		fmt.Fprintf(&b, "All %s of your fax to %s went out, but it is not known whether %s arrived: the call ended before the other side could confirm it.\n\n", pages(n.Pages), party(n), which)
-		b.WriteString("The fax will not be sent again by itself, because it may have arrived. Please ask the recipient whether the fax is complete, and send it again if it is not.\n")
+		return []string{
+			fmt.Sprintf("All %s of your fax to %s went out, but it is not known whether %s arrived: the call ended before the other side could confirm it.", pages(n.Pages), party(n), which),
+			"The fax will not be sent again by itself, because it may have arrived. Please ask the recipient whether the fax is complete, and send it again if it is not."}
 	case queue.Canceled:
-		fmt.Fprintf(&b, "Your fax to %s was canceled", party(n))
+		s := "Your fax to " + party(n) + " was canceled"
 		if n.Text != "" && !strings.HasPrefix(n.Text, "The fax was canceled") {
-			fmt.Fprintf(&b, ": %s", n.Text)
+			s += ": " + strings.TrimSuffix(n.Text, ".")
 		}
-		b.WriteString(".\n\n")
-		arrived(&b, n)
-		b.WriteString("Nothing more will be sent.\n")
-	default:
-		failedText(&b, n)
+		return append(append([]string{s + "."}, arrived(n)...), "Nothing more will be sent. If it is to go out after all, please send the mail again.")
 	}
-	b.WriteString("\n")
-	facts(&b, n)
-	return b.String()
+	return failedWords(n)
 }
 
-func sentText(b *strings.Builder, n queue.Notice) {
-	fmt.Fprintf(b, "Your fax to %s was sent. The other side confirmed %s.\n", party(n), allPages(n.Pages))
+func sentWords(n queue.Notice) []string {
+	list := []string{fmt.Sprintf("Your fax to %s was sent. The other side confirmed %s.", party(n), allPages(n.Pages))}
 	switch {
 	case n.Poor == 1:
-		b.WriteString("\nOne page was confirmed as received in poor quality. If it matters, ask the recipient whether it can be read.\n")
+		list = append(list, "One page was confirmed as received in poor quality. If it matters, ask the recipient whether it can be read.")
 	case n.Poor > 1:
-		fmt.Fprintf(b, "\n%d pages were confirmed as received in poor quality. If it matters, ask the recipient whether they can be read.\n", n.Poor)
+		list = append(list, fmt.Sprintf("%d pages were confirmed as received in poor quality. If it matters, ask the recipient whether they can be read.", n.Poor))
 	}
+	return list
 }
 
-func failedText(b *strings.Builder, n queue.Notice) {
-	fmt.Fprintf(b, "Your fax to %s was NOT sent", party(n))
+func failedWords(n queue.Notice) []string {
+	s := "Your fax to " + party(n) + " was NOT sent"
 	if n.Confirmed > 0 {
-		b.WriteString(" completely")
+		s += " completely"
 	}
-	b.WriteString(".\n\n")
+	list := []string{s + "."}
 	if n.Text != "" {
-		fmt.Fprintf(b, "What happened: %s\n\n", n.Text)
+		list = append(list, "What happened: "+n.Text)
 	}
-	arrived(b, n)
-	switch {
-	case n.Calls == 0:
-		b.WriteString("The number was not called. Nothing more will be tried: please put right what is said above and send the mail again.\n")
-	case n.Calls == 1:
-		b.WriteString("The number was called once. It will not be called again for this fax: please check the number with the recipient and send the mail again.\n")
-	default:
-		fmt.Fprintf(b, "The number was called %d times. It will not be called again for this fax: please check the number with the recipient and send the mail again later.\n", n.Calls)
+	return append(append(list, arrived(n)...), called(n)+" "+advise(n))
+}
+
+func called(n queue.Notice) string {
+	switch n.Calls {
+	case 0:
+		return "The number was not called, and nothing more will be tried."
+	case 1:
+		return "The number was called once. It will not be called again for this fax."
 	}
+	return fmt.Sprintf("The number was called %d times. It will not be called again for this fax.", n.Calls)
+}
+
+// advise is what the sender of a failed fax can do about it.
+func advise(n queue.Notice) string {
+	if n.Calls == 0 {
+		return "Please put right what is said above and send the mail again."
+	}
+	switch queue.ClassOf(n.Code) {
+	case queue.ClassBusy, queue.ClassModemWait:
+		return "Please send the mail again later, when the other side's line may be free."
+	case queue.ClassNoNumber, queue.ClassNoFax:
+		return "Please check the number with the recipient and send the mail again."
+	case queue.ClassNoAnswer:
+		return "Please check the number with the recipient, and that the fax machine there is switched on, and send the mail again later."
+	case queue.ClassCannot:
+		return "Please ask the recipient to look after the fax machine (paper, memory), and send the mail again."
+	case queue.ClassRefused:
+		return "Please ask the recipient what the fax machine there accepts, and send the mail again."
+	case queue.ClassFailure:
+		return "Please send the mail again later; if it fails again, ask the recipient whether other faxes arrive there."
+	}
+	return "Please check the number with the recipient and send the mail again later."
 }
 
 // arrived tells of the pages that the other side has all the same.
-func arrived(b *strings.Builder, n queue.Notice) {
+func arrived(n queue.Notice) []string {
 	rest := ", the others did not"
 	if n.Doubt > 0 {
 		rest = ""
 	}
+	s := ""
 	switch {
 	case len(n.Arrived) == 1:
-		fmt.Fprintf(b, "Page %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
+		s = fmt.Sprintf("Page %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
 	case len(n.Arrived) > 1:
-		fmt.Fprintf(b, "Pages %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
+		s = fmt.Sprintf("Pages %s of %d arrived at the other side%s.", listed(n.Arrived), n.Pages, rest)
 	case n.Confirmed == 1:
-		fmt.Fprintf(b, "Page 1 of %d arrived at the other side.", n.Pages)
+		s = fmt.Sprintf("Page 1 of %d arrived at the other side.", n.Pages)
 	case n.Confirmed > 1:
-		fmt.Fprintf(b, "Pages 1 to %d of %d arrived at the other side.", n.Confirmed, n.Pages)
+		s = fmt.Sprintf("Pages 1 to %d of %d arrived at the other side.", n.Confirmed, n.Pages)
 	}
 	if n.Doubt > 0 {
-		if n.Confirmed > 0 {
-			b.WriteString(" ")
-		}
-		fmt.Fprintf(b, "Page %d may have arrived as well.", n.Doubt)
+		s = strings.TrimSpace(fmt.Sprintf("%s Page %d may have arrived as well.", s, n.Doubt))
 	}
-	if n.Confirmed > 0 || n.Doubt > 0 {
-		b.WriteString("\n\n")
+	if s == "" {
+		return nil
 	}
+	return []string{s}
+}
+
+// leftOut names what of the mail is not on the fax.
+func leftOut(omitted []string) []string {
+	if len(omitted) == 0 {
+		return nil
+	}
+	return []string{"Not on the fax: " + strings.Join(omitted, "; ") + ". If it belongs there, please send it again as PDF."}
+}
+
+// repeated names the recipients of a mail to whom nothing was sent for it.
+func repeated(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return []string{"Nothing was sent for " + strings.Join(list, ", ") + ": the number stands twice in the mail, or this same mail went there before. If a second copy is wanted, please send a new mail."}
 }
 
 // listed writes page numbers in order, runs of three and more as one: "1, 3 to 6 and 9".
@@ -174,25 +218,31 @@ func listed(pages []int) string {
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
-func facts(b *strings.Builder, n queue.Notice) {
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(b, "%-14s %s\n", name+":", value)
-		}
-	}
-	line("Number", n.Number)
-	line("Recipient", n.Name)
-	line("Subject", n.Subject)
+func facts(n queue.Notice) []message.Fact {
+	f := factList{}
+	f.add("Number", n.Number)
+	f.add("Recipient", n.Name)
+	f.add("Subject", n.Subject)
 	if n.Pages > 0 {
-		line("Pages", fmt.Sprintf("%d of %d confirmed", n.Confirmed, n.Pages))
+		f.add("Pages", fmt.Sprintf("%d of %d confirmed", n.Confirmed, n.Pages))
 	}
-	line("Answered as", n.RemoteID)
+	f.add("Answered as", n.RemoteID)
 	if n.Calls > 0 {
-		line("Calls", fmt.Sprint(n.Calls))
+		f.add("Calls", fmt.Sprint(n.Calls))
 	}
-	line("Handed over", n.Created.Local().Format(timeFormat))
-	line("Finished", n.Ended.Local().Format(timeFormat))
-	line("Job", string(n.Job))
+	f.add("Handed over", n.Created.Local().Format(timeFormat))
+	f.add("Finished", n.Ended.Local().Format(timeFormat))
+	f.add("Job", string(n.Job))
+	return f
+}
+
+// factList leaves out what is empty.
+type factList []message.Fact
+
+func (f *factList) add(name, value string) {
+	if value != "" {
+		*f = append(*f, message.Fact{Name: name, Value: value})
+	}
 }
 
 // timeFormat is unambiguous everywhere.
@@ -210,47 +260,4 @@ func allPages(n int) string {
 		return "its one page"
 	}
 	return fmt.Sprintf("all %d pages", n)
-}
-
-// alarmMail writes an alarm to the operator.
-func (g *Gateway) alarmMail(o queue.Out) (message.Outgoing, error) {
-	var a queue.Alarm
-	if err := json.Unmarshal(o.Payload, &a); err != nil {
-		return message.Outgoing{}, fmt.Errorf("gateway: alarm %s: %w", o.ID, err)
-	}
-	m := g.mail(o)
-	m.Generated = true
-	m.Subject = "[" + g.o.Hostname + "] " + a.Subject
-	m.Text = a.Text + "\n\nThis is the fax appliance " + g.o.Hostname + ". Its alarms are on its status page and in \"tipring status\".\n\nSince: " +
-		o.Created.Local().Format(timeFormat) + "\n"
-	return m, nil
-}
-
-// OutSubject is the subject of an outbox item's mail, for lists.
-func (g *Gateway) OutSubject(o queue.Out) string {
-	switch o.Kind {
-	case queue.KindNotice:
-		var n queue.Notice
-		if json.Unmarshal(o.Payload, &n) == nil {
-			return noticeSubject(n)
-		}
-	case queue.KindAlarm:
-		var a queue.Alarm
-		if json.Unmarshal(o.Payload, &a) == nil {
-			return a.Subject
-		}
-	case queue.KindFax:
-		if f, err := g.q.Fax(o.Fax); err == nil {
-			return faxSubject(f)
-		}
-	case queue.KindRelay, queue.KindReport:
-		return relaySubject(o)
-	}
-	return ""
-}
-
-// backoff is the pause after the n-th failed delivery (from 1): short at first, for a mail server that restarts.
-func backoff(n int) time.Duration {
-	steps := []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute}
-	return steps[min(max(n, 1), len(steps))-1]
 }

@@ -30,7 +30,7 @@ func TestNotice_NamesThePagesThatArrived(t *testing.T) {
 		{queue.Notice{State: queue.Unknown, Pages: 3, Confirmed: 2, Arrived: []int{1, 3}, Doubt: 2}, "whether page 2 arrived"},
 		{queue.Notice{State: queue.Unknown, Pages: 3, Confirmed: 2, Doubt: 3}, "whether the last page arrived"},
 	} {
-		if got := noticeText(c.n); !strings.Contains(got, c.want) {
+		if got := noticeLetter(c.n).Text(); !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %s", c.n, got)
 		}
 	}

@@ -85,7 +85,7 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 	if runs > maxPrepareRuns {
 		return g.failAll(jobs, "The document could not be turned into fax pages: it made our program fail several times. Please send it as a PDF made anew.")
 	}
-	file, pages, err := g.makeDocument(ctx, jobs)
+	doc, err := g.makeDocument(ctx, jobs)
 	var bad *badMail
 	switch {
 	case errors.As(err, &bad):
@@ -103,27 +103,27 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		return fmt.Errorf("gateway: mail %s: %w", jobs[0].Mail, err)
 	}
 	for _, j := range jobs {
-		if err := g.releaseJob(ctx, j, file, pages); err != nil {
+		if err := g.releaseJob(ctx, j, doc); err != nil {
 			return err
 		}
 	}
-	g.o.Log.Info("document made", "mail", jobs[0].Mail, "pages", pages)
+	g.o.Log.Info("document made", "mail", jobs[0].Mail, "pages", doc.pages, "as_is", doc.asIs)
 	return nil
 }
 
 // releaseJob gives a job its document, if its sender may still fax so many pages today.
-func (g *Gateway) releaseJob(ctx context.Context, j queue.Job, file string, pages int) error {
-	refused, err := g.reserveSoon(ctx, j, pages)
+func (g *Gateway) releaseJob(ctx context.Context, j queue.Job, doc document) error {
+	refused, err := g.reserveSoon(ctx, j, doc.pages)
 	switch {
 	case errors.Is(err, directory.ErrUnavailable):
-		err = g.awaitDirectory(ctx, j, file, pages, err)
+		err = g.awaitDirectory(ctx, j, doc, err)
 	case err != nil:
 		return fmt.Errorf("gateway: job %s: %w", j.ID, err)
 	case refused != "":
-		g.o.Log.Info("sender not permitted", "job", j.ID, "from", j.Sender, "pages", pages, "why", refused)
+		g.o.Log.Info("sender not permitted", "job", j.ID, "from", j.Sender, "pages", doc.pages, "why", refused)
 		err = g.q.FailJob(j.ID, refused)
 	default:
-		err = g.q.SetDocument(j.ID, file, pages)
+		err = g.q.SetDocument(j.ID, doc.file, doc.pages, doc.omitted...)
 	}
 	if errors.Is(err, queue.ErrState) { // canceled meanwhile
 		return g.o.People.Release(string(j.ID))
@@ -145,35 +145,56 @@ type badMail struct{ reason string }
 
 func (e *badMail) Error() string { return "gateway: " + e.reason }
 
+// document is what was made of a mail.
+type document struct {
+	file    string // committed, in the spool
+	pages   int
+	omitted []string // what of the mail is not in it
+	asIs    bool     // the mail was a fax already
+}
+
 // makeDocument turns a mail into a committed spool file with all pages.
-func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (name string, pages int, err error) {
+func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (document, error) {
 	j := jobs[0]
 	if slices.ContainsFunc(jobs, func(o queue.Job) bool { return o.Number != j.Number }) {
 		j.Number = "" // the cover page is everybody's: nobody's number stands on another's fax
 	}
 	m, err := g.q.Mail(j.Mail)
 	if err != nil {
-		return "", 0, err
+		return document{}, err
 	}
 	dir, err := os.MkdirTemp(filepath.Join(g.st.Dir(), "spool", "tmp"), "mail")
 	if err != nil {
-		return "", 0, err
+		return document{}, err
 	}
 	defer removeAll(dir)
 	msg, err := g.unpack(m, dir)
 	if err != nil {
-		return "", 0, err
+		return document{}, err
 	}
+	doc := document{omitted: omittedLines(msg)}
+	out, err := os.OpenFile(filepath.Join(dir, "out.tif"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return doc, err
+	}
+	defer out.Close()
+	if doc.pages, doc.asIs, err = g.passFax(ctx, j, msg, out); err == nil && !doc.asIs {
+		doc.pages, err = g.renderMail(ctx, j, m, msg, out)
+	}
+	if err != nil {
+		return doc, err
+	}
+	doc.file, err = g.keepDocument(out)
+	return doc, err
+}
+
+// renderMail draws a mail's pages.
+func (g *Gateway) renderMail(ctx context.Context, j queue.Job, m queue.Mail, msg *message.Message, out *os.File) (pages int, err error) {
 	job, err := g.renderJob(j, m, msg)
 	defer closeInputs(job)
 	if err != nil {
-		return "", 0, err
+		return 0, err
 	}
-	out, err := os.OpenFile(filepath.Join(dir, "out.tif"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", 0, err
-	}
-	defer out.Close()
 	res, err := g.o.Render(ctx, job, out)
 	if err == nil && len(res.Failed) > 0 {
 		err = &res.Failed[0] // a fax with a document missing must not go out unnoticed
@@ -183,10 +204,9 @@ func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (name stri
 	}
 	if err != nil {
 		g.o.Log.Info("render", "mail", m.ID, "err", err, "detail", raster.Detail(err))
-		return "", 0, sentence(err, job)
+		return 0, sentence(err, job)
 	}
-	name, err = g.keepDocument(out)
-	return name, len(res.Pages), err
+	return len(res.Pages), nil
 }
 
 // keepDocument copies the rendered file into the spool.

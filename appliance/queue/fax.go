@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,7 +41,9 @@ type Fax struct {
 	Pages     []FaxPage `json:"pages,omitempty"`
 	Document  string    `json:"document,omitempty"` // spool file of all pages, a TIFF; "" until SetFaxDocument
 	Delivery  OutID     `json:"delivery,omitempty"`
-	Delivered time.Time `json:"delivered,omitzero"` // by the mail server's word
+	Delivered time.Time `json:"delivered,omitzero"` // by the mail server's word, or when somebody fetched it
+	Bare      bool      `json:"bare,omitempty"`     // a mail about it does not hold it: it stays until it is fetched
+	Told      time.Time `json:"told,omitzero"`      // when the last such mail was accepted
 }
 
 // FaxPage is one received page: a spool file of coded data as it came off the line.
@@ -219,7 +222,11 @@ func (q *Queue) DeleteFax(id FaxID) error {
 		if f.State == FaxReceiving {
 			return fmt.Errorf("%w: fax %s is being received", ErrState, id)
 		}
-		if o, err := outs.Get(tx, string(f.Delivery)); err == nil && !o.State.final() {
+		left, err := deliveriesOf(tx, f.ID)
+		if err != nil {
+			return err
+		}
+		for _, o := range left {
 			o.State, o.Ended, o.LastReply = OutDropped, time.Now(), "the fax was deleted by hand"
 			if err := putOut(tx, o); err != nil {
 				return err
@@ -237,15 +244,48 @@ func (q *Queue) deleteFax(tx *store.Tx, f Fax) error {
 	return faxes.Delete(tx, string(f.ID))
 }
 
-// markDelivered notes in the fax that its delivery was accepted; a fax deleted meanwhile is no error.
+// markDelivered notes in the fax that a mail with it, or with a part of it, was accepted; a fax deleted meanwhile is no
+// error. It is delivered with the last part, unless it has to be fetched.
 func markDelivered(tx *store.Tx, o Out) error {
-	if !faxes.Has(tx, string(o.Fax)) {
+	f, err := faxes.Get(tx, string(o.Fax))
+	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
-	f, err := faxes.Get(tx, string(o.Fax))
 	if err != nil {
 		return err
 	}
-	f.Delivered = time.Now()
+	f.Bare = f.Bare || o.Bare
+	left, err := deliveriesOf(tx, f.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(left) > 0:
+	case f.Bare:
+		f.Told = time.Now()
+	default:
+		f.Delivered = time.Now()
+	}
 	return faxes.Put(tx, string(f.ID), f)
+}
+
+// deliveriesOf returns the mails with a fax or its parts that are not done.
+func deliveriesOf(tx *store.Tx, id FaxID) (list []Out, err error) {
+	err = eachUnsent(tx, func(o Out) error {
+		if o.Kind == KindFax && o.Fax == id {
+			list = append(list, o)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// FetchedFax notes that somebody has got the fax whole from here. One that was only told of by mail is thereby delivered.
+func (q *Queue) FetchedFax(id FaxID) error {
+	return q.changeFax("fetched fax", id, func(_ *store.Tx, f *Fax) error {
+		if !f.Told.IsZero() && f.Delivered.IsZero() {
+			f.Delivered = time.Now()
+		}
+		return nil
+	})
 }

@@ -30,6 +30,7 @@ const (
 	OutHeld    OutState = "held"    // waits for somebody to put the configuration right; LastReply says why
 	OutDone    OutState = "done"    // accepted by the next mail server; final
 	OutDropped OutState = "dropped" // given up by hand; final
+	OutSplit   OutState = "split"   // too large: sent as the parts that were made in its place; final
 )
 
 // NewOut is what an outbox item is made of.
@@ -72,6 +73,7 @@ type Out struct {
 	HeldBy    string          `json:"held_by,omitempty"`    // send connector whose configuration held it last: see NextProbe
 	HeldAt    time.Time       `json:"held_at,omitzero"`     // when
 	Ended     time.Time       `json:"ended,omitzero"`
+	Bare      bool            `json:"bare,omitempty"` // of a fax: the mail does not hold it, or not as it came; it has to be fetched
 }
 
 // Notice is the payload of a final notice.
@@ -107,6 +109,15 @@ type Notice struct {
 type Delivery struct {
 	State FaxState `json:"state"`
 	Pages int      `json:"pages"`
+	// Of a fax too large for one mail: which part this is ("2 of 3", "2 of 3, 1 of 2"), and its pages, from 1. "": all of it.
+	Part  string `json:"part,omitempty"`
+	First int    `json:"first,omitempty"`
+	Last  int    `json:"last,omitempty"`
+	// Coarse halves the page's resolution so often that the page fits; Withheld leaves it out: not even that was enough.
+	Coarse   int  `json:"coarse,omitempty"`
+	Withheld bool `json:"withheld,omitempty"`
+	// Limit is the size the mail may have by what a server said, in octets; 0: that of the configuration.
+	Limit int64 `json:"limit,omitempty"`
 }
 
 // Alarm is the payload of an alarm.
@@ -200,7 +211,7 @@ func putOut(tx *store.Tx, o Out) error {
 	return unsent.Put(tx, string(o.ID), struct{}{})
 }
 
-func (s OutState) final() bool { return s == OutDone || s == OutDropped }
+func (s OutState) final() bool { return s == OutDone || s == OutDropped || s == OutSplit }
 
 func eachUnsent(tx *store.Tx, f func(Out) error) error {
 	return unsent.Each(tx, func(id string, _ struct{}) error {
@@ -247,18 +258,14 @@ func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
 }
 
 // UpdateOut settles an item with changes of the caller's: To (a fallback mailbox, a chunk served), State, NotBefore,
-// LastReply. An item that is done or dropped is never changed again: ErrState. When a fax's delivery becomes done,
-// the fax is marked delivered in the same transaction. When it fails for another reason (a full disk) the item stays
+// LastReply. An item that is final is never changed again: ErrState. When a fax's delivery becomes done, all its parts
+// that is, the fax is marked delivered in the same transaction. When it fails for another reason (a full disk) the item stays
 // taken: call it again, so that what was sent is not sent twice.
-func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error { return q.settleOut(id, nil, f, nil) }
+func (q *Queue) UpdateOut(id OutID, f func(*Out) error) error { return q.SettleOut(id, nil, f) }
 
 // SettleOut is UpdateOut, and keeps the attempt, which f may still complete, beside the item. also are items that follow from it,
-// made in the same transaction.
+// made in the same transaction: the parts of one that is too large, a report.
 func (q *Queue) SettleOut(id OutID, a *OutAttempt, f func(*Out) error, also ...NewOut) error {
-	return q.settleOut(id, a, f, also)
-}
-
-func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error, also []NewOut) error {
 	err := q.update("update outbox", func(tx *store.Tx) error {
 		o, err := outs.Get(tx, string(id))
 		if err != nil {
@@ -278,20 +285,21 @@ func (q *Queue) settleOut(id OutID, a *OutAttempt, f func(*Out) error, also []Ne
 				return err
 			}
 		}
-		if o.State == OutDone && o.Kind == KindFax {
-			if err := markDelivered(tx, o); err != nil {
-				return err
-			}
+		if err := putOut(tx, o); err != nil {
+			return err
 		}
 		for _, n := range also {
 			if _, err := q.addOut(tx, n); err != nil {
 				return err
 			}
 		}
-		if err := putOut(tx, o); err != nil || o.Kind != KindRelay || !o.State.final() {
-			return err
+		switch {
+		case o.State == OutDone && o.Kind == KindFax:
+			return markDelivered(tx, o)
+		case o.State.final() && o.Kind == KindRelay:
+			return q.relayEnded(tx, o.Mail)
 		}
-		return q.relayEnded(tx, o.Mail)
+		return nil
 	})
 	if err == nil || errors.Is(err, ErrState) || errors.Is(err, ErrNotFound) {
 		q.mu.Lock()

@@ -54,6 +54,9 @@ func faxRows(w io.Writer, list []control.Fax) {
 		if x.Damaged {
 			note = "damaged: " + x.Text
 		}
+		if x.Fetch {
+			note = strings.TrimSpace("to be fetched: tipring faxes get " + x.ID + " FILE  " + note)
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%v\t%s\t%s\n", x.ID, x.At.Local().Format(time.DateTime), from, x.Line, x.Pages, x.Delivered, strings.Join(x.To, ","), note)
 	}
 }

@@ -13,6 +13,8 @@ var (
 	ErrEncrypted = errors.New("the PDF is protected by a password")
 	// ErrBroken is returned when a document's data is damaged, or crashed its decoder.
 	ErrBroken = errors.New("the document is damaged and cannot be read")
+	// ErrNotFaxPages is returned with Options.FaxPages when the document is not a TIFF of undamaged fax pages.
+	ErrNotFaxPages = errors.New("the document is not made of fax pages")
 	// ErrTooLarge is returned when a document, or a picture once unpacked, is over the size limit.
 	ErrTooLarge = errors.New("the document is too large to be faxed")
 	// ErrTooManyPages is returned when there are more pages than Options.MaxPages.
@@ -32,7 +34,7 @@ var codes = []struct {
 }{
 	{"unsupported", ErrUnsupported}, {"encrypted", ErrEncrypted}, {"broken", ErrBroken}, {"too-large", ErrTooLarge},
 	{"too-many-pages", ErrTooManyPages}, {"empty", ErrEmpty}, {"timeout", ErrTimeout}, {"memory", ErrMemory},
-	{"canceled", context.Canceled},
+	{"not-fax-pages", ErrNotFaxPages}, {"canceled", context.Canceled},
 }
 
 // Failure is one of the sentinel errors with the particulars: the type's name, a size, a count.

@@ -42,6 +42,9 @@ type Options struct {
 	MaxPages   int                // pages of one RenderDocument or RenderJob call; 0: DefaultMaxPages
 	PageTime   time.Duration      // limit for one PDF page; 0: DefaultPageTime
 	CacheDir   string             // where the PDF engine keeps its compiled code; "": compile anew, some seconds
+	// FaxPages takes nothing but TIFFs whose pages all are undamaged fax pages of T.30 Table 2, and passes these as they
+	// are, however fine; anything else is ErrNotFaxPages.
+	FaxPages bool
 	// Proportional sets plain text in a proportional font. The default keeps columns: 82 characters on an A4 line.
 	Proportional bool
 }
@@ -122,6 +125,9 @@ func (r *renderer) document(ctx context.Context, doc Document) error {
 	kind, err := DetectDocument(doc)
 	if err != nil {
 		return err
+	}
+	if r.opt.FaxPages && kind != TypeTIFF {
+		return fail(ErrNotFaxPages, kind.String())
 	}
 	before := r.pages
 	switch kind {

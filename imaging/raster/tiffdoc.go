@@ -103,6 +103,8 @@ func (r *renderer) tiff(ctx context.Context, doc Document) error {
 	for n := 1; n <= f.NumPages(); n++ {
 		info := f.Info(n)
 		switch {
+		case r.opt.FaxPages:
+			err = r.faxPage(ctx, f, n)
 		case info.Err == nil:
 			err = r.bilevelTIFF(ctx, f, n)
 		case errors.Is(info.Err, tiff.ErrNotBilevel) && n <= len(offsets):
@@ -171,6 +173,24 @@ func (r *renderer) bilevelTIFF(ctx context.Context, f *tiff.File, n int) error {
 		sc.aspect, sc.mm = x/y, float64(p.Width)/x*25.4
 	}
 	return r.image(ctx, sc)
+}
+
+// faxPage passes a page as it is, or says why it is none of a fax.
+func (r *renderer) faxPage(ctx context.Context, f *tiff.File, n int) error {
+	if err := f.Info(n).Err; err != nil {
+		return fmt.Errorf("%w: %w", fail(ErrNotFaxPages, fmt.Sprintf("page %d", n)), err)
+	}
+	p, quality, err := f.Decode(n)
+	if err != nil {
+		return tiffError(err)
+	}
+	switch {
+	case !faxWidth(p.Width, PageWidth(p.Resolution)):
+		return fail(ErrNotFaxPages, fmt.Sprintf("page %d has lines of %d pels at %d x %d dpi", n, p.Width, p.Resolution.X, p.Resolution.Y))
+	case quality.BadLines > 0 || quality.Missing > 0 || quality.Lost:
+		return fail(ErrNotFaxPages, fmt.Sprintf("page %d is damaged", n))
+	}
+	return r.page(ctx, &p)
 }
 
 func (r *renderer) grayTIFF(ctx context.Context, doc Document, info tiff.Info, bo binary.ByteOrder, off uint32) error {

@@ -8,6 +8,8 @@ import (
 	"html/template"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tipring/tipring/smtpstack"
 )
 
 // Letter is what a mail of ours says, for people: the same words become the text and the HTML. Everything in it may
@@ -139,7 +141,9 @@ func (t *LetterTemplate) Render(l Letter) (string, error) {
 
 // SetLetter makes the letter the mail's text and HTML. page is the picture of the fax's first page, shown at width
 // pixels, or nil where the content must not be in the mail (then leave out the attachments too); l.Picture is set by it.
+// What the letter says becomes one line each: nothing in a value can look like another line of the letter.
 func (o *Outgoing) SetLetter(t *LetterTemplate, l Letter, page *File, alt string, width int) error {
+	l = l.oneLined()
 	l.Picture, o.Inline = nil, nil
 	if page != nil {
 		inline := *page
@@ -153,6 +157,37 @@ func (o *Outgoing) SetLetter(t *LetterTemplate, l Letter, page *File, alt string
 	}
 	o.Text, o.HTML = l.Text(), html
 	return nil
+}
+
+// maxWords bounds one title, paragraph or value, in characters.
+const maxWords = 2000
+
+// oneLined is the letter without line breaks, control characters and marks that turn the direction of writing (U+202A to
+// U+202E, U+2066 to U+2069), which would let a stranger's words pose as ours.
+func (l Letter) oneLined() Letter {
+	clean := func(s string) string {
+		s = strings.Map(func(r rune) rune {
+			if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x2028 || r == 0x2029 {
+				return ' '
+			}
+			return r
+		}, strings.ToValidUTF8(s, "\uFFFD"))
+		s = strings.TrimSpace(smtpstack.OneLine(s))
+		if r := []rune(s); len(r) > maxWords {
+			s = string(r[:maxWords]) + "..."
+		}
+		return s
+	}
+	l.Title, l.Footer = clean(l.Title), clean(l.Footer)
+	paragraphs, facts := make([]string, len(l.Paragraphs)), make([]Fact, len(l.Facts))
+	for i, p := range l.Paragraphs {
+		paragraphs[i] = clean(p)
+	}
+	for i, f := range l.Facts {
+		facts[i] = Fact{clean(f.Name), clean(f.Value)}
+	}
+	l.Paragraphs, l.Facts = paragraphs, facts
+	return l
 }
 
 type limitedBuffer struct {

@@ -102,6 +102,8 @@ type Result struct {
 	Err       error  // network, TLS, DNS, reading the mail
 	// RetryAfter is how long a retry has no chance, where that is known; else 0.
 	RetryAfter time.Duration
+	// MaxSize is the largest mail the server says it takes (SIZE, RFC 1870), in octets, when this one is refused for that; else 0.
+	MaxSize int64
 	// Unconfirmed is true when the whole mail was sent and the answer never came: a retry may deliver it twice.
 	Unconfirmed bool
 }

@@ -18,7 +18,7 @@ const maxPipeline = 50
 func (c *conn) transaction(rcpts []int) {
 	d := c.d
 	if limit, err := strconv.ParseInt(c.ext["SIZE"], 10, 64); err == nil && limit > 0 && d.msg.Size > limit {
-		d.setAll(rcpts, Result{Class: smtpstack.Permanent, Host: c.host.name,
+		d.setAll(rcpts, Result{Class: smtpstack.Permanent, Host: c.host.name, MaxSize: limit,
 			Reply: *smtpstack.Refuse(552, "5.3.4", "the mail has %d octets, the server takes at most %d", d.msg.Size, limit)})
 		return
 	}
