@@ -62,7 +62,7 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 	case g.bare(d):
 	default:
 		m.Attachments = []message.File{g.attachment(f, name, d)}
-		if d.First <= 1 {
+		if d.Part == "" {
 			picture = g.picture(name)
 		}
 	}
@@ -78,7 +78,7 @@ func (g *Gateway) bare(d queue.Delivery) bool { return g.o.NoContent || d.Withhe
 
 func faxSubject(f queue.Fax, d queue.Delivery) string {
 	s := "Fax from " + Caller(f) + ", " + pages(len(f.Pages))
-	if d.Part != "" {
+	if isPart(d) {
 		s += ", part " + d.Part
 	}
 	if f.State == queue.FaxPartial {
@@ -89,7 +89,7 @@ func faxSubject(f queue.Fax, d queue.Delivery) string {
 
 func (g *Gateway) attachment(f queue.Fax, document string, d queue.Delivery) message.File {
 	base := "fax-" + f.Started.Local().Format("20060102-150405")
-	if d.Part != "" {
+	if isPart(d) {
 		base += fmt.Sprintf("-pages-%d-%d", d.First, d.Last)
 	}
 	file := message.File{Name: base + ".pdf", Type: "application/pdf", Open: func() (io.ReadCloser, error) { return g.openPart(document, d, writePDF) }}
@@ -132,7 +132,7 @@ func (g *Gateway) faxLetter(f queue.Fax, d queue.Delivery, lost bool) message.Le
 	facts.add("Subaddress", f.Subaddress)
 	facts.add("Line", f.Line)
 	facts.add("Pages", fmt.Sprint(len(f.Pages)))
-	if d.Part != "" {
+	if isPart(d) {
 		facts.add("This mail", pageRange(d)+", part "+d.Part)
 	}
 	facts.add("Received", f.Started.Local().Format(timeFormat))
@@ -143,15 +143,15 @@ func (g *Gateway) faxLetter(f queue.Fax, d queue.Delivery, lost bool) message.Le
 
 // whereIsIt tells what of a fax is not in the mail, and where it is.
 func (g *Gateway) whereIsIt(f queue.Fax, d queue.Delivery) []string {
-	fetch := fmt.Sprintf("It is on the status page of the fax appliance %s under %s and stays there until it is fetched.", g.o.Hostname, f.ID)
+	fetch := fmt.Sprintf(" is on the status page of the fax appliance %s under %s and stays there until it is fetched.", g.o.Hostname, f.ID)
 	switch {
 	case g.o.NoContent:
-		return []string{"For privacy the fax is not in this mail. " + fetch}
+		return []string{"For privacy the fax is not in this mail. It" + fetch}
 	case d.Withheld:
-		return []string{fmt.Sprintf("%s is too large for a mail and is not in this one, not even in a coarser resolution. ", upper(pageRange(d))) + fetch}
+		return []string{fmt.Sprintf("%s is too large for a mail and is not in this one, not even in a coarser resolution. The fax", upper(pageRange(d))) + fetch}
 	case d.Coarse > 0:
-		return []string{fmt.Sprintf("%s is too large for a mail: it is attached in a coarser resolution, and small print may not be legible. As it came it can be had there: %s", upper(pageRange(d)), fetch)}
-	case d.Part != "":
+		return []string{fmt.Sprintf("%s is too large for a mail: it is attached in a coarser resolution, and small print may not be legible. The fax as it came", upper(pageRange(d))) + fetch}
+	case isPart(d):
 		return []string{fmt.Sprintf("The fax is too large for one mail. This is part %s, with %s; the other parts come in mails of their own.", d.Part, pageRange(d))}
 	}
 	return nil

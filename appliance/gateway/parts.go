@@ -125,9 +125,6 @@ func (g *Gateway) split(o queue.Out, to []string, size, limit int64) ([]queue.Ne
 	if err != nil {
 		return nil, err
 	}
-	if limit <= 0 || limit >= size {
-		limit = size / 2
-	}
 	name, err := g.document(f)
 	if err != nil {
 		return nil, err
@@ -140,12 +137,13 @@ func (g *Gateway) split(o queue.Out, to []string, size, limit int64) ([]queue.Ne
 	if d.First == 0 {
 		d.First, d.Last = 1, t.NumPages()
 	}
-	d.Limit = limit
-	picture := 0
-	if d.First == 1 {
-		picture = len(g.picture(name))
+	var list []queue.Delivery
+	if limit > 0 && limit < size {
+		d.Limit = limit
+		list, err = divide(t, d, capacity(limit))
+	} else {
+		list = halve(d)
 	}
-	list, err := divide(t, d, capacity(limit, picture))
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +151,23 @@ func (g *Gateway) split(o queue.Out, to []string, size, limit int64) ([]queue.Ne
 }
 
 // capacity is how many octets of a file fit into a mail: base64 makes 57 into 78 (RFC 2045 6.8).
-func capacity(limit int64, picture int) int64 {
-	return (limit-letterRoom)/78*57 - int64(picture)
+func capacity(limit int64) int64 { return (limit - letterRoom) / 78 * 57 }
+
+// halve divides a delivery of which nothing is known but that it is too large.
+func halve(d queue.Delivery) []queue.Delivery {
+	switch {
+	case d.First < d.Last:
+		a, b := d, d
+		a.Last = (d.First + d.Last) / 2
+		b.First = a.Last + 1
+		return []queue.Delivery{a, b}
+	case d.Part == "": // without the picture it may fit
+	case d.Coarse < maxCoarse:
+		d.Coarse++
+	default:
+		d.Coarse, d.Withheld = 0, true
+	}
+	return []queue.Delivery{d}
 }
 
 // divide groups the pages of a delivery so that each group's data fits into room octets. What cannot be divided becomes
@@ -191,11 +204,8 @@ func divide(t *tiff.File, d queue.Delivery, room int64) ([]queue.Delivery, error
 			list[len(list)-1].Last = n
 		}
 	}
-	if len(list) == 1 && list[0].Coarse == 0 && list[0].First < list[0].Last { // the estimate says it fits, and it did not
-		half := list[0]
-		half.Last = (half.First + half.Last) / 2
-		list[0].First = half.Last + 1
-		list = []queue.Delivery{half, list[0]}
+	if len(list) == 1 && d.Part != "" && d.First < d.Last {
+		return halve(d), nil // the estimate says it fits, and it did not
 	}
 	return list, nil
 }
@@ -214,6 +224,12 @@ func smaller(t *tiff.File, d queue.Delivery, room int64) (queue.Delivery, error)
 	d.Coarse, d.Withheld = 0, true
 	return d, nil
 }
+
+// onePart is the part of a fax that is not divided, only made smaller: its mail shows no picture.
+const onePart = "1 of 1"
+
+// isPart tells whether a delivery is one of several of its fax.
+func isPart(d queue.Delivery) bool { return d.Part != "" && d.Part != onePart }
 
 // partsOf makes the outbox items; a part that is divided again keeps its name and gets a second one.
 func partsOf(o queue.Out, whole queue.Delivery, list []queue.Delivery, to []string) []queue.NewOut {
