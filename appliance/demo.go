@@ -126,7 +126,7 @@ func demoConfig(o DemoOptions, data, smartHost string) Config {
 	c.Lines = []LineConfig{one, two}
 	c.Receive = []ReceiveConfig{{Name: "demo", Listen: []string{o.SMTPAddr}, Senders: []string{"*"}}}
 	c.Send = []SendConfig{{Name: "outbox", Host: smartHost, TLS: "none"}}
-	c.Mail = MailConfig{From: "fax@" + demoFax, Fallback: demoMailbox}
+	c.Mail.From, c.Mail.Fallback = "fax@"+demoFax, demoMailbox
 	c.Routes.Default = []string{demoMailbox}
 	c.Dial.Allow = []string{"*"}
 	c.Web.Listen = o.WebAddr

@@ -168,7 +168,10 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, size int64, a *queu
 		x.Done = append(x.Done, v.done...)
 		x.LastReply, x.Bare = v.text, g.isBare(o)
 		x.To = slices.Clone(v.left)
-		if moved != "" && !slices.Contains(x.Done, moved) {
+		if len(parts) > 0 {
+			x.Parted = append(x.Parted, parts[0].To...)
+		}
+		if moved != "" && !slices.Contains(x.Done, moved) && !slices.Contains(x.Parted, moved) {
 			x.To = addMissing(x.To, moved)
 		}
 		switch {
@@ -176,7 +179,7 @@ func (g *Gateway) settle(o queue.Out, results []send.Result, size int64, a *queu
 			x.State, x.To = queue.OutHeld, addMissing(x.To, stuck...)
 			x.HeldBy, x.HeldAt, a.Outcome = v.heldBy, time.Now(), "held"
 		case len(x.To)+len(x.Waiting) == 0 && len(parts) > 0 && len(x.Done) == 0:
-			x.State, x.To, x.LastReply = queue.OutSplit, parts[0].To, why
+			x.State, x.LastReply = queue.OutSplit, why
 			a.Reply, a.Outcome = why, "divided"
 		case len(x.To)+len(x.Waiting) == 0:
 			x.State, a.Outcome = queue.OutDone, "delivered"

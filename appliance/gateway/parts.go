@@ -69,7 +69,11 @@ func (g *Gateway) partBefore(o queue.Out, size int64) (parted bool, err error) {
 	}
 	g.o.Log.Info("fax is too large for one mail and is divided", "out", o.ID, "octets", size, "limit", limit, "parts", len(parts))
 	err = g.q.SettleOut(o.ID, nil, func(x *queue.Out) error {
-		x.State, x.LastReply = queue.OutSplit, fmt.Sprintf("the mail has %d octets of at most %d: sent in %d parts", size, limit, len(parts))
+		x.Parted, x.To = append(x.Parted, o.To...), nil
+		x.LastReply = fmt.Sprintf("the mail has %d octets of at most %d: sent in %d parts", size, limit, len(parts))
+		if x.State = queue.OutSplit; len(x.Waiting) > 0 {
+			x.State, x.NotBefore = queue.OutPending, time.Now().Add(backoff(o.Attempts))
+		}
 		return nil
 	}, parts...)
 	return err == nil, err
@@ -242,7 +246,7 @@ func partsOf(o queue.Out, whole queue.Delivery, list []queue.Delivery, to []stri
 		case whole.Part != "":
 			d.Part = whole.Part + ", " + d.Part
 		}
-		parts[i] = queue.NewOut{Kind: queue.KindFax, To: to, Fax: o.Fax, Payload: d}
+		parts[i] = queue.NewOut{Kind: queue.KindFax, To: to, Fax: o.Fax, Route: o.Route, Unknown: o.Unknown, Payload: d}
 	}
 	return parts
 }

@@ -55,7 +55,7 @@ func (g *Gateway) address(ctx context.Context, o queue.Out) (_ queue.Out, ready 
 			x.To = nil
 		}
 		x.Route = route
-		x.To, x.Waiting, x.Unknown = addBoxes(x.To, x.Done, l.boxes...), l.waiting, addMissing(x.Unknown, l.unknown...)
+		x.To, x.Waiting, x.Unknown = addBoxes(x.To, slices.Concat(x.Done, x.Parted), l.boxes...), l.waiting, addMissing(x.Unknown, l.unknown...)
 		if g.o.Fallback == "" {
 			x.Waiting = append(x.Waiting, l.unknown...)
 		}

@@ -41,6 +41,8 @@ type NewOut struct {
 	Jobs []JobID // of a summary
 	Fax  FaxID
 	Mail MailID
+	// Of a part, as the item has them that it was made for.
+	Route, Unknown []string
 	// Key keeps alarms from piling up: while an item with the same key is not done, no second one is made.
 	Key     string
 	Payload any // becomes JSON
@@ -56,6 +58,8 @@ type Out struct {
 	Route []string `json:"route,omitempty"`
 	// Waiting are those of Route that could not be looked up yet, or that nobody knows while there is no mailbox for such.
 	Waiting []string `json:"waiting,omitempty"`
+	// Parted are those who get the mail as parts, which are items of their own.
+	Parted []string `json:"parted,omitempty"`
 	// Unknown are those of Route that nobody knows.
 	Unknown   []string        `json:"unknown,omitempty"`
 	Job       JobID           `json:"job,omitempty"`
@@ -180,7 +184,7 @@ func (q *Queue) addOut(tx *store.Tx, n NewOut) (OutID, error) {
 	if err != nil {
 		return "", err
 	}
-	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Jobs: n.Jobs, Fax: n.Fax, Mail: n.Mail, Key: n.Key, Payload: payload,
+	o := Out{ID: OutID(id), Kind: n.Kind, To: n.To, Job: n.Job, Jobs: n.Jobs, Fax: n.Fax, Mail: n.Mail, Route: n.Route, Unknown: n.Unknown, Key: n.Key, Payload: payload,
 		MessageID: "<" + id + "." + string(n.Kind) + "@" + q.o.Domain + ">", Created: now, State: OutPending}
 	if len(n.To) == 0 {
 		o.State, o.LastReply = OutHeld, "no recipient is configured"

@@ -214,6 +214,7 @@ type sunk struct {
 	to     string
 	text   string            // first text part
 	files  map[string][]byte // attachments by name
+	inline []string          // names of the pictures shown in the text
 }
 
 func (m sunk) subject() string {
@@ -298,7 +299,9 @@ func (s *sunk) addParts(r io.Reader, boundary string) error {
 		if err != nil {
 			return err
 		}
-		if name := p.FileName(); name != "" {
+		if name := p.FileName(); strings.HasPrefix(p.Header.Get("Content-Disposition"), "inline") {
+			s.inline = append(s.inline, name)
+		} else if name != "" {
 			s.files[name] = body
 		} else if s.text == "" && media == "text/plain" {
 			s.text = string(body)

@@ -185,8 +185,8 @@ func TestServe_FaxBecomesMail(t *testing.T) {
 	}
 	m := s.waitMail(90*time.Second, "mail with the fax", func(m sunk) bool { return strings.Contains(m.to, "desk@example.org") })
 	mentions(t, m, "5550142", "3 pages")
-	if len(m.files) != 1 {
-		t.Fatalf("%d attachments", len(m.files))
+	if len(m.files) != 1 || len(m.inline) != 1 {
+		t.Fatalf("%d attachments, %d pictures", len(m.files), len(m.inline))
 	}
 	for name, data := range m.files {
 		if !strings.HasSuffix(name, ".pdf") || !strings.HasPrefix(string(data), "%PDF-") {
