@@ -79,6 +79,7 @@ type MailConfig struct {
 	Picture      bool   `toml:"picture"`     // first pages are shown in our mail
 	Content      bool   `toml:"content"`     // received faxes are in the mail; false: it tells of them only, and they stay until fetched
 	Letter       string `toml:"letter"`      // file with a template of our mail's HTML; empty: the built-in one
+	Receipts     bool   `toml:"receipts"`    // a mail that asks for a receipt gets one beside the notice
 	MaxSizeMB    int    `toml:"max_size_mb"` // of a mail as it goes out, in 2^20 octets; larger faxes are divided; 0: as the servers say
 	Fallback     string `toml:"fallback"`    // operator's mailbox: alarms, and mail whose recipient is refused; empty: such mail is held with an alarm
 }

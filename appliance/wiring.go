@@ -78,7 +78,7 @@ func (a *Appliance) wire() error {
 		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
 		SenderChecks: a.checks, MailsPerSender: a.cfg.Limits.MailsPerSender, Senders: a.cfg.senderLists(),
 		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
-		Picture: a.cfg.Mail.Picture, NoContent: !a.cfg.Mail.Content, Letter: letter, MaxMail: int64(a.cfg.Mail.MaxSizeMB) << 20,
+		Picture: a.cfg.Mail.Picture, NoContent: !a.cfg.Mail.Content, Receipts: a.cfg.Mail.Receipts, Letter: letter, MaxMail: int64(a.cfg.Mail.MaxSizeMB) << 20,
 		Relays: a.cfg.relays(senders, a.d.Deliver), Devices: a.devices,
 	})
 	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},

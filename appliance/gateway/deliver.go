@@ -125,6 +125,8 @@ func (g *Gateway) compose(ctx context.Context, o queue.Out) (path string, err er
 		m, err = g.noticeMail(o)
 	case queue.KindSummary:
 		m, err = g.summaryMail(o)
+	case queue.KindReceipt:
+		m, err = g.receiptMail(o)
 	case queue.KindFax:
 		m, err = g.faxMail(ctx, o)
 	case queue.KindAlarm:

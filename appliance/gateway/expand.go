@@ -112,7 +112,7 @@ func (g *Gateway) expandOne(m queue.Mail) ([]queue.JobID, error) {
 			if i < len(m.To) {
 				address = m.To[i]
 			}
-			jobs = append(jobs, queue.NewJob{Address: address, Notify: r.Notify, OriginalRecipient: r.Original, EnvelopeID: m.EnvelopeID, MessageID: m.MessageID, Sender: notices, Number: r.Number,
+			jobs = append(jobs, queue.NewJob{Receipt: g.receiptFor(m, head, r), Address: address, Notify: r.Notify, OriginalRecipient: r.Original, EnvelopeID: m.EnvelopeID, MessageID: m.MessageID, Sender: notices, Number: r.Number,
 				Subaddress: cmp.Or(r.Subaddress, all.Subaddress), Name: cmp.Or(r.Name, all.To), Subject: subject,
 				Resolution: cmp.Or(r.Resolution, all.Resolution), Cover: cmp.Or(r.Cover, coverWords[all.Cover])})
 		}

@@ -61,6 +61,7 @@ type Options struct {
 	NoContent     bool                    // received faxes are told of, not sent: no attachment, no picture; they stay here until fetched
 	MaxMail       int64                   // octets of a mail with a fax as it goes out; larger ones are divided; 0: no limit known
 	Letter        *message.LetterTemplate // of our mail; nil: the built-in one
+	Receipts      bool                    // senders that ask for a receipt (RFC 8098) get one beside the notice, for each fax sent
 	// DKIM signs our mail, for each key once; none: it goes out unsigned.
 	DKIM []*message.DKIMKey
 	// Deliver hands a mail to the next mail server.

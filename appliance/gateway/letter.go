@@ -120,6 +120,11 @@ func (g *Gateway) OutSubject(o queue.Out) string {
 		}
 	case queue.KindRelay, queue.KindReport:
 		return relaySubject(o)
+	case queue.KindReceipt:
+		var n queue.Notice
+		if json.Unmarshal(o.Payload, &n) == nil {
+			return receiptSubject(n)
+		}
 	case queue.KindSummary:
 		var s queue.Summary
 		if json.Unmarshal(o.Payload, &s) == nil {

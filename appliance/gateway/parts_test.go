@@ -118,7 +118,7 @@ func (s *smallSession) Data(r io.Reader) error {
 		s.s.over++
 		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "too big"}
 	}
-	s.s.mails = append(s.s.mails, sent{slices.Clone(s.to), string(text)})
+	s.s.mails = append(s.s.mails, sent{to: slices.Clone(s.to), text: string(text)})
 	return nil
 }
 

@@ -145,3 +145,51 @@ func TestNotice_NamesWhatWasLeftOut(t *testing.T) {
 	}
 	wantWords(t, b.mails[0].body(t), "Fax sent to 5550100: Plan", "Not on the fax: invite.ics: appointment (iCalendar)", "send it again as PDF")
 }
+
+// A receipt comes where it is allowed, asked for by the mail's own sender and the fax was sent; the notice comes in any case.
+func TestReceipt(t *testing.T) {
+	const ask = "Disposition-Notification-To: anna@example.org\n"
+	for _, c := range []struct {
+		name    string
+		allowed bool
+		field   string
+		sent    bool
+		want    bool
+	}{
+		{"asked and allowed", true, ask, true, true},
+		{"not allowed", false, ask, true, false},
+		{"not asked", true, "", true, false},
+		{"to somebody else", true, "Disposition-Notification-To: victim@example.com\n", true, false},
+		{"no answers wanted", true, ask + "X-Auto-Response-Suppress: All\n", true, false},
+		{"not sent", true, ask, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, func(o *Options) { o.Receipts = c.allowed })
+			if _, err := b.post(c.field+simple("1", "Plan", "Confidential words."), "anna@example.org", "5550100@fax.example"); err != nil {
+				t.Fatal(err)
+			}
+			b.work()
+			if c.sent {
+				b.sendAll()
+			} else if err := b.q.FailJob(b.allJobs()[0].ID, "The reason."); err != nil {
+				t.Fatal(err)
+			}
+			b.work()
+			receipts, notices := 0, 0
+			for _, m := range b.mails {
+				if !strings.Contains(m.text, "report-type=disposition-notification") {
+					notices++
+					continue
+				}
+				receipts++
+				wantWords(t, m.text, "Disposition: automatic-action/MDN-sent-automatically; dispatched", "Original-Message-ID: <1@example.org>", "Final-Recipient: rfc822; 5550100@fax.example")
+				if strings.Contains(m.text, "Confidential") {
+					t.Error("the content goes back")
+				}
+			}
+			if notices != 1 || receipts > 1 || (receipts == 1) != c.want {
+				t.Errorf("%d notices, %d receipts", notices, receipts)
+			}
+		})
+	}
+}

@@ -202,7 +202,7 @@ func TestPurge_KeepsSharedDocuments(t *testing.T) {
 	must(t, err)
 	doc, err := q.st.WriteFile(store.Documents, []byte("tiff"))
 	must(t, err)
-	ids, err := q.ExpandMail(mail, []NewJob{{Number: "5550100", Document: doc, Pages: 1}, {Number: "5550101", Document: doc, Pages: 1}}, "")
+	ids, err := q.ExpandMail(mail, Expansion{Jobs: []NewJob{{Number: "5550100", Document: doc, Pages: 1}, {Number: "5550101", Document: doc, Pages: 1}}})
 	must(t, err)
 	must(t, q.CancelJob(ids[0], ""))
 	later, r := time.Now().Add(time.Hour), Retention{Jobs: time.Minute, Outs: time.Minute}

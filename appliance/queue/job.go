@@ -42,6 +42,8 @@ type NewJob struct {
 	Notify            string `json:"notify,omitempty"`
 	OriginalRecipient string `json:"original_recipient,omitempty"`
 	EnvelopeID        string `json:"envelope_id,omitempty"`
+	// Receipt is who gets a receipt (RFC 8098) beside the notice when the fax is sent; "": nobody asked, or may have one.
+	Receipt string `json:"receipt,omitempty"`
 
 	Header    string `json:"header,omitempty"` // sender's text on the header line; "": the station's
 	StationID string `json:"station_id,omitempty"`

@@ -252,5 +252,10 @@ func (q *Queue) finish(tx *store.Tx, j *Job, s State, code t30.Code, text string
 	if err := count(tx, string(s)); err != nil {
 		return err
 	}
+	if s == Sent && j.Receipt != "" {
+		if _, err := q.addOut(tx, NewOut{Kind: KindReceipt, To: []string{j.Receipt}, Job: j.ID, Payload: noticeOf(*j)}); err != nil {
+			return err
+		}
+	}
 	return q.report(tx, j)
 }

@@ -271,7 +271,7 @@ func workMail(t *testing.T, q *Queue, rnd *rand.Rand, say func(string, ...any)) 
 			number := fmt.Sprintf("555010%d", rnd.IntN(killNumbers))
 			list = append(list, NewJob{Sender: m.From, Number: number, Document: doc, Pages: killJobPages})
 		}
-		ids, err := q.ExpandMail(m.ID, list, "")
+		ids, err := q.ExpandMail(m.ID, Expansion{Jobs: list})
 		must(t, err)
 		for _, id := range ids {
 			say("job %s 0", id)

@@ -15,6 +15,7 @@ type OutKind string
 
 const (
 	KindNotice  OutKind = "notice"  // a job's final notice: payload Notice
+	KindReceipt OutKind = "receipt" // a receipt that a mail asked for, beside its notice: payload Notice
 	KindFax     OutKind = "fax"     // a received fax: Out.Fax tells which; payload Delivery
 	KindAlarm   OutKind = "alarm"   // to the operator: payload Alarm
 	KindRelay   OutKind = "relay"   // a mail passed on: Out.Mail tells which; payload Relay

@@ -148,9 +148,9 @@ func TestMail_AcceptedIsExpandedOnce(t *testing.T) {
 		t.Fatalf("PendingMails after a restart: %+v, %v", list, err)
 	}
 	jobs := []NewJob{{Sender: "ann@contoso.test", Number: "5550100"}, {Sender: "ann@contoso.test", Number: "5550101"}}
-	first, err := q.ExpandMail(id, jobs, "")
+	first, err := q.ExpandMail(id, Expansion{Jobs: jobs})
 	must(t, err)
-	again, err := q.ExpandMail(id, jobs, "")
+	again, err := q.ExpandMail(id, Expansion{Jobs: jobs})
 	must(t, err)
 	if len(first) != 2 || len(again) != 2 || again[0] != first[0] || again[1] != first[1] {
 		t.Errorf("expanded to %v, then to %v", first, again)

@@ -29,7 +29,7 @@ func expand(t testing.TB, q *Queue, numbers ...string) []JobID {
 		}
 		list = append(list, j)
 	}
-	ids, err := q.ExpandMail(mail, list, "", "5550199")
+	ids, err := q.ExpandMail(mail, Expansion{Jobs: list, Repeated: []string{"5550199"}})
 	must(t, err)
 	return ids
 }
