@@ -55,12 +55,20 @@ func (s *session) isPostmaster(path string) bool {
 }
 
 // senderAllowed holds MAIL FROM against the list. Of one that a forwarder rewrote (SRS) it is the sender named in it who
-// counts: forwarding through a domain that is listed makes nobody one of its people.
+// counts: forwarding through a domain that is listed makes nobody one of its people. Who rewrote it has to be listed by its
+// domain as well: else anybody could write such an address in a domain of his own, in which SPF holds, and be whom he likes.
 func (s *session) senderAllowed(from string) bool {
 	if original, ok := srs.Original(from); ok {
-		from = original
+		return s.senderListed(original) && s.domainListed(from)
 	}
 	return s.senderListed(from)
+}
+
+// domainListed tells whether the domain of an address is listed as a whole.
+func (s *session) domainListed(address string) bool {
+	_, domain, err := smtpstack.SplitAddress(address)
+	domain = asciiDomain(strings.TrimSuffix(domain, "."))
+	return err == nil && slices.ContainsFunc(s.cfg.Senders, func(rule string) bool { return rule == "*" || rule == domain })
 }
 
 // senderListed holds an address against the list as it stands.

@@ -72,7 +72,7 @@ func TestReturned_OffByDefault(t *testing.T) {
 	c.cmd("RCPT TO:<"+ours+">", "550 5.7.1")
 }
 
-// A sender whom a forwarder rewrote is held against the list by the name behind it.
+// A sender whom a forwarder rewrote is held against the list by the name behind it, and the forwarder by its domain.
 func TestSenders_RewrittenOnes(t *testing.T) {
 	cfg := testConfig()
 	cfg.Senders = []string{"contoso.test", "ann@fabrikam.test"}
@@ -81,11 +81,15 @@ func TestSenders_RewrittenOnes(t *testing.T) {
 	c.expect("220")
 	c.cmd("EHLO mx.example.org", "250")
 	for from, want := range map[string]string{
-		"SRS0=aaaa=AA=contoso.test=bob@forwarder.test":             "250",
-		"SRS0=aaaa=AA=fabrikam.test=ann@forwarder.test":            "250",
-		"box+SRS=aaaa=AA=contoso.test=bob@forwarder.test":          "250",
-		"SRS1=aaaa=one.test==bbbb=AA=contoso.test=bob@two.test":    "250",
-		"bounces+SRS=aaaa=AA@contoso.test":                         "250", // the From field decides when it comes
+		"SRS0=aaaa=AA=contoso.test=bob@contoso.test":               "250",
+		"SRS0=aaaa=AA=fabrikam.test=ann@contoso.test":              "250",
+		"box+SRS=aaaa=AA=contoso.test=bob@contoso.test":            "250",
+		"SRS1=aaaa=one.test==bbbb=AA=contoso.test=b@contoso.test":  "250",
+		"SRS0=aaaa=AA=contoso.test=bob@evil.test":                  "550 5.7.1", // whose owner can write what he likes
+		"box+SRS=aaaa=AA=contoso.test=bob@evil.test":               "550 5.7.1",
+		"SRS1=aaaa=one.test==bbbb=AA=contoso.test=bob@evil.test":   "550 5.7.1",
+		"SRS0=aaaa=AA=contoso.test=bob@fabrikam.test":              "550 5.7.1", // of which one address is listed
+		"bounces+SRS=aaaa=AA@contoso.test":                         "250",       // the From field decides when it comes
 		"SRS0=aaaa=AA=fabrikam.test=eve@contoso.test":              "550 5.7.1",
 		"box+SRS=aaaa=AA=fabrikam.test=eve@contoso.test":           "550 5.7.1",
 		"SRS1=aaaa=one.test==bbbb=AA=fabrikam.test=e@contoso.test": "550 5.7.1",
