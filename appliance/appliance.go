@@ -84,6 +84,9 @@ type Appliance struct {
 
 var _ control.Appliance = (*Appliance)(nil)
 
+// deliverers is how many mails are on their way out at the same time.
+const deliverers = 4
+
 // stopTime is how long workers may take to end once they are asked to.
 const stopTime = 15 * time.Second
 
@@ -253,7 +256,9 @@ func (a *Appliance) start(ctx context.Context) error {
 	a.sup.start(ctx, "prepare", a.g.Prepare)
 	a.sup.start(ctx, "admit", a.g.Admit)
 	a.sup.start(ctx, "summaries", a.g.Summaries)
-	a.sup.start(ctx, "deliver", a.g.Deliver)
+	for i := range deliverers {
+		a.sup.start(ctx, fmt.Sprintf("deliver %d", i+1), a.g.Deliver)
+	}
 	retention := queue.Retention{Jobs: time.Duration(a.cfg.Retention.Sent), Faxes: time.Duration(a.cfg.Retention.Received), Outs: time.Duration(a.cfg.Retention.Records), Calls: time.Duration(a.cfg.Retention.Records)}
 	a.sup.start(ctx, "housekeeping", func(ctx context.Context) error { return a.g.Housekeep(ctx, retention) })
 	if len(a.cfg.Offers) > 0 {

@@ -27,16 +27,14 @@ const (
 	lateAfter = time.Hour
 )
 
-// Deliver sends the outbox until ctx ends. Nothing in it is ever dropped: what is refused for good goes to the fallback
+// Deliver sends the outbox until ctx ends; several may run, so that a mail server that hangs does not keep the others' mail. Nothing in it is ever dropped: what is refused for good goes to the fallback
 // mailbox, and what that refuses is held.
 func (g *Gateway) Deliver(ctx context.Context) error {
 	for {
 		changed, now := g.q.Changed(), time.Now()
 		o, ok, err := g.q.NextOut(now)
 		if err == nil && !ok {
-			if o, ok, err = g.q.NextProbe(g.probes.due); ok {
-				g.probes.set(o.HeldBy, probeInterval)
-			}
+			o, ok, err = g.nextProbe()
 		}
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
@@ -80,7 +81,7 @@ type Gateway struct {
 	maxRelays int // tests have fewer
 	probes    probes
 	waits     waits
-	rests     time.Time // Deliver's alone: until then no answer of a directory is waited for
+	rests     atomic.Int64 // Unix time in ns: until then no answer of a directory is waited for
 
 	senders    *allowance // mails to be faxed
 	postmaster *allowance // mails to the postmaster

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -366,4 +368,36 @@ func TestAlarms_LastOverRestarts(t *testing.T) {
 	if list := a.List(); list[0].Count != 2 {
 		t.Errorf("count %d", list[0].Count)
 	}
+}
+
+// A mail server that hangs keeps its own mail only.
+func TestMailOut_OneHangsOthersGo(t *testing.T) {
+	hang, sentOne := make(chan struct{}), make(chan struct{}, 1)
+	first := make(chan struct{}, 1)
+	first <- struct{}{}
+	b := newBench(t, func(o *Options) {
+		o.Deliver = func(_ context.Context, m send.Message) send.Report {
+			select {
+			case <-first:
+				<-hang
+			default:
+				sentOne <- struct{}{}
+			}
+			return send.Report{Results: []send.Result{{To: m.To[0], Class: smtpstack.Delivered, Reply: smtpstack.Reply{Code: 250}}}}
+		}
+	})
+	b.failedJob()
+	b.failedJob()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { _ = b.g.Deliver(ctx) })
+	}
+	<-sentOne
+	close(hang)
+	for len(b.unsent()) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	wg.Wait()
 }

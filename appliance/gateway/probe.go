@@ -20,8 +20,9 @@ func connectorOf(r send.Result) string { return cmp.Or(r.Connector, noConnector)
 // probes say when the mail that a connector holds is tried again. After a start it is tried at once: a configuration that was
 // mended needs a restart.
 type probes struct {
-	mu   sync.Mutex
-	next map[string]time.Time
+	taking sync.Mutex // one at a time
+	mu     sync.Mutex
+	next   map[string]time.Time
 }
 
 // due tells whether a connector's time has come.
@@ -42,6 +43,17 @@ func (p *probes) at(connector string) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.next[connector]
+}
+
+// nextProbe takes a held item whose connector's time has come.
+func (g *Gateway) nextProbe() (queue.Out, bool, error) {
+	g.probes.taking.Lock()
+	defer g.probes.taking.Unlock()
+	o, ok, err := g.q.NextProbe(g.probes.due)
+	if ok {
+		g.probes.set(o.HeldBy, probeInterval)
+	}
+	return o, ok, err
 }
 
 // nextDelivery is when something of the outbox is due; zero: there is nothing.

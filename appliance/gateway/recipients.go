@@ -139,7 +139,7 @@ type lookedUp struct {
 // lookUp asks for the mailboxes of addresses. Without patience one that cannot be looked up stands for itself.
 func (g *Gateway) lookUp(ctx context.Context, addresses []string, patience bool) lookedUp {
 	limit := lookUpTime
-	if time.Now().Before(g.rests) {
+	if time.Now().UnixNano() < g.rests.Load() {
 		limit = hurriedTime
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -157,7 +157,8 @@ func (g *Gateway) lookUp(ctx context.Context, addresses []string, patience bool)
 			}
 			l.known, l.boxes = append(l.known, a), addBoxes(l.boxes, nil, boxes...)
 		default:
-			g.rests, l.why = time.Now().Add(restTime), strings.ReplaceAll(err.Error(), "\n", "; ")
+			g.rests.Store(time.Now().Add(restTime).UnixNano())
+			l.why = strings.ReplaceAll(err.Error(), "\n", "; ")
 			if patience {
 				l.waiting = append(l.waiting, a)
 				continue
