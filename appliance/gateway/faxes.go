@@ -44,6 +44,9 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 	m := g.mail(o)
 	m.Generated = true
 	m.Fax = &message.Fax{Pages: len(f.Pages), Caller: f.Caller, CallerName: f.CallerName, CallID: string(f.Call)}
+	if isPart(d) {
+		m.Fax.Pages = d.Last - d.First + 1
+	}
 	if m.Fax.Caller == "" {
 		m.Fax.Caller = f.RemoteID
 	}

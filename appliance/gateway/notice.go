@@ -179,12 +179,23 @@ func arrived(n queue.Notice) []string {
 	return []string{s}
 }
 
-// leftOut names what of the mail is not on the fax.
+// leftOut names what of the mail is not on the fax, see omittedLines.
 func leftOut(omitted []string) []string {
-	if len(omitted) == 0 {
-		return nil
+	var parts, list []string
+	for _, s := range omitted {
+		if strings.HasSuffix(s, ".") { // a sentence about damage
+			list = append(list, s)
+		} else {
+			parts = append(parts, s)
+		}
 	}
-	return []string{"Not on the fax: " + strings.Join(omitted, "; ") + ". If it belongs there, please send it again as PDF."}
+	if len(list) > 0 {
+		list = []string{"The mail could not be read whole: " + strings.Join(list, " ") + " Please check what was faxed, and send it again if something is missing."}
+	}
+	if len(parts) > 0 {
+		list = append([]string{"Not on the fax: " + strings.Join(parts, "; ") + ". If it belongs there, please send it again as PDF."}, list...)
+	}
+	return list
 }
 
 // repeated names the recipients of a mail to whom nothing was sent for it.

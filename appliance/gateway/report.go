@@ -94,15 +94,15 @@ func (g *Gateway) original(id queue.MailID) message.OpenOriginal {
 	return func() (io.ReadCloser, error) { return g.st.OpenFile(m.File) }
 }
 
-// omittedLines are what a notice says of what is not on the fax, in bounds.
+// omittedLines are what a notice says of what is not on the fax, in bounds: parts as "name: reason", damage in sentences.
 func omittedLines(msg *message.Message) []string {
 	const most = 20
 	list := slices.Concat(msg.Omitted(), msg.Notes)
-	for i, s := range list {
-		list[i] = short(strings.TrimSuffix(smtpstack.OneLine(s), "."), 200)
-	}
 	if len(list) > most {
-		list = append(list[:most], "and more")
+		list = append(list[:most], "More was found that is not listed here.")
+	}
+	for i, s := range list {
+		list[i] = short(smtpstack.OneLine(s), 200)
 	}
 	return list
 }

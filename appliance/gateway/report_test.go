@@ -129,6 +129,21 @@ func TestReport_Unknown(t *testing.T) {
 	}
 }
 
+// A text that was cut is named too.
+func TestNotice_NamesDamage(t *testing.T) {
+	b := newBench(t, nil)
+	if _, err := b.post(simple("1", "Plan", strings.Repeat("words and words\n", 80<<10)), "anna@example.org", "5550100@fax.example"); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	b.sendAll()
+	b.work()
+	if len(b.mails) != 1 {
+		t.Fatalf("%d mails", len(b.mails))
+	}
+	wantWords(t, b.mails[0].body(t), "The mail could not be read whole: The text is longer than 1048576 bytes and was cut. Please check what was faxed")
+}
+
 // What of a mail is not on the fax stands in the notice.
 func TestNotice_NamesWhatWasLeftOut(t *testing.T) {
 	b := newBench(t, nil)

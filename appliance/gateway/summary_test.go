@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
@@ -79,4 +81,45 @@ func TestSummary_OneMailForAll(t *testing.T) {
 	if got := m.Header.Values("X-Tipring-Job"); len(got) != 3 || m.Header.Get("Auto-Submitted") != "auto-replied" || m.Header.Get("In-Reply-To") != "<1@example.org>" {
 		t.Errorf("%+v", m.Header)
 	}
+}
+
+// Nobody waits longer than an hour for a busy number among others.
+func TestSummaries_TellsWithinTheHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		if _, err := b.post(simple("1", "Plan", "Text."), "anna@example.org", "5550100@fax.example", "5550101@fax.example"); err != nil {
+			t.Fatal(err)
+		}
+		b.work()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- b.g.Summaries(ctx) }()
+		time.Sleep(3 * time.Hour) // nothing has ended
+		synctest.Wait()
+		if err := b.q.FailJob(b.allJobs()[0].ID, "The reason."); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59 * time.Minute)
+		b.work()
+		if len(b.mails) != 0 {
+			t.Fatal("told too early")
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		b.work()
+		if len(b.mails) != 1 {
+			t.Fatalf("%d mails", len(b.mails))
+		}
+		wantWords(t, b.mails[0].body(t), "1 fax NOT sent, 1 still under way: Plan", "The fax to 5550101 is still under way. Another notice tells how it ended.")
+		if err := b.q.FailJob(b.allJobs()[1].ID, "The reason."); err != nil {
+			t.Fatal(err)
+		}
+		b.work()
+		if len(b.mails) != 2 {
+			t.Fatalf("%d mails", len(b.mails))
+		}
+		wantWords(t, b.mails[1].body(t), "1 fax NOT sent (1 reported before): Plan")
+		cancel()
+		<-done
+	})
 }
