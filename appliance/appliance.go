@@ -72,7 +72,8 @@ type Appliance struct {
 	sup        *supervisor
 	lines      []*line
 	offers     *offers
-	connectors []*connector       // send connectors
+	connectors []*connector // send connectors
+	refused    refusals
 	names      resolve.Resolver   // DNS
 	keys       []*message.DKIMKey // that sign our mail
 	testing    sync.Mutex         // held while a connector is tested

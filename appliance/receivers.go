@@ -220,5 +220,6 @@ func (a *Appliance) serverTLS(r ReceiveConfig) (*tls.Config, error) {
 }
 
 func (a *Appliance) traceSMTP(e receive.Event) {
+	a.refused.hear(e)
 	a.log.Debug("smtp", "connector", e.Connector, "client", e.Client, "dir", e.Dir, "text", e.Text)
 }

@@ -16,6 +16,17 @@ type Connectors interface {
 	SignIn(ctx context.Context, connector string) (SignIn, error)
 	// SignInState is the last sign-in of a send connector by device code.
 	SignInState(ctx context.Context, connector string) (SignIn, error)
+	// Refusals are what the receive connectors refused in the last day, oldest first, 500 at most.
+	Refusals(ctx context.Context) ([]Refusal, error)
+}
+
+// Refusal is one command of a client that was refused.
+type Refusal struct {
+	At        time.Time `json:"at"`
+	Connector string    `json:"connector"`
+	Client    string    `json:"client"`            // IP address
+	Command   string    `json:"command,omitempty"` // what the client said last, without secrets; of one that talks on several connections perhaps another's
+	Reply     string    `json:"reply"`
 }
 
 // ConnectorQuestion asks for a walk.
@@ -65,6 +76,7 @@ const (
 
 func connectorRoutes(mux *http.ServeMux, a Connectors) {
 	mux.Handle("POST /connector/test", body(func(r *http.Request, q ConnectorQuestion) (any, error) { return a.TestConnector(r.Context(), q) }))
+	mux.Handle("GET /connector/refusals", answer(func(r *http.Request) (any, error) { return a.Refusals(r.Context()) }))
 	mux.Handle("POST /connector/signin", body(func(r *http.Request, q ConnectorQuestion) (any, error) { return a.SignIn(r.Context(), q.Name) }))
 	mux.Handle("POST /connector/signin/state", body(func(r *http.Request, q ConnectorQuestion) (any, error) { return a.SignInState(r.Context(), q.Name) }))
 }
@@ -82,4 +94,9 @@ func (c *Client) SignIn(ctx context.Context, connector string) (SignIn, error) {
 // SignInState implements [Connectors].
 func (c *Client) SignInState(ctx context.Context, connector string) (SignIn, error) {
 	return call[SignIn](ctx, c, http.MethodPost, "/connector/signin/state", nil, ConnectorQuestion{Name: connector})
+}
+
+// Refusals implements [Connectors].
+func (c *Client) Refusals(ctx context.Context) ([]Refusal, error) {
+	return call[[]Refusal](ctx, c, http.MethodGet, "/connector/refusals", nil, nil)
 }

@@ -124,6 +124,9 @@ func (f *fake) DKIMRecords(context.Context) ([]TXTRecord, error) {
 func (f *fake) TestConnector(_ context.Context, q ConnectorQuestion) (ConnectorTest, error) {
 	return ConnectorTest{Connector: q.Name, Steps: []ConnectorStep{{Name: "SPF", Record: "v=spf1"}}}, f.note("test %s %s %s", q.Name, q.To, q.Address)
 }
+func (f *fake) Refusals(context.Context) ([]Refusal, error) {
+	return []Refusal{{Client: "192.0.2.1", Reply: "550 no"}}, f.note("refusals")
+}
 func (f *fake) SignIn(_ context.Context, name string) (SignIn, error) {
 	return SignIn{Connector: name, Code: "ABC"}, f.note("signin %s", name)
 }
@@ -199,6 +202,7 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"test out a@b.c 192.0.2.1", func() (any, error) {
 			return c.TestConnector(ctx, ConnectorQuestion{Name: "out", To: "a@b.c", Address: "192.0.2.1"})
 		}, ConnectorTest{Connector: "out", Steps: []ConnectorStep{{Name: "SPF", Record: "v=spf1"}}}},
+		{"refusals", func() (any, error) { return c.Refusals(ctx) }, []Refusal{{Client: "192.0.2.1", Reply: "550 no"}}},
 		{"signin out", func() (any, error) { return c.SignIn(ctx, "out") }, SignIn{Connector: "out", Code: "ABC"}},
 		{"signed in out", func() (any, error) { return c.SignInState(ctx, "out") }, SignIn{Connector: "out", State: SignInDone}},
 		{"mail", func() (any, error) { return c.Mail(ctx) }, []Mail{{Held: true}}},

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const connectorUsage = "connector test NAME [--to MAILBOX] [--address IP] | sign-in NAME | dkim | check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
+const connectorUsage = "connector test NAME [--to MAILBOX] [--address IP] | sign-in NAME | log | dkim | check-sender FILE --connector NAME --client IP [--helo NAME] [--from ADDRESS] [--data DIR] [--json]"
 
 // connectorMain walks a connector, signs one in, asks a receive connector what it makes of a message's sender, and prints what
 // our mail's signature needs in DNS.
@@ -29,6 +30,16 @@ func connectorMain(ctx context.Context, args []string, s streams) int {
 			return testConnector(ctx, a, s, f, test)
 		}}, {"sign-in", 1, func(ctx context.Context, a control.Appliance, words []string) error {
 			return signInConnector(ctx, a, s, f, words[0])
+		}}, {"log", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
+			list, err := a.Refusals(ctx)
+			if err != nil {
+				return err
+			}
+			return show(s, f, list, func(w io.Writer) {
+				for _, r := range list {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.At.Local().Format(time.DateTime), r.Connector, r.Client, r.Reply, r.Command)
+				}
+			})
 		}}, {"dkim", 0, func(ctx context.Context, a control.Appliance, _ []string) error {
 			list, err := a.DKIMRecords(ctx)
 			if err != nil {
