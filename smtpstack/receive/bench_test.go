@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/smtpstack"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // disk is a Backend that does what a mail server must before it says 250, and no more: the message in a file of its own,
@@ -53,23 +54,13 @@ func (s *diskSpool) Commit(context.Context) (string, error) {
 	return s.id, err
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestBench_SMTPSource runs the same smtp-source (50 kB, 20 sessions) against Postfix, which puts each message into its
 // hold queue and does nothing more with it, and against this server, in turns, and prints messages per second and their
 // ratio. TIPRING_BENCH_MESSAGES is how many per turn, default 400. It asserts only that all arrived.
 //
 //	go test -tags bench -run TestBench -v ./smtpstack/receive
 func TestBench_SMTPSource(t *testing.T) {
-	source := peer(t, "smtp-source")
+	source := smtptest.Program(t, "smtp-source")
 	count := 400
 	if s := os.Getenv("TIPRING_BENCH_MESSAGES"); s != "" {
 		var err error
@@ -77,8 +68,8 @@ func TestBench_SMTPSource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other := freePort(t)
-	startPostfix(t, other, "mynetworks = 127.0.0.0/8", "smtpd_relay_restrictions = permit_mynetworks, reject",
+	other := smtptest.FreeAddr(t)
+	smtptest.StartPostfix(t, []string{smtptest.Smtpd(other)}, "mynetworks = 127.0.0.0/8", "smtpd_relay_restrictions = permit_mynetworks, reject",
 		"smtpd_recipient_restrictions = check_recipient_access static:HOLD, permit_mynetworks, reject",
 		"smtpd_client_connection_count_limit = 0", "default_process_limit = 100")
 	dir, err := os.MkdirTemp("", "tipring-bench-") // on the file system of Postfix's queue

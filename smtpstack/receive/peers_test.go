@@ -3,11 +3,9 @@ package receive
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -19,66 +17,12 @@ import (
 	"crypto/tls"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
-// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/"} {
-		if p, err := exec.LookPath(dir + name); err == nil {
-			return p
-		}
-	}
-	if os.Getenv("TIPRING_PEERS") == "required" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
-func TestPeer_Swaks(t *testing.T) {
-	swaks := peer(t, "swaks")
-	cert, _ := selfSigned(t, "fax.test")
-	cfg := testConfig()
-	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-	b := &memory{}
-	_, addr := start(t, cfg, b)
-	file := filepath.Join(t.TempDir(), "order.pdf")
-	content := bytes.Repeat([]byte("%PDF-1.4 not really\x00\xff\r\n."), 1000)
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ways := [][]string{nil, {"-pipeline"}, {"-tls"}}
-	if out, _ := exec.Command(swaks, "--support").CombinedOutput(); !strings.Contains(string(out), "TLS supported") {
-		if os.Getenv("TIPRING_PEERS") == "required" {
-			t.Fatalf("swaks cannot do TLS: libnet-ssleay-perl is not installed")
-		}
-		ways = ways[:2]
-	}
-	for _, extra := range ways {
-		args := append([]string{"--server", addr, "--from", "jane@example.com", "--to", "1-555-1234@fax.example.com",
-			"--attach-type", "application/pdf", "--attach", "@" + file, "--body", "See attached.", "--helo", "swaks.test"}, extra...)
-		out, err := exec.Command(swaks, args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("swaks %v: %v\n%s", extra, err, out)
-		}
-		got := b.all()[len(b.all())-1]
-		packed := strings.ReplaceAll(got.data, "\r\n", "")
-		if !strings.Contains(packed, base64.StdEncoding.EncodeToString(content)) {
-			t.Errorf("swaks %v: the attachment did not arrive whole", extra)
-		}
-		if (got.env.TLS != nil) != (len(extra) > 0 && extra[0] == "-tls") || got.env.To[0].Fax.Number != "15551234" {
-			t.Errorf("swaks %v: envelope %+v", extra, got.env)
-		}
-	}
-	out, err := exec.Command(swaks, "--server", addr, "--from", "jane@example.com", "--to", "bob@elsewhere.test").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "550 5.7.1 relaying denied") {
-		t.Errorf("relay through swaks: %v\n%s", err, out)
-	}
-}
-
 func TestPeer_SMTPSource(t *testing.T) {
-	source := peer(t, "smtp-source")
+	source := smtptest.Program(t, "smtp-source")
 	b := &memory{}
 	cfg := testConfig()
 	cfg.MaxConnsPerIP = 20
@@ -88,7 +32,10 @@ func TestPeer_SMTPSource(t *testing.T) {
 		t.Fatalf("smtp-source: %v\n%s", err, out)
 	}
 	if n := len(b.all()); n != 200 {
-		t.Errorf("%d messages of 200", n)
+		t.Fatalf("%d messages of 200", n)
+	}
+	if o, ok := origin([]byte(b.all()[0].data), nil); !ok || o.Client.String() != "127.0.0.1" {
+		t.Errorf("our own Received field reads as %+v", o)
 	}
 }
 
@@ -208,13 +155,7 @@ func (c *scriptConn) Write(b []byte) (int, error) { return c.out.Write(b) }
 // TestPeer_SwaksSignsIn: swaks as a LAN device, with passwords right and wrong, in the clear, with STARTTLS, with TLS from
 // the first octet, and with a client certificate.
 func TestPeer_SwaksSignsIn(t *testing.T) {
-	swaks := peer(t, "swaks")
-	if out, _ := exec.Command(swaks, "--support").CombinedOutput(); !strings.Contains(string(out), "TLS supported") {
-		if os.Getenv("TIPRING_PEERS") == "required" {
-			t.Fatalf("swaks cannot do TLS: libnet-ssleay-perl is not installed")
-		}
-		t.Skip("swaks cannot do TLS")
-	}
+	swaks := smtptest.Swaks(t)
 	server, _ := selfSigned(t, "fax.test")
 	ca := newAuthority(t)
 	file := filepath.Join(t.TempDir(), "client.pem")

@@ -2,123 +2,33 @@ package resolve
 
 import (
 	"bytes"
-	"crypto"
 	"errors"
-	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
-)
 
-// signZone signs a zone in master-file form with one fresh key, with NSEC records for what is not there, and returns it
-// with its key, the trust anchor. The RRSIGs of names in forged are for other data.
-func signZone(t *testing.T, apex string, forged string, records ...string) (zoneFile, anchor string) {
-	t.Helper()
-	key := &dns.DNSKEY{Hdr: dns.RR_Header{Name: apex, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60}, Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
-	private, err := key.Generate(256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sets := map[string]map[uint16][]dns.RR{}
-	add := func(r dns.RR) {
-		h := r.Header()
-		if sets[h.Name] == nil {
-			sets[h.Name] = map[uint16][]dns.RR{}
-		}
-		sets[h.Name][h.Rrtype] = append(sets[h.Name][h.Rrtype], r)
-	}
-	add(key)
-	for _, s := range append(records, apex+" 60 IN SOA ns."+apex+" root."+apex+" 1 60 60 600 60", apex+" 60 IN NS ns."+apex, "ns."+apex+" 60 IN A 127.0.0.1") {
-		add(rr(t, s))
-	}
-	var names []string
-	for n := range sets {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, func(a, b string) int { // canonical order (RFC 4034 6.1)
-		x, y := dns.SplitDomainName(a), dns.SplitDomainName(b)
-		slices.Reverse(x)
-		slices.Reverse(y)
-		return slices.Compare(x, y)
-	})
-	var out strings.Builder
-	for i, n := range names {
-		types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
-		for q := range sets[n] {
-			types = append(types, q)
-		}
-		slices.Sort(types)
-		add(&dns.NSEC{Hdr: dns.RR_Header{Name: n, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 60}, NextDomain: names[(i+1)%len(names)], TypeBitMap: types})
-		for _, set := range sets[n] {
-			sig := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: 60}, Algorithm: key.Algorithm, KeyTag: key.KeyTag(), SignerName: apex,
-				Inception: uint32(time.Now().Add(-time.Hour).Unix()), Expiration: uint32(time.Now().Add(24 * time.Hour).Unix())}
-			if err := sig.Sign(private.(crypto.Signer), set); err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range set {
-				if a, ok := r.(*dns.A); ok && n == forged {
-					a.A[len(a.A)-1] ^= 1
-				}
-				fmt.Fprintln(&out, r)
-			}
-			fmt.Fprintln(&out, sig)
-		}
-	}
-	return out.String(), key.String()
-}
+	"github.com/tipring/tipring/smtpstack/smtptest"
+)
 
 // startSigned starts unbound as a validating resolver of the zones signed.test, signed by us, and plain.test, which is not.
 func startSigned(t *testing.T) (addr string) {
-	prog, port, dir := peer(t, "unbound"), freePort(t), t.TempDir()
+	t.Helper()
+	addr = smtptest.FreeAddr(t)
 	cert := strings.Repeat("ab", 32)
-	signed, anchor := signZone(t, "signed.test.", "forged.signed.test.",
+	smtptest.StartUnbound(t, addr, smtptest.Zone{Apex: "signed.test.", Records: []string{
 		"signed.test. 60 IN MX 10 mx.signed.test.", "null.signed.test. 60 IN MX 0 .",
 		"mx.signed.test. 60 IN A 192.0.2.1", "mx.signed.test. 60 IN AAAA 2001:db8::1", "v4.signed.test. 60 IN A 192.0.2.4",
-		"_25._tcp.mx.signed.test. 60 IN TLSA 3 1 1 "+cert, "_25._tcp.mx.signed.test. 60 IN TLSA 2 0 1 "+cert,
+		"_25._tcp.mx.signed.test. 60 IN TLSA 3 1 1 " + cert, "_25._tcp.mx.signed.test. 60 IN TLSA 2 0 1 " + cert,
 		"alias.signed.test. 60 IN CNAME mx.signed.test.", "away.signed.test. 60 IN CNAME mx.plain.test.",
-		"forged.signed.test. 60 IN A 192.0.2.6", "ready.signed.test. 60 IN TXT yes")
-	plain := "plain.test. 60 IN SOA ns.plain.test. root.plain.test. 1 60 60 600 60\nplain.test. 60 IN NS ns.plain.test.\n" +
-		"ns.plain.test. 60 IN A 127.0.0.1\nplain.test. 60 IN MX 10 mx.plain.test.\nmx.plain.test. 60 IN A 192.0.2.2\n_25._tcp.mx.plain.test. 60 IN TLSA 3 1 1 " + cert + "\n"
-	for name, text := range map[string]string{"signed.zone": signed, "plain.zone": plain, "unbound.conf": fmt.Sprintf(`server:
-  interface: 127.0.0.1
-  port: %d
-  do-daemonize: no
-  chroot: ""
-  username: ""
-  pidfile: ""
-  use-syslog: no
-  directory: "%s"
-  access-control: 127.0.0.0/8 allow
-  module-config: "validator iterator"
-  local-zone: "test." nodefault
-  local-zone: "ready.test." static
-  local-data: 'ready.test. 60 IN TXT "yes"'
-  trust-anchor: '%s'
-auth-zone:
-  name: "signed.test"
-  zonefile: "signed.zone"
-  for-downstream: no
-  for-upstream: yes
-auth-zone:
-  name: "plain.test"
-  zonefile: "plain.zone"
-  for-downstream: no
-  for-upstream: yes
-remote-control:
-  control-enable: no
-`, port, dir, anchor)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(t, port, prog, "-d", "-c", filepath.Join(dir, "unbound.conf"))
-	return fmt.Sprintf("127.0.0.1:%d", port)
+		"forged.signed.test. 60 IN A 192.0.2.6", "old.signed.test. 60 IN A 192.0.2.7",
+	}, Forged: []string{"forged.signed.test. A"}, Expired: []string{"old.signed.test. A"}},
+		smtptest.Zone{Apex: "plain.test.", Plain: true, Records: []string{
+			"plain.test. 60 IN MX 10 mx.plain.test.", "mx.plain.test. 60 IN A 192.0.2.2", "_25._tcp.mx.plain.test. 60 IN TLSA 3 1 1 " + cert,
+		}})
+	return addr
 }
 
 func TestPeer_UnboundDNSSEC(t *testing.T) {
@@ -160,8 +70,10 @@ func TestPeer_UnboundDNSSEC(t *testing.T) {
 				t.Errorf("TLSA %s: %v, %v", name, list, err)
 			}
 		}
-		if h, err := c.Host(ctx, "forged.signed.test"); !errors.Is(err, ErrTemporary) || errors.Is(err, ErrNotFound) || len(h.Addrs) > 0 {
-			t.Errorf("forged answer: %+v, %v", h, err)
+		for _, name := range []string{"forged.signed.test", "old.signed.test"} {
+			if h, err := c.Host(ctx, name); !errors.Is(err, ErrTemporary) || errors.Is(err, ErrNotFound) || len(h.Addrs) > 0 {
+				t.Errorf("%s: %+v, %v", name, h, err)
+			}
 		}
 	}
 }

@@ -3,68 +3,26 @@ package resolve
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
-// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
-func peer(t *testing.T, name string) string {
+// run starts a DNS server on a loopback port and returns a client once it answers.
+func run(t *testing.T, port, prog string, args ...string) *Client {
 	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/"} {
-		if p, err := exec.LookPath(dir + name); err == nil {
-			return p
-		}
-	}
-	if os.Getenv("TIPRING_PEERS") == "required" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// run starts a DNS server and returns a client once it answers.
-func run(t *testing.T, port int, prog string, args ...string) *Client {
-	t.Helper()
-	cmd := exec.Command(prog, args...)
-	out := new(strings.Builder)
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	for range 100 {
-		probe := newClient(t, addr)
-		if _, err := probe.TXT(t.Context(), "ready.test"); err == nil {
-			return newClient(t, addr)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	t.Fatalf("%s does not answer: %s", prog, out)
-	return nil
+	addr := "127.0.0.1:" + port
+	smtptest.StartDNS(t, addr, prog, args...)
+	return newClient(t, addr)
 }
 
 func TestPeer_Unbound(t *testing.T) {
-	prog, port := peer(t, "unbound"), freePort(t)
+	prog, port := smtptest.Program(t, "unbound"), smtptest.Port(smtptest.FreeAddr(t))
 	conf := filepath.Join(t.TempDir(), "unbound.conf")
 	big := ""
 	for i := range 40 {
@@ -72,7 +30,7 @@ func TestPeer_Unbound(t *testing.T) {
 	}
 	text := fmt.Sprintf(`server:
   interface: 127.0.0.1
-  port: %d
+  port: %s
   do-daemonize: no
   chroot: ""
   username: ""
@@ -105,9 +63,9 @@ remote-control:
 }
 
 func TestPeer_Dnsmasq(t *testing.T) {
-	prog, port := peer(t, "dnsmasq"), freePort(t)
+	prog, port := smtptest.Program(t, "dnsmasq"), smtptest.Port(smtptest.FreeAddr(t))
 	args := []string{"--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--log-facility=-",
-		fmt.Sprintf("--port=%d", port), "--listen-address=127.0.0.1", "--bind-interfaces", "--local=/test/", "--local=/in-addr.arpa/",
+		fmt.Sprintf("--port=%s", port), "--listen-address=127.0.0.1", "--bind-interfaces", "--local=/test/", "--local=/in-addr.arpa/",
 		"--user=" + user(), "--local-ttl=60", "--edns-packet-max=1232", "--txt-record=ready.test,yes", "--mx-host=mail.test,a.test,10",
 		"--mx-host=mail.test,b.test,20", "--host-record=a.test,192.0.2.1,2001:db8::1", "--dns-rr=null.test,15,000000"}
 	for i := range 40 {

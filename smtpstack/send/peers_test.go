@@ -22,34 +22,14 @@ import (
 
 	"github.com/tipring/tipring/smtpstack"
 	"github.com/tipring/tipring/smtpstack/receive"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
-
-// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/"} {
-		if p, err := exec.LookPath(dir + name); err == nil {
-			return p
-		}
-	}
-	if os.Getenv("TIPRING_PEERS") == "required" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
 
 // sink starts Postfix's smtp-sink, which keeps each mail as a file in dir.
 func sink(t *testing.T, args ...string) (addr, dir string) {
 	t.Helper()
-	prog := peer(t, "smtp-sink")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr = l.Addr().String()
-	l.Close()
-	dir = t.TempDir()
+	prog := smtptest.Program(t, "smtp-sink")
+	addr, dir = smtptest.FreeAddr(t), t.TempDir()
 	cmd := exec.Command(prog, append(append([]string{}, args...), "-d", filepath.Join(dir, "mail."), addr, "10")...)
 	if os.Getuid() == 0 {
 		cmd.Args = append(cmd.Args[:1], append([]string{"-u", "root"}, cmd.Args[1:]...)...)

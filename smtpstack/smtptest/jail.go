@@ -23,8 +23,8 @@ type jail struct {
 // The users and the group of each jail; Exim and OpenSMTPD insist on theirs.
 const (
 	jailPasswd = "root:x:0:0::/:/bin/false\nopensmtpd:x:901:901::/var/lib/opensmtpd/empty:/bin/false\n" +
-		"opensmtpq:x:902:902::/var/lib/opensmtpd/empty:/bin/false\nDebian-exim:x:903:903::/var/spool/exim4:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"
-	jailGroup = "root:x:0:\nmail:x:8:\nopensmtpd:x:901:\nopensmtpq:x:902:\nDebian-exim:x:903:\nnogroup:x:65534:\n"
+		"opensmtpq:x:902:902::/var/lib/opensmtpd/empty:/bin/false\nDebian-exim:x:903:903::/var/spool/exim4:/bin/false\npostfix:x:904:904::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n"
+	jailGroup = "root:x:0:\nmail:x:8:\nopensmtpd:x:901:\nopensmtpq:x:902:\nDebian-exim:x:903:\npostfix:x:904:\npostdrop:x:905:\nnogroup:x:65534:\n"
 	eximUser  = 903
 )
 

@@ -4,9 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -60,26 +58,22 @@ func StartPostfix(t testing.TB, services []string, settings ...string) *Postfix 
 	p.Write("conf/main.cf", strings.Join(main, "\n")+"\n")
 	p.Write("conf/master.cf", strings.Join(services, "\n")+postfixMaster)
 	mustRun(t, "chown", "-R", "postfix", p.Dir+"/data")
-	t.Cleanup(p.stop)
-	if out, err := exec.Command(prog, "-c", p.Dir+"/conf", "start").CombinedOutput(); err != nil {
-		t.Fatalf("postfix start: %v\n%s\n%s", err, out, p.Log())
-	}
-	return p
-}
-
-// stop kills the instance with all its processes; they are one group.
-func (p *Postfix) stop() {
-	raw, err := os.ReadFile(p.Dir + "/spool/pid/master.pid")
+	mustRun(t, prog, "-c", p.Dir+"/conf", "check") // makes the queue's folders
+	lib, err := exec.Command(Program(t, "postconf"), "-h", "daemon_directory").Output()
 	if err != nil {
-		return // it never ran
+		t.Fatalf("postconf: %v", err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
-	if err != nil || pid < 2 {
-		p.t.Errorf("postfix: process id %q", raw)
-		return
+	out := run(t, "", strings.TrimSpace(string(lib))+"/master", "-c", p.Dir+"/conf", "-d")
+	var listen []string
+	for _, s := range services {
+		if addr, kind, _ := strings.Cut(s, " "); strings.HasPrefix(kind, "inet") {
+			listen = append(listen, addr)
+		}
 	}
-	syscall.Kill(-pid, syscall.SIGKILL)
-	await(p.t, "end of Postfix", func() bool { return syscall.Kill(-pid, 0) != nil }, p.Log)
+	explain := func() string { return out.String() + p.Log() }
+	await(t, "Postfix", func() bool { return strings.Contains(p.Log(), "daemon started") }, explain)
+	awaitListeners(t, "Postfix", listen, explain)
+	return p
 }
 
 // Write writes a file below Dir that all may read; tables ("texthash:") can be written before StartPostfix only into
