@@ -199,6 +199,12 @@ func (a *Appliance) openDirectories(router *send.Router) error {
 		a.watched, sources = append(a.watched, w), append(sources, w)
 	}
 	a.clearOldDirectories()
+	a.openLookups(sources, router)
+	return nil
+}
+
+// openLookups makes what asks the directories.
+func (a *Appliance) openLookups(sources []directory.Source, router *send.Router) {
 	o := directory.Options{}
 	if len(sources) > 0 {
 		// Without the table, which the Directory asks by itself: as a source it would answer for people of other directories.
@@ -223,7 +229,6 @@ func (a *Appliance) openDirectories(router *send.Router) error {
 		a.recipients = directory.NewChain(a.st, verify...)
 	}
 	a.lookup = directory.NewChain(a.st, all...)
-	return nil
 }
 
 // directoryReport raises and clears a directory's alarm.

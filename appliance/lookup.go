@@ -63,8 +63,8 @@ func answerView(a directory.Answer) control.LookupAnswer {
 
 // forgetAddress drops what is remembered of an address anywhere.
 func (a *Appliance) forgetAddress(address string) error {
-	if a.callout != nil {
-		if err := a.callout.Forget(address); err != nil {
+	if n, err := directory.Normalize(address); err == nil && a.callout != nil {
+		if err := a.callout.Forget(n); err != nil { // the chain asks it for addresses in that form
 			return err
 		}
 	}

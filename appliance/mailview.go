@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tipring/tipring/appliance/control"
 	"github.com/tipring/tipring/appliance/queue"
@@ -42,6 +43,6 @@ func (a *Appliance) mailViews(list []queue.Out) []control.Mail {
 }
 
 func (a *Appliance) mailView(o queue.Out) control.Mail {
-	return control.Mail{ID: string(o.ID), Kind: string(o.Kind), To: o.To, Done: o.Done, Subject: a.g.OutSubject(o), Tries: o.Attempts, Next: o.NotBefore,
+	return control.Mail{ID: string(o.ID), Kind: string(o.Kind), To: slices.Concat(o.To, o.Waiting), Done: o.Done, Subject: a.g.OutSubject(o), Tries: o.Attempts, Next: o.NotBefore,
 		Held: o.State == queue.OutHeld, State: string(o.State), Text: o.LastReply, Created: o.Created, Ended: o.Ended}
 }

@@ -163,7 +163,7 @@ func (a *Appliance) faxView(f queue.Fax) control.Fax {
 		v.Damaged = v.Damaged || p.BadLines > 0
 	}
 	if o, err := a.q.Out(f.Delivery); err == nil {
-		v.To = slices.Concat(v.To, o.Done, o.Parted, o.To)
+		v.To = slices.Concat(v.To, o.Done, o.Parted, o.To, o.Waiting)
 	}
 	return v
 }

@@ -64,20 +64,22 @@ func hasDocument(j queue.Job) bool { return j.Document != "" }
 // they can, until ctx ends. Prepare goes on meanwhile.
 func (g *Gateway) Admit(ctx context.Context) error {
 	for {
-		changed := g.q.Changed()
 		list, err := g.q.ActiveJobs(queue.Preparing)
 		if err != nil {
 			return err
 		}
 		list = slices.DeleteFunc(list, func(j queue.Job) bool { return !hasDocument(j) })
 		due, next := g.waits.due(list, time.Now())
-		if len(due) == 0 {
-			if err := g.idle(ctx, changed, next); err != nil {
+		for _, j := range due {
+			if err := g.releaseJob(ctx, j, document{file: j.Document, pages: j.Pages, omitted: j.Omitted}); err != nil {
 				return err
 			}
+		}
+		if len(due) > 0 {
 			continue
 		}
-		if err := g.releaseJob(ctx, due[0], document{file: due[0].Document, pages: due[0].Pages, omitted: due[0].Omitted}); err != nil {
+		// The queue's changes are not waited for: there are many, and nearly never is one of such a job.
+		if err := g.idle(ctx, g.admit, next); err != nil {
 			return err
 		}
 	}
@@ -113,6 +115,10 @@ func (g *Gateway) awaitDirectory(ctx context.Context, j queue.Job, doc document,
 	}
 	if err := g.q.KeepDocument(j.ID, doc.file, doc.pages, "The fax waits: the directory that says whether its sender may fax cannot be asked at the moment.", doc.omitted...); err != nil {
 		return fmt.Errorf("gateway: job %s: %w", j.ID, err)
+	}
+	select {
+	case g.admit <- struct{}{}:
+	default: // Admit is told already
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ type Gateway struct {
 	maxRelays int // tests have fewer
 	probes    probes
 	waits     waits
-	rests     atomic.Int64 // Unix time in ns: until then no answer of a directory is waited for
+	rests     atomic.Int64  // Unix time in ns: until then no answer of a directory is waited for
+	admit     chan struct{} // Admit has a new job
 
 	senders    *allowance // mails to be faxed
 	postmaster *allowance // mails to the postmaster
@@ -98,7 +99,7 @@ func New(q *queue.Queue, alarms *Alarms, o Options) *Gateway {
 	if o.People == nil {
 		o.People = directory.New(q.Store(), directory.Options{})
 	}
-	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms, maxRelays: maxRelays,
+	return &Gateway{q: q, st: q.Store(), o: o, alarms: alarms, admit: make(chan struct{}, 1), maxRelays: maxRelays,
 		senders: newAllowance(cmp.Or(o.MailsPerSender, DefaultMailsPerSender)), postmaster: newAllowance(postmasterMails)}
 }
 

@@ -73,6 +73,8 @@ func (g *Gateway) nobody(o queue.Out, l lookedUp) error {
 	}
 	return g.q.UpdateOut(o.ID, func(x *queue.Out) error {
 		switch {
+		case len(x.Waiting) == 0 && len(x.Done) == 0 && len(x.Parted) > 0:
+			x.State = queue.OutSplit // the parts are the others' delivery
 		case len(x.Waiting) == 0: // every mailbox was served before
 			x.State = queue.OutDone
 		case len(l.waiting) > 0:
@@ -121,7 +123,7 @@ func toFind(o queue.Out, route []string) []string {
 			list = append(list, a)
 		}
 	}
-	if len(list)+len(o.To)+len(o.Done) == 0 {
+	if len(list)+len(o.To)+len(o.Done)+len(o.Parted) == 0 {
 		return o.Waiting
 	}
 	return list

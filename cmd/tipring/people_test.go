@@ -14,7 +14,7 @@ import (
 )
 
 // startAppliance runs an appliance without lines whose connector "in" wants SPF of example.org, and returns its folder.
-func startAppliance(t *testing.T) string {
+func startAppliance(t *testing.T, more ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	cfg, err := appliance.Parse(fmt.Appendf(nil, `
@@ -32,7 +32,7 @@ from = "fax@example.org"
 allow = ["+1*"]
 [web]
 listen = ""
-`, dir))
+%s`, dir, strings.Join(more, "")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +98,22 @@ func TestUser_Commands(t *testing.T) {
 	tell(exitOK, "1 added, 0 changed, 2 removed", "user", "import", file, "--replace")
 	tell(exitOK, "bob@example.org may fax there", "rule", "test", "+1 425 555 0100", "--user", "bob@example.org")
 	tell(exitUsage, "no such file", "user", "import", file+"x")
+}
+
+func TestUser_LookUp(t *testing.T) {
+	tell := commandLine(t, startAppliance(t, "[recipients]\nverify = [\"table\"]\n"))
+	tell(exitOK, "No directory names a mailbox for ann@example.org.", "user", "lookup", "ann@example.org")
+	tell(exitOK, "user", "user", "member", "ann@example.org", "--alias", "a.smith@example.org", "--group", "Sales", "--name", "Ann Smith")
+	tell(exitOK, "Mail for a.smith@example.org goes to ann@example.org.\ntable: user ann@example.org Ann Smith\n  mailboxes: ann@example.org\n  groups: Sales", "user", "lookup", "a.smith@example.org", "--fresh")
+	tell(exitOK, `"known": true`, "user", "lookup", "ann@example.org", "--json")
+	tell(exitUsage, "invalid", "user", "lookup", "ann")
+	tell(exitUsage, "nobody knows the address bob@example.org", "route", "add", "bob@example.org", "--dialed", "100")
+	tell(exitOK, "a.smith@example.org", "route", "add", "a.smith@example.org", "--dialed", "100")
+	tell(exitOK, "a.smith@example.org (table): ann@example.org", "route", "test", "--dialed", "100")
+	tell(exitOK, "user", "user", "member", "carl@example.org", "--alias", "a.smith@example.net")
+	tell(exitOK, "carl@example.org", "route", "add", "carl@example.org", "--dialed", "200")
+	tell(exitOK, "", "user", "remove", "carl@example.org")
+	tell(exitOK, "nobody knows this address: the fax would be held", "route", "test", "--dialed", "200")
 }
 
 func TestRule_Commands(t *testing.T) {
