@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,7 +190,11 @@ func (a *Appliance) operators() []string {
 
 // mailAlarm tells the operators of a new alarm; of those about mail only the status page tells.
 func (a *Appliance) mailAlarm(al control.Alarm) {
-	a.log.Error("alarm", "code", al.Code, "text", al.Text, "remedy", al.Remedy)
+	remedy := al.Remedy
+	if strings.HasPrefix(al.Code, signInAlarmPrefix) {
+		remedy = "see the status page" // the code is for whoever may sign in, not for who reads logs
+	}
+	a.log.Error("alarm", "code", al.Code, "text", al.Text, "remedy", remedy)
 	if len(a.operators()) == 0 || isMailAlarm(al.Code) {
 		return
 	}

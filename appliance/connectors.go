@@ -48,19 +48,28 @@ func (a *Appliance) openSenders(r resolve.Resolver) (*send.Router, error) {
 		}
 	}
 	for _, route := range a.cfg.SendRoute {
-		rc.Routes = append(rc.Routes, send.Route{Domain: route.Domain, Connector: route.Connector})
+		rc.Routes = append(rc.Routes, send.Route{Domain: route.Domain, Connector: route.Connector, Host: route.Host})
 	}
+	rc.Direct = send.Config{Hostname: a.cfg.Hostname, Store: sendMemory{a.st}, Dial: a.d.Dialer}
 	return send.NewRouter(rc)
 }
+
+var tlsPolicies = map[string]send.TLSPolicy{"opportunistic": send.Opportunistic, "required": send.Required, "none": send.NoTLS}
 
 // openConnector makes the send connector s.
 func (a *Appliance) openConnector(s SendConfig, r resolve.Resolver) (*connector, error) {
 	c := &connector{cfg: s}
 	sc := send.Config{Name: s.Name, Hostname: a.cfg.Hostname, Host: s.Host, MXOf: s.MXOf, Store: sendMemory{a.st}, Dial: a.d.Dialer, TLSConfig: &tls.Config{RootCAs: a.d.Roots},
-		TLS:    map[string]send.TLSPolicy{"opportunistic": send.Opportunistic, "required": send.Required, "none": send.NoTLS}[s.TLS],
+		TLS:    tlsPolicies[s.TLS],
 		Limits: send.Limits{Connections: s.Connections, MessagesPerMinute: s.MessagesPerMinute, RecipientsPerDay: s.RecipientsPerDay}}
 	if _, port, err := net.SplitHostPort(s.Host); err == nil && port == "465" && sc.TLS == send.Required {
 		sc.TLS = send.Implicit // RFC 8314 3.3
+	}
+	for domain, policy := range s.TLSFor {
+		if sc.Policies == nil {
+			sc.Policies = map[string]send.TLSPolicy{}
+		}
+		sc.Policies[domain] = tlsPolicies[policy]
 	}
 	if s.Host == "" && sc.TLS != send.NoTLS {
 		sc.DANE, sc.STS = true, send.NewSTS(a.d.HTTP)

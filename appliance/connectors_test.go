@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,4 +299,40 @@ func TestConnectorTest_ThroughTheSocket(t *testing.T) {
 			t.Errorf("taken: %+v", q)
 		}
 	}
+}
+
+// TLS apart for a domain, and a domain led straight to a host: the certificate that MX delivery does not look at is required for one
+// domain, and mail for another goes to the host it names.
+func TestSend_TLSAndHostPerDomain(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var dialed []string
+	o := newOffice(t, nil)
+	o.stop()
+	peer := o.deps.Dialer
+	o.deps.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		dialed = append(dialed, addr)
+		return peer(ctx, network, addr)
+	}
+	dns := o.deps.Resolver.(*resolve.Fake)
+	dns.MXs["contoso.com"][0].Host = "mx.contoso.com" // not the name in the certificate
+	dns.Addrs["mx.contoso.com"] = []netip.Addr{netip.MustParseAddr("192.0.2.25")}
+	dns.Addrs["relay.contoso.com"] = []netip.Addr{netip.MustParseAddr("192.0.2.26")}
+	o.cfg.Send = []SendConfig{{Name: "mx", TLS: "opportunistic", TLSFor: map[string]string{"contoso.com": "required"}}}
+	o.start()
+	o.notice("jane@contoso.com")
+	o.eventually("the mail is held", func() bool { _, ok := o.alarm("mail-held"); return ok })
+	o.stop()
+	o.cfg.Send[0].TLSFor = nil
+	o.cfg.SendRoute = []SendRoute{{Domain: "elsewhere.example", Host: "relay.contoso.com:2525"}}
+	o.start()
+	o.eventually("the mail is delivered after the restart", func() bool { return len(o.notices()) == 1 })
+	o.notice("a@elsewhere.example")
+	o.eventually("the host is called", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Contains(dialed, "192.0.2.26:2525")
+	})
 }

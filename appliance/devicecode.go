@@ -92,7 +92,9 @@ const signInCheck = 12 * time.Hour
 // signInAgain is the wait after a sign-in that could not begin for want of network.
 const signInAgain = 5 * time.Minute
 
-func signInAlarm(name string) string { return "mail-sign-in/" + name }
+const signInAlarmPrefix = "mail-sign-in/"
+
+func signInAlarm(name string) string { return signInAlarmPrefix + name }
 
 // watchSignIns looks after the connectors that a person signs in for.
 func (a *Appliance) watchSignIns(ctx context.Context) {

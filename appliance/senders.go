@@ -14,12 +14,14 @@ import (
 
 // SendConfig is one send connector: a way for our mail to go out.
 type SendConfig struct {
-	Name         string `toml:"name"`          // for send_route, status and logs
-	Host         string `toml:"host"`          // smart host as host or host:port; empty: the MX of the recipient's domain
-	MXOf         string `toml:"mx_of"`         // relay all mail to the mail exchangers of this domain: the organisation's own tenant; host is empty then
-	TLS          string `toml:"tls"`           // opportunistic, required, none
-	Username     string `toml:"username"`      // sign-in at the smart host; empty: none. With oauth the mailbox
-	PasswordFile string `toml:"password_file"` // file with the password or the client secret, mode 0600
+	Name string `toml:"name"`  // for send_route, status and logs
+	Host string `toml:"host"`  // smart host as host or host:port; empty: the MX of the recipient's domain
+	MXOf string `toml:"mx_of"` // relay all mail to the mail exchangers of this domain: the organisation's own tenant; host is empty then
+	TLS  string `toml:"tls"`   // opportunistic, required, none
+	// TLSFor sets TLS apart from that for domains which MX delivery reaches: "bank.example", "*.bank.example".
+	TLSFor       map[string]string `toml:"tls_for"`
+	Username     string            `toml:"username"`      // sign-in at the smart host; empty: none. With oauth the mailbox
+	PasswordFile string            `toml:"password_file"` // file with the password or the client secret, mode 0600
 	// OAuth signs in with a token of Microsoft's identity platform for the application ClientID of Tenant, which proves itself
 	// by a "secret" (in PasswordFile) or by a "certificate" (Certificate and CertificateKey); with "device" a person signs in once
 	// for the mailbox, with a code typed at Microsoft's page.
@@ -44,6 +46,7 @@ type SendConfig struct {
 type SendRoute struct {
 	Domain    string `toml:"domain"`    // recipient's domain; "*.example.com": all below it
 	Connector string `toml:"connector"` // name of a [[send]]
+	Host      string `toml:"host"`      // in place of connector: straight to this host, as host:port, with opportunistic TLS
 }
 
 // submissionHost is where mailboxes of Microsoft 365 submit mail; it has limits of its own.
@@ -60,6 +63,9 @@ func (c *Config) applySendDefaults() {
 	for i := range c.Send {
 		s := &c.Send[i]
 		s.TLS = cmp.Or(s.TLS, "opportunistic")
+		if len(s.TLSFor) == 0 {
+			s.TLSFor = nil
+		}
 		if len(s.FallbackDomains) == 0 {
 			s.FallbackDomains = nil // [] is the default
 		}
@@ -93,12 +99,20 @@ func (c Config) validateSend(v *faults) {
 	}
 	for _, r := range c.SendRoute {
 		v.need(validHost(strings.TrimPrefix(r.Domain, "*.")), "send_route: domain %q: use example.com, or *.example.com for all below it", r.Domain)
-		v.need(names[r.Connector], "send_route: no [[send]] has the name %q", r.Connector)
+		v.need((r.Connector == "") != (r.Host == ""), "send_route: domain %q: name a connector, or a host", r.Domain)
+		v.need(r.Connector == "" || names[r.Connector], "send_route: no [[send]] has the name %q", r.Connector)
+		_, port, err := net.SplitHostPort(r.Host)
+		v.need(r.Host == "" || err == nil && port != "" && validSmartHost(r.Host), "send_route: host: %q: use host:port", r.Host)
 	}
 }
 
 func (s SendConfig) validate(v *faults, at string) {
 	v.need(oneOf(s.TLS, "opportunistic", "required", "none"), "%s: tls: %q: use opportunistic, required or none", at, s.TLS)
+	for d, policy := range s.TLSFor {
+		v.need(validHost(strings.TrimPrefix(d, "*.")), "%s: tls_for: %q: use example.com, or *.example.com for all below it", at, d)
+		v.need(oneOf(policy, "opportunistic", "required", "none"), "%s: tls_for: %s: %q: use opportunistic, required or none", at, d, policy)
+	}
+	v.need(len(s.TLSFor) == 0 || s.Host == "" && s.MXOf == "", "%s: tls_for is for delivery by MX: host and mx_of have tls", at)
 	v.need(validSmartHost(s.Host), "%s: host: %q is no host name", at, s.Host)
 	v.need(s.MXOf == "" || s.Host == "", "%s: host and mx_of: use one of them", at)
 	v.need(s.MXOf == "" || validHost(s.MXOf), "%s: mx_of: %q is no domain", at, s.MXOf)

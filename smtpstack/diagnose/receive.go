@@ -83,6 +83,8 @@ func (r *receiveRun) listener(ctx context.Context, addr string) {
 		r.add(Step{Name: StepListener, State: Failed, Found: smtpstack.OneLine(err.Error()), Remedy: "Correct hostname in the configuration."})
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	l := s.Look(ctx, "")
 	switch {
 	case l.Greeting == "" && l.TLS == nil:

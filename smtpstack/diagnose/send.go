@@ -60,6 +60,13 @@ const (
 	StepMessage     = "message"
 )
 
+// The bounds of the steps that talk with the server, so that one that hangs leaves time for the others.
+const (
+	lookTime    = 60 * time.Second
+	signInTime  = 60 * time.Second
+	messageTime = 2 * time.Minute
+)
+
 // run is one walk through a send connector.
 type run struct {
 	walk
@@ -111,6 +118,8 @@ func (r *run) server(ctx context.Context) {
 			domain = domainOf(r.From)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	r.look = r.Sender.Look(ctx, domain)
 	if len(r.look.Hosts) == 0 {
 		s := r.add(Step{Name: StepServer, State: Failed, Found: problem(r.look.Err, r.look.Reply), Remedy: "Correct host, or mx_of, of the send connector: the name has to be in DNS."})

@@ -50,6 +50,8 @@ func (r *run) signIn(ctx context.Context) {
 		r.notRun(StepSignIn, "There is no token to sign in with.")
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, signInTime)
+	defer cancel()
 	failed, _ := r.Sender.SignIn(ctx, r.target())
 	switch {
 	case failed != nil:
@@ -107,6 +109,8 @@ func (r *run) message(ctx context.Context) {
 		r.add(Step{Name: StepMessage, State: Failed, Found: smtpstack.OneLine(err.Error()), Remedy: "Free disk space, and try again."})
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, messageTime)
+	defer cancel()
 	rep := r.Sender.Deliver(ctx, m)
 	var said []string
 	for _, e := range rep.Transcript {

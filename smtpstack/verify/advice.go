@@ -63,7 +63,6 @@ const (
 // an error for who checks it (RFC 7208 4.6.4). Counting ends at 40.
 func SPFLookups(ctx context.Context, r resolve.Resolver, record string) int {
 	n := 0
-	seen := map[string]bool{}
 	var count func(record string)
 	count = func(record string) {
 		for _, t := range strings.Fields(strings.ToLower(record)) {
@@ -80,8 +79,7 @@ func SPFLookups(ctx context.Context, r resolve.Resolver, record string) int {
 			if n >= maxSPFCount {
 				return
 			}
-			if (kind == "include" || kind == "redirect") && target != "" && !strings.Contains(target, "%") && !seen[target] {
-				seen[target] = true
+			if (kind == "include" || kind == "redirect") && target != "" && !strings.Contains(target, "%") {
 				if next, err := SPFRecord(ctx, r, target); err == nil {
 					count(next)
 				}
