@@ -15,7 +15,7 @@ help:
 	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md'
 	@echo 'make race         unit tests under the race detector (needs gcc)'
 	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
-	@echo 'make bench        all benchmarks; bench-codec, bench-line, bench-noise: one subject'
+	@echo 'make bench        all benchmarks; bench-codec, bench-line, bench-noise, bench-mail: one subject'
 	@echo 'make lint         gofmt, go vet, staticcheck'
 	@echo 'make static       the binary for amd64, arm64 and arm, checked to be static'
 	@echo 'make image        the appliance image (buildroot)'
@@ -66,6 +66,9 @@ bench-line: peers build
 bench-noise: peers build
 	$(GO) test -count=1 -tags 'peers bench' -run '^TestNoiseTable$$' -parallel 24 -v -timeout 60m ./cmd/tipring
 
+bench-mail: peers
+	$(GO) test -count=1 -tags 'peers bench' -run '^TestMailLoad$$' -v -timeout 20m ./cmd/tipring
+
 lint:
 	@f=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$f" ] || { echo "not gofmt-ed:"; echo "$$f"; exit 1; }
 	$(GO) vet ./...
@@ -89,4 +92,4 @@ clean:
 	$(MAKE) -s -C testdata/softline clean
 
 FORCE:
-.PHONY: help build demo test soak mutate race peers fuzz bench bench-codec bench-line bench-noise lint static image clean FORCE
+.PHONY: help build demo test soak mutate race peers fuzz bench bench-codec bench-line bench-noise bench-mail lint static image clean FORCE

@@ -28,7 +28,7 @@ type fortress struct {
 // Numbers: what begins with 555 may be dialed, but not what begins with 5559.
 const premium = "19005550199"
 
-func newFortress(t *testing.T) *fortress {
+func newFortress(t *testing.T, change ...func(*Config)) *fortress {
 	t.Helper()
 	f := &fortress{rig: newRig(t, 20)}
 	r := ReceiveConfig{Listen: []string{"127.0.0.1:0"}, Networks: []string{"127.0.0.0/8"}, MaxSizeMB: 35, MaxRecipients: 100}
@@ -40,6 +40,9 @@ func newFortress(t *testing.T) *fortress {
 	f.cfg.Receive = []ReceiveConfig{ex, lan, out}
 	f.cfg.Dial.Allow, f.cfg.Dial.Deny, f.cfg.Dial.Prefix = []string{"555"}, []string{"5559"}, "9,"
 	f.cfg.applyConnectorDefaults()
+	for _, c := range change {
+		c(&f.cfg)
+	}
 	dns := &resolve.Fake{TXTs: map[string][]string{}}
 	for _, d := range []string{"contoso.com", "fabrikam.com", "example.org"} {
 		dns.TXTs[d] = []string{"v=spf1 ip4:127.0.0.0/8 -all"}

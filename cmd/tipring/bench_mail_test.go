@@ -27,8 +27,18 @@ const (
 	mailMemory   = 100 << 20 // octets
 )
 
-// loadConfig lifts the limits per client: the whole load comes from one address.
-const loadConfig = manyMails
+// unlimited lifts the limits per client and sender: the whole load comes from one address.
+const unlimited = manyMails + `
+[[receive]]
+name = "load"
+listen = [%q]
+networks = ["127.0.0.0/8"]
+senders = ["example.org"]
+connections_per_client = 50
+connections_per_minute = 1000000
+messages_per_minute = 1000000
+recipients_per_hour = 1000000
+`
 
 func TestMailLoad(t *testing.T) {
 	need(t, "smtp-source", "postfix")
@@ -41,21 +51,22 @@ func TestMailLoad(t *testing.T) {
 	}
 	other := holdingPostfix(t)
 	ttys := exchange(t, "1")
-	b := newBox(t, ttys[0], newSink(t).addr, loadConfig)
+	ours := freeAddr(t)
+	b := newBox(t, ttys[0], newSink(t).addr, fmt.Sprintf(unlimited, ours))
 	b.start()
 	var ratios []float64
 	for i := range mailRounds {
 		b.p.cmd.Process.Signal(syscall.SIGSTOP) // what it does behind the 250 is not to slow Postfix down
 		p := mailsPerSecond(t, other, count)
 		b.p.cmd.Process.Signal(syscall.SIGCONT)
-		o := mailsPerSecond(t, b.smtp, count)
+		o := mailsPerSecond(t, ours, count)
 		ratios = append(ratios, o/p)
 		t.Logf("round %d: Postfix %.0f messages/s, serve %.0f, ratio %.2f, serve at %d MB", i+1, p, o, o/p, b.peakRSS()>>20)
 	}
 	if n := len(b.spooled("mail")); n != mailRounds*count {
 		t.Errorf("%d mails of %d are in the spool", n, mailRounds*count)
 	}
-	slices.Sort(ratios)
+	slices.Sort(ratios) // the middle one: the machine may have other things to do now and then
 	ratio, peak := ratios[len(ratios)/2], b.peakRSS()
 	fmt.Printf("ratio mail in %.2f\nmemory %d MB\n", ratio, peak>>20)
 	if ratio < 1 {

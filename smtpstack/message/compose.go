@@ -122,7 +122,7 @@ func (o *Outgoing) writeFields(h *headerWriter) {
 		h.addresses("Reply-To", *o.ReplyTo)
 	}
 	h.text("Subject", o.Subject)
-	if id := messageID.FindString(o.InReplyTo); id != "" && isASCII(id) {
+	if id := messageID.FindString(o.InReplyTo); id != "" && isGraphic(id) {
 		h.raw("In-Reply-To", id)
 		h.raw("References", id)
 	}

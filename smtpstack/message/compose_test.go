@@ -282,3 +282,14 @@ func FuzzWriteTo(f *testing.F) {
 		}
 	})
 }
+
+// A Message-ID with control characters, which a terminal would obey, is not answered to.
+func TestWriteTo_ControlCharactersInMessageID(t *testing.T) {
+	for _, id := range []string{"<a\x1b[2J@example.com>", "<a\x07@example.com>", "<a\x7f@example.com>", "<a\x00@example.com>"} {
+		o := outgoing()
+		o.InReplyTo = id
+		if text := write(t, o); strings.Contains(text, "In-Reply-To") || strings.ContainsAny(text, "\x00\x07\x1b\x7f") {
+			t.Errorf("%q: %q", id, text)
+		}
+	}
+}

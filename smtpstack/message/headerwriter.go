@@ -195,3 +195,13 @@ func isIDText(s string) bool {
 	}
 	return s != "" && len(s) <= 200 && s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
 }
+
+// isGraphic tells whether s has nothing but printable ASCII: no control characters, no space.
+func isGraphic(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
