@@ -49,6 +49,9 @@ func (o *callout) Lookup(ctx context.Context, address string) (directory.Result,
 	}
 }
 
+// Remembers implements [directory.Remembering]: answers last 31 days, refusals 3.
+func (o *callout) Remembers() {}
+
 // of returns the callout of an address's connector.
 func (o *callout) of(address string) (*send.Callout, error) {
 	_, domain, err := smtpstack.SplitAddress(address)

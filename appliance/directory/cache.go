@@ -57,10 +57,15 @@ func newCache[V any](st *store.Store, name string, times CacheTimes) *cache[V] {
 	return &cache[V]{st: st, table: store.NewTable[cached[V]](name), times: times, max: maxCached, asking: make(chan struct{}, maxAsking), count: -1}
 }
 
-// forSource is nil for the table, which is as near as the cache.
+// forSource is nil for the table, which is as near as the cache, and for what remembers by itself.
 func (c *cache[V]) forSource(s Source) *cache[V] {
-	if _, near := s.(tableSource); near {
+	switch s := s.(type) {
+	case tableSource:
 		return nil
+	case recipientsOnly:
+		if _, does := s.l.(Remembering); does {
+			return nil
+		}
 	}
 	return c
 }

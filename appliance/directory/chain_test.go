@@ -259,3 +259,27 @@ func TestMay_GroupOfActiveDirectory(t *testing.T) {
 		t.Errorf("never asked for before: %v", err)
 	}
 }
+
+// ownMemory is a Lookup that keeps its answers itself.
+type ownMemory struct{ *scripted }
+
+func (ownMemory) Remembers() {}
+
+func TestChain_AsksEachTimeWhatRemembersByItself(t *testing.T) {
+	for remembers, want := range map[bool]int32{true: 3, false: 1} {
+		s := &scripted{name: "callout", known: map[string]Member{"ann@x.test": person("ann@x.test")}}
+		var l Lookup = s
+		if remembers {
+			l = ownMemory{s}
+		}
+		c := NewChain(openStore(t), RecipientsOnly("callout", l))
+		for range 3 {
+			if _, err := c.Lookup(t.Context(), "ann@x.test"); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := s.asked.Load(); n != want {
+			t.Errorf("asked %d times, want %d", n, want)
+		}
+	}
+}

@@ -82,6 +82,12 @@ func Resolve(ctx context.Context, l Lookup, addresses []string) (boxes, unknown 
 	return boxes, unknown, nil
 }
 
+// Remembering is a Lookup that remembers its answers by itself, with times and bounds of its own: a [Chain] asks it each time.
+type Remembering interface {
+	Lookup
+	Remembers()
+}
+
 // RecipientsOnly makes a Source of something that can tell recipients but no groups, such as an SMTP callout.
 func RecipientsOnly(name string, l Lookup) Source { return recipientsOnly{l, name} }
 

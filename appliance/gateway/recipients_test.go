@@ -273,3 +273,36 @@ func TestRecipients_OnlyOfFaxes(t *testing.T) {
 		t.Errorf("the notice to a sender whom the directory does not know: %q", got)
 	}
 }
+
+// The power goes between the look-up and the mail, or between two mailboxes: what was found is what is served after it.
+func TestRecipients_PowerCut(t *testing.T) {
+	b, p, id := faxTo(t, nil, "sales@contoso.test", "late@contoso.test")
+	p.down["late@contoso.test"] = true
+	o, ok, err := b.q.NextOut(time.Now())
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if _, ready, err := b.g.address(t.Context(), o); err != nil || !ready {
+		t.Fatal(ready, err)
+	}
+	again := func() {
+		dir := b.st.Dir()
+		if err := b.st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.open(dir, func(o *Options) { o.Recipients, o.RecipientWait = p, 10*time.Minute })
+	}
+	again()
+	p.set("sales@contoso.test", "eve@contoso.test")
+	b.replies["bob@contoso.test"] = []smtpstack.Reply{later}
+	b.work()
+	again()
+	p.set("late@contoso.test", "ann.smith@contoso.test", "late@contoso.test") // one of whom has it
+	if _, err := b.q.ReleaseOuts(); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	if got := b.served(); !slices.Equal(got, []string{"ann.smith@contoso.test", "bob@contoso.test", "late@contoso.test"}) || b.out(id).State != queue.OutDone {
+		t.Errorf("served: %q, %+v", got, b.out(id))
+	}
+}
