@@ -73,7 +73,8 @@ func (g *Gateway) faxMail(_ context.Context, o queue.Out) (message.Outgoing, err
 	if len(o.Unknown) > 0 {
 		l.Paragraphs = append([]string{"Nobody knows the address " + strings.Join(o.Unknown, ", ") + ", for which this fax was meant as well. Please see that it gets there."}, l.Paragraphs...)
 	}
-	return m, g.sendLetter(&m, l, picture)
+	g.setLetter(&m, l, picture)
+	return m, nil
 }
 
 // bare tells whether a mail about a fax goes without its pages.

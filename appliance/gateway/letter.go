@@ -40,8 +40,9 @@ const (
 	pictureHeight = 960
 )
 
-// sendLetter makes the letter the mail's text and HTML, with the picture of a first page; nil: none.
-func (g *Gateway) sendLetter(m *message.Outgoing, l message.Letter, picture []byte) error {
+// setLetter makes the letter the mail's text and HTML, with the picture of a first page; nil: none. No notice is lost over a
+// template: what it cannot fill goes as text alone.
+func (g *Gateway) setLetter(m *message.Outgoing, l message.Letter, picture []byte) {
 	var page *message.File
 	if picture != nil {
 		page = &message.File{Name: "page1.png", Type: "image/png", Open: func() (io.ReadCloser, error) {
@@ -51,7 +52,16 @@ func (g *Gateway) sendLetter(m *message.Outgoing, l message.Letter, picture []by
 	if l.Footer == "" {
 		l.Footer = "Fax appliance " + g.o.Hostname
 	}
-	return m.SetLetter(g.o.Letter, l, page, "First page of the fax", 0)
+	err := m.SetLetter(g.o.Letter, l, page, "First page of the fax", 0)
+	switch {
+	case err == nil:
+		g.alarms.Clear("mail-letter")
+	case g.o.Letter == nil: // longer than HTML may be
+		g.o.Log.Warn("letter goes as text", "mail", m.ID, "err", err)
+	default:
+		g.o.Log.Error("letter goes as text", "mail", m.ID, "err", err)
+		g.alarms.Raise("mail-letter", "Mail goes out without its HTML part: "+err.Error()+".", "Correct the template that mail.letter names, or take it out, and restart the program.")
+	}
 }
 
 // jobPicture draws the first page of a job's document; nil when there is none, or none is to be in the mail.

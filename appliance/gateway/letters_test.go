@@ -185,7 +185,8 @@ func TestNotice_HostileValues(t *testing.T) {
 			"fax": func(o queue.Out) (message.Outgoing, error) {
 				m := b.g.mail(o)
 				m.Subject, m.Fax = faxSubject(fax, queue.Delivery{}), &message.Fax{Caller: v, CallerName: v, CallID: v}
-				return m, b.g.sendLetter(&m, b.g.faxLetter(fax, queue.Delivery{}, false), nil)
+				b.g.setLetter(&m, b.g.faxLetter(fax, queue.Delivery{}, false), nil)
+				return m, nil
 			},
 		} {
 			m, err := make(queue.Out{ID: "o1", To: []string{"anna@example.org"}, MessageID: "<o1@box.example>", Created: time.Now()})
@@ -249,5 +250,36 @@ func TestNotice_SaysWhatToDo(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A template that fails on a letter costs the HTML, not the notice.
+func TestNotice_TemplateFails(t *testing.T) {
+	lt, err := message.ParseLetterTemplate(`{{if eq (printf "%.7s" .Title) "Fax NOT"}}{{index .Paragraphs 99}}{{end}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(o *Options) { o.Letter = lt })
+	b.failedJob()
+	b.work()
+	if len(b.mails) != 1 || !b.alarmed("mail-letter") {
+		t.Fatalf("%d mails, alarms %+v", len(b.mails), b.g.alarms.List())
+	}
+	wantWords(t, b.mails[0].body(t), "The reason.")
+	if strings.Contains(b.mails[0].text, "text/html") {
+		t.Error(b.mails[0].text)
+	}
+}
+
+// A mail to very many makes a notice too large for HTML, which goes as text.
+func TestSummary_OfThousands(t *testing.T) {
+	b := newBench(t, nil)
+	s := queue.Summary{}
+	for range 5000 {
+		s.Jobs = append(s.Jobs, queue.Notice{State: queue.Failed, Number: "5550100", Text: "The number was busy.", Calls: 5})
+	}
+	m, err := b.g.summaryMail(queue.Out{ID: "o1", To: []string{"anna@example.org"}, MessageID: "<o1@box.example>", Created: time.Now(), Payload: asJSON(t, s)})
+	if err != nil || m.HTML != "" || strings.Count(m.Text, "was busy") < 5000 {
+		t.Errorf("%d octets of text, %d of HTML, %v", len(m.Text), len(m.HTML), err)
 	}
 }

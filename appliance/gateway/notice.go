@@ -18,7 +18,8 @@ func (g *Gateway) noticeMail(o queue.Out) (message.Outgoing, error) {
 	}
 	m := g.answer(o, n.MessageID, []queue.Notice{n})
 	m.Subject = noticeSubject(n)
-	return m, g.sendLetter(&m, g.redirected(o, n.Job, noticeLetter(n)), g.jobPicture(n.Job))
+	g.setLetter(&m, g.redirected(o, n.Job, noticeLetter(n)), g.jobPicture(n.Job))
+	return m, nil
 }
 
 // answer is what all notices about faxes have in common.

@@ -41,7 +41,8 @@ func (g *Gateway) summaryMail(o queue.Out) (message.Outgoing, error) {
 	m := g.answer(o, s.MessageID, s.Jobs)
 	m.Subject = summarySubject(s)
 	last := s.Jobs[len(s.Jobs)-1] // the one most likely to have pages
-	return m, g.sendLetter(&m, g.redirected(o, last.Job, summaryLetter(s)), g.jobPicture(last.Job))
+	g.setLetter(&m, g.redirected(o, last.Job, summaryLetter(s)), g.jobPicture(last.Job))
+	return m, nil
 }
 
 // countStates counts the faxes of a summary by their final state.

@@ -141,10 +141,11 @@ func (t *LetterTemplate) Render(l Letter) (string, error) {
 
 // SetLetter makes the letter the mail's text and HTML. page is the picture of the fax's first page, shown at width
 // pixels, or nil where the content must not be in the mail (then leave out the attachments too); l.Picture is set by it.
+// When the template fails (ErrLetter) the mail has its text alone, and can go.
 // What the letter says becomes one line each: nothing in a value can look like another line of the letter.
 func (o *Outgoing) SetLetter(t *LetterTemplate, l Letter, page *File, alt string, width int) error {
 	l = l.oneLined()
-	l.Picture, o.Inline = nil, nil
+	l.Picture, o.Inline, o.Text, o.HTML = nil, nil, l.Text(), ""
 	if page != nil {
 		inline := *page
 		inline.ContentID = o.ContentID("page1")
@@ -153,9 +154,10 @@ func (o *Outgoing) SetLetter(t *LetterTemplate, l Letter, page *File, alt string
 	}
 	html, err := t.Render(l)
 	if err != nil {
+		o.Inline = nil
 		return err
 	}
-	o.Text, o.HTML = l.Text(), html
+	o.HTML = html
 	return nil
 }
 
