@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/t30"
 )
@@ -281,5 +282,16 @@ func TestSummary_OfThousands(t *testing.T) {
 	m, err := b.g.summaryMail(queue.Out{ID: "o1", To: []string{"anna@example.org"}, MessageID: "<o1@box.example>", Created: time.Now(), Payload: asJSON(t, s)})
 	if err != nil || m.HTML != "" || strings.Count(m.Text, "was busy") < 5000 {
 		t.Errorf("%d octets of text, %d of HTML, %v", len(m.Text), len(m.HTML), err)
+	}
+}
+
+// A page that is metres long, or of no size, has a picture that fits all the same.
+func TestFitWidth(t *testing.T) {
+	for _, c := range []struct{ w, h int }{{1728, 2200}, {1728, 200000}, {2432, 10}, {1, 60000}, {1728, 0}, {0, 0}} {
+		p := imaging.Page{Bitmap: imaging.New(c.w, c.h), Resolution: imaging.Standard}
+		got := imaging.Thumbnail(p.Bitmap, p.Resolution, fitWidth(p)).Bounds()
+		if got.Dx() > pictureWidth || got.Dy() > pictureHeight && c.w > 1 {
+			t.Errorf("%d x %d gives %v", c.w, c.h, got)
+		}
 	}
 }
