@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
@@ -41,13 +42,23 @@ func (a *Appliance) TestConnector(ctx context.Context, q control.ConnectorQuesti
 	} else if i := slices.IndexFunc(a.cfg.Receive, func(r ReceiveConfig) bool { return r.Name == q.Name }); i >= 0 {
 		res.Kind, steps = "receive", a.testReceive(ctx, a.cfg.Receive[i], ip)
 	} else {
-		return res, fmt.Errorf("%w: no [[send]] and no [[receive]] has the name %q", control.ErrNotFound, q.Name)
+		return res, fmt.Errorf("%w: no [[send]] and no [[receive]] has the name %q; there are %s", control.ErrNotFound, q.Name, strings.Join(a.cfg.connectorNames(), ", "))
 	}
 	res.OK = !diagnose.Bad(steps)
 	for _, s := range steps {
 		res.Steps = append(res.Steps, control.ConnectorStep{Name: s.Name, State: string(s.State), Found: s.Found, Details: s.Details, Remedy: s.Remedy, PowerShell: s.PowerShell, Record: s.Record})
 	}
 	return res, nil
+}
+
+func (c Config) connectorNames() (names []string) {
+	for _, s := range c.Send {
+		names = append(names, s.Name)
+	}
+	for _, r := range c.Receive {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 func (a *Appliance) testSend(ctx context.Context, c *connector, to string, ip netip.Addr) []diagnose.Step {

@@ -264,7 +264,7 @@ func (g *Gateway) note(o queue.Out, v verdict, stuck []string) {
 	case v.hold:
 		log.Error("mail held", "reply", v.text)
 		g.alarms.Raise("mail-held", "The mail server refuses our mail: "+v.text+". Notices and received faxes are held, none is lost.",
-			v.remedy+" One of the held mails is tried every 30 minutes; once it is delivered the others follow by themselves. To try all of them now: tipring queue retry-mail.")
+			v.remedy+testHint(v.heldBy)+" One of the held mails is tried every 30 minutes; once it is delivered the others follow by themselves. To try all of them now: tipring queue retry-mail.")
 	case v.refusedForGood:
 		log.Error("mail refused", "reply", v.text)
 		g.alarms.Raise("mail-refused/"+string(o.ID), "The mail server refuses a mail for good: "+v.text+". The mail is held.",

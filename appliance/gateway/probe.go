@@ -15,6 +15,14 @@ const probeInterval = 30 * time.Minute
 // noConnector stands for the connector of a result that no route led to.
 const noConnector = "(none)"
 
+// testHint says how to find out more about a connector.
+func testHint(connector string) string {
+	if connector == noConnector {
+		return ""
+	}
+	return " \"tipring connector test " + connector + "\" shows where it stops."
+}
+
 func connectorOf(r send.Result) string { return cmp.Or(r.Connector, noConnector) }
 
 // probes say when the mail that a connector holds is tried again. After a start it is tried at once: a configuration that was

@@ -222,6 +222,7 @@ func TestSend_EachStepFails(t *testing.T) {
 			l.c.Certificate, l.sc.TLSConfig.Certificates = &cert, []tls.Certificate{cert}
 		}, Failed, "does not verify", "chain", `-TlsSenderCertificateName "box.contoso.com"`, "", OK},
 		{"wrong secret", StepToken, submission(func(l *lab) { l.key = "wrong" }), Failed, "AADSTS7000215", "secret is wrong", "", "", NotRun},
+		{"expired secret", StepToken, submission(func(l *lab) { l.tenant(func(t *exchange.Tenant) { t.Apps[0].SecretExpired = true }) }), Failed, "AADSTS7000222", "has expired: make a new one", "", "", NotRun},
 		{"no such application", StepToken, submission(func(l *lab) { l.tok.ClientID = "other" }), Failed, "AADSTS700016", "consented", "Get-ServicePrincipal", "", NotRun},
 		{"no such tenant", StepToken, submission(func(l *lab) { l.tok.Tenant = "elsewhere" }), Failed, "AADSTS90002", "directory ID", "", "", NotRun},
 		{"wrong audience", StepSignIn, submission(func(l *lab) { l.tok.Scopes = []string{"https://graph.microsoft.com/.default"} }), Failed, "5.7.3", "SMTP.SendAsApp", "New-ServicePrincipal -AppId \"f00d-app\"", "", NotRun},

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"time"
@@ -105,3 +106,8 @@ func (k *pki) verifyClient(chain []*x509.Certificate) ([]string, error) {
 
 // Root is the authority's own certificate, for other software that is to trust it.
 func (p *Peer) Root() *x509.Certificate { return p.pki.root.cert }
+
+// RootPEM is the root of [Peer.Roots] as a PEM file, for programs that read their roots from one.
+func (p *Peer) RootPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.pki.root.cert.Raw})
+}

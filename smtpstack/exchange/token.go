@@ -216,6 +216,8 @@ func (p *Peer) clientCredentials(t *Tenant, app *App, r *http.Request) (any, *oa
 		}
 	} else if app.Secret == "" || r.PostForm.Get("client_secret") != app.Secret {
 		return nil, fail("invalid_client", "AADSTS7000215: Invalid client secret provided.", 7000215)
+	} else if app.SecretExpired {
+		return nil, fail("invalid_client", "AADSTS7000222: The provided client secret keys for app '"+app.ID+"' are expired.", 7000222)
 	}
 	resource, ok := strings.CutSuffix(r.PostForm.Get("scope"), "/.default")
 	if !ok {

@@ -101,7 +101,10 @@ type Connector struct {
 type App struct {
 	ID     string
 	Secret string
-	Cert   *x509.Certificate // for certificate assertions
+	// SecretExpired: the secret's end has passed.
+	SecretExpired bool
+
+	Cert *x509.Certificate // for certificate assertions
 	// SendAsApp: the application permission SMTP.SendAsApp has admin consent.
 	SendAsApp bool
 	// Public: public client flows (device code) are allowed.
