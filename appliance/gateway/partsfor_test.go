@@ -38,3 +38,47 @@ func TestParts_LateRecipientsGetNothingTwice(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 }
+
+// However often a server refuses what by every estimate fits, dividing comes to an end, and each step is smaller than the one before.
+func TestSplit_ComesToAnEnd(t *testing.T) {
+	b := newBench(t, nil)
+	fax := b.receivePages(noise(1, 20), noise(2, 20), noise(3, 20))
+	o, err := b.q.Out(fax.Delivery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limit := range []int64{0, 1 << 20, 3 << 20} { // unknown, less than the mail had, more than it had
+		left, steps := []queue.Out{o}, 0
+		withheld := map[int]bool{}
+		for ; len(left) > 0; steps++ {
+			if steps > 100 {
+				t.Fatalf("limit %d: no end", limit)
+			}
+			now := left[0]
+			left = left[1:]
+			was, err := deliveryOf(now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts, err := b.g.split(now, []string{"desk@example.org"}, 2<<20, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(parts) == 0 {
+				if !was.Withheld || was.First != was.Last {
+					t.Errorf("limit %d: the end is %+v", limit, was)
+				}
+				withheld[was.First] = true
+			}
+			for _, p := range parts {
+				if d := p.Payload.(queue.Delivery); d == was {
+					t.Fatalf("limit %d: %+v again", limit, d)
+				}
+				left = append(left, queue.Out{ID: "x", Kind: p.Kind, Fax: p.Fax, Payload: asJSON(t, p.Payload)})
+			}
+		}
+		if len(withheld) != 3 {
+			t.Errorf("limit %d: %v", limit, withheld)
+		}
+	}
+}
