@@ -112,7 +112,7 @@ func summaryLetter(s queue.Summary) message.Letter {
 		omitted = addMissing(omitted, n.Omitted...)
 	}
 	if n := countStates(s)[queue.Sent]; n > 0 && n < len(s.Jobs) {
-		l.Paragraphs = append(l.Paragraphs, "The other side confirmed every page of the rest. Please send only those again that are named above.")
+		l.Paragraphs = append(l.Paragraphs, "The faxes listed as sent were confirmed page by page by the other side. When you send the mail again, please address it only to those who did not get it.")
 	} else if n > 0 {
 		l.Paragraphs = append(l.Paragraphs, "The other side confirmed every page of each fax.")
 	}

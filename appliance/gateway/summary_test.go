@@ -75,7 +75,7 @@ func TestSummary_OneMailForAll(t *testing.T) {
 		t.Fatalf("%d mails", len(b.mails))
 	}
 	text := b.mails[0].body(t)
-	wantWords(t, text, "2 of 3 faxes sent, 1 NOT sent: Plan", "Your fax to 5550101 was NOT sent. What happened: The reason.", "send the mail again",
+	wantWords(t, text, "2 of 3 faxes sent, 1 NOT sent: Plan", "Your fax to 5550101 was NOT sent. What happened: The reason.", "address it only to those who did not get it",
 		"5550100: ", "Jane Doe (5550102): ", "sent, 2 of 2 pages confirmed", "Nothing was sent for 5550100: the number stands twice")
 	m, _ := b.mails[0].parsed(t)
 	if got := m.Header.Values("X-Tipring-Job"); len(got) != 3 || m.Header.Get("Auto-Submitted") != "auto-replied" || m.Header.Get("In-Reply-To") != "<1@example.org>" {
