@@ -124,7 +124,7 @@ func (c domainCase) publish(z *smtptest.Zone) {
 }
 
 func (p *domainPeers) startDNS(t *testing.T, zones ...smtptest.Zone) {
-	ip := smtptest.LoopbackDNS(t)
+	ip := smtptest.LoopbackIP(t)
 	p.dns = ip + ":53"
 	smtptest.StartUnbound(t, p.dns, zones...)
 	p.finger = smtptest.NewFinger(t, ip)

@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Zone is a DNS zone below "test." and how it is spoilt. SOA, NS and the name server's address are added.
+// Zone is a DNS zone and how it is spoilt. SOA, NS and the name server's address are added.
 type Zone struct {
 	Apex    string   // like "signed.test."
 	Records []string // in master-file form, names with the final dot
@@ -146,13 +146,15 @@ func StartUnbound(t testing.TB, addr string, zones ...Zone) {
   local-data: 'ready.test. 60 IN TXT "yes"'
 `, host, port, dir)
 	auth := ""
-	zones = append(zones, Zone{Apex: ".", Plain: true}) // else it would look for the world's root servers
+	zones = append(zones, Zone{Apex: "."}) // else it would look for the world's root servers
 	for i, z := range zones {
 		text, anchor := z.file(t)
 		name := fmt.Sprintf("%d.zone", i)
 		write(t, filepath.Join(dir, name), text, 0o600)
 		if anchor != "" {
 			conf += "  trust-anchor: '" + anchor + "'\n"
+		} else {
+			conf += "  domain-insecure: '" + z.Apex + "'\n"
 		}
 		auth += fmt.Sprintf("auth-zone:\n  name: %q\n  zonefile: %q\n  for-downstream: no\n  for-upstream: yes\n", z.Apex, name)
 	}
@@ -179,18 +181,23 @@ func StartDNS(t testing.TB, addr, prog string, args ...string) {
 	AwaitDNS(t, addr, run(t, "", prog, args...).String)
 }
 
-// LoopbackDNS returns a loopback address whose port 53 is free, for programs that cannot be told a port. It needs root.
-func LoopbackDNS(t testing.TB) string {
+// LoopbackIP returns a loopback address whose ports 25 and 53 are free, for programs that cannot be told another. It needs
+// root.
+func LoopbackIP(t testing.TB) string {
 	t.Helper()
-	needRoot(t, "a server on port 53")
+	needRoot(t, "a server on port 25 or 53")
 	for i := range 200 {
 		ip := fmt.Sprintf("127.53.%d.%d", os.Getpid()%256, 1+i)
-		c, err := net.ListenPacket("udp", ip+":53")
-		if err == nil {
-			c.Close()
+		mail, err := net.Listen("tcp", ip+":25")
+		if err != nil {
+			continue
+		}
+		mail.Close()
+		if names, err := net.ListenPacket("udp", ip+":53"); err == nil {
+			names.Close()
 			return ip
 		}
 	}
-	t.Fatal("no loopback address with a free port 53")
+	t.Fatal("no loopback address with free ports 25 and 53")
 	return ""
 }
