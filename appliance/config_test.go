@@ -212,3 +212,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The configurations in docs/microsoft-365.md are taken as they stand there.
+func TestDocs_Microsoft365(t *testing.T) {
+	text, err := os.ReadFile("../docs/microsoft-365.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, part := range strings.Split(string(text), "```toml\n")[1:] {
+		example, _, _ := strings.Cut(part, "```")
+		if _, err := Parse([]byte("[mail]\nfrom = \"fax@contoso.com\"\n" + example)); err != nil {
+			t.Errorf("%v:\n%s", err, example)
+		}
+		n++
+	}
+	if n != 5 {
+		t.Errorf("%d examples", n)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tipring/tipring/smtpstack/resolve"
 	"github.com/tipring/tipring/smtpstack/send"
@@ -50,6 +51,7 @@ func (a *Appliance) openSenders(r resolve.Resolver) (*send.Router, error) {
 	for _, route := range a.cfg.SendRoute {
 		rc.Routes = append(rc.Routes, send.Route{Domain: route.Domain, Connector: route.Connector, Host: route.Host})
 	}
+	a.clearStaleAlarms()
 	rc.Direct = send.Config{Hostname: a.cfg.Hostname, Store: sendMemory{a.st}, Dial: a.d.Dialer}
 	return send.NewRouter(rc)
 }
@@ -135,7 +137,7 @@ func (a *Appliance) tokenFile(connector string) token.File {
 
 // onFallback shows that mail takes another way than it should.
 func (a *Appliance) onFallback(e send.FallbackEvent) {
-	code := "mail-fallback/" + e.Connector
+	code := fallbackAlarmPrefix + e.Connector
 	if e.Why == "" {
 		a.alarms.Clear(code)
 		return
@@ -149,4 +151,22 @@ func (a *Appliance) onFallback(e send.FallbackEvent) {
 		remedy = "Check that the mail server is up and reachable from here."
 	}
 	a.alarms.Raise(code, text, remedy+" \"tipring connector test "+e.Connector+"\" shows where it stops.")
+}
+
+const fallbackAlarmPrefix = "mail-fallback/"
+
+// clearStaleAlarms takes alarms off the list whose connector has gone from the configuration, or does no longer what they are about.
+func (a *Appliance) clearStaleAlarms() {
+	for _, al := range a.alarms.List() {
+		if name, ok := strings.CutPrefix(al.Code, fallbackAlarmPrefix); ok {
+			if c := a.connector(name); c == nil || c.cfg.Fallback == "" {
+				a.alarms.Clear(al.Code)
+			}
+		}
+		if name, ok := strings.CutPrefix(al.Code, signInAlarmPrefix); ok {
+			if c := a.connector(name); c == nil || c.device == nil {
+				a.alarms.Clear(al.Code)
+			}
+		}
+	}
 }

@@ -217,6 +217,12 @@ func TestDeviceCode_Declined(t *testing.T) {
 	if _, err := o.ctl.SignIn(t.Context(), "direct"); err == nil {
 		t.Error("a connector without sign-in signs in")
 	}
+	o.stop()
+	o.cfg.Send = o.cfg.Send[1:]
+	o.start()
+	if al, ok := o.alarm("mail-sign-in/submission"); ok {
+		t.Errorf("the connector is gone, its alarm is not: %+v", al)
+	}
 }
 
 // While nobody has signed in one's own people get their mail by Direct Send; an alarm tells, until the sign-in.
@@ -335,4 +341,18 @@ func TestSend_TLSAndHostPerDomain(t *testing.T) {
 		defer mu.Unlock()
 		return slices.Contains(dialed, "192.0.2.26:2525")
 	})
+}
+
+// An application that may not use the device code is an operator's business, with the remedy.
+func TestDeviceCode_NotAllowed(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(c *Config) { c.Send[0].ClientID = "other" })
+	o.eventually("the alarm says so", func() bool {
+		al, ok := o.alarm("mail-sign-in/submission")
+		return ok && strings.Contains(al.Text, "AADSTS700016") && strings.Contains(al.Text, "client ID")
+	})
+	s, err := o.ctl.SignIn(t.Context(), "submission")
+	if err != nil || s.State != control.SignInFailed || !strings.Contains(s.Text, "client ID") {
+		t.Errorf("%+v, %v", s, err)
+	}
 }

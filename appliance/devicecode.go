@@ -79,6 +79,15 @@ func (w *watchedToken) Token(ctx context.Context) (string, error) {
 	return t, err
 }
 
+// refused is the token endpoint's refusal that somebody has to see to; nil: there is none.
+func refused(err error) *token.Error {
+	var refusal *token.Error
+	if errors.As(err, &refusal) && refusal.Remedy() != "" {
+		return refusal
+	}
+	return nil
+}
+
 // needsPerson tells whether an error goes away when somebody signs in.
 func needsPerson(err error) bool {
 	var refusal *token.Error
@@ -112,6 +121,8 @@ func (a *Appliance) watchSignIn(ctx context.Context, c *connector) error {
 		if _, err := c.device.Token(ctx); err == nil {
 			c.signIn.set(func(s *control.SignIn) { s.State = control.SignInDone })
 			a.alarms.Clear(signInAlarm(c.cfg.Name))
+		} else if refusal := refused(err); refusal != nil && !needsPerson(err) {
+			a.alarms.Raise(signInAlarm(c.cfg.Name), fmt.Sprintf("The token endpoint refuses the send connector %s: %s; mail waits.", c.cfg.Name, oneLine(err)), refusal.Remedy())
 		} else if needsPerson(err) && c.signIn.state().State != control.SignInFailed {
 			if a.runSignIn(ctx, c); c.signIn.state().State == control.SignInDone {
 				continue
@@ -157,8 +168,7 @@ func (a *Appliance) endSignIn(ctx context.Context, c *connector, err error) {
 		c.signIn.ended++
 		if err != nil {
 			n.State, n.Text = control.SignInNone, oneLine(err)
-			var refusal *token.Error
-			if errors.As(err, &refusal) && refusal.Remedy() != "" {
+			if refusal := refused(err); refusal != nil {
 				n.State, n.Text = control.SignInFailed, n.Text+". "+refusal.Remedy()
 			}
 		}

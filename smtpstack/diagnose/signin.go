@@ -170,7 +170,7 @@ func (r *run) powerShell(reply smtpstack.Reply) string {
 	case "5.7.134":
 		return "Set-Mailbox -Identity " + to + " -RequireSenderAuthenticationEnabled $false"
 	case "5.7.136":
-		return "Set-MailContact -Identity " + to + " -RequireSenderAuthenticationEnabled $false"
+		return "Set-MailUser -Identity " + to + " -RequireSenderAuthenticationEnabled $false"
 	case "5.7.124":
 		return "Set-DistributionGroup -Identity " + to + " -AcceptMessagesOnlyFromSendersOrMembers @{Add=" + from + "}"
 	case "5.7.12":
