@@ -154,6 +154,10 @@ func submitAs(addr, user, password, from, to, text string) error {
 }
 
 func submitAuth(addr string, auth smtp.Auth, from string, to []string, text string) error {
+	return submitTLS(addr, &tls.Config{InsecureSkipVerify: true}, auth, from, to, text)
+}
+
+func submitTLS(addr string, tc *tls.Config, auth smtp.Auth, from string, to []string, text string) error {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
@@ -163,7 +167,7 @@ func submitAuth(addr string, auth smtp.Auth, from string, to []string, text stri
 	if err != nil {
 		return err
 	}
-	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
+	if err := c.StartTLS(tc); err != nil {
 		return err
 	}
 	if auth != nil {
