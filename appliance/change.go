@@ -44,6 +44,11 @@ func (a *Appliance) DeleteFax(_ context.Context, id string, force bool) error {
 	return known(a.q.DeleteFax(f.ID))
 }
 
+// GiveUpMail implements [control.Control].
+func (a *Appliance) GiveUpMail(_ context.Context, id string) error {
+	return known(a.g.GiveUp(queue.OutID(id)))
+}
+
 // RetryMail implements [control.Control].
 func (a *Appliance) RetryMail(context.Context) error {
 	_, err := a.q.ReleaseOuts()

@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (c Config) relays(senders *send.Router, deliver gateway.DeliverFunc) map[st
 			g.From = r.RelayFrom
 		}
 		if r.RelayVia != "" && deliver == nil {
-			g.Deliver = senders.Connector(r.RelayVia).Deliver
+			g.Deliver = func(ctx context.Context, m send.Message) send.Report { return senders.DeliverBy(ctx, r.RelayVia, m) }
 		}
 		all[r.Name] = g
 	}

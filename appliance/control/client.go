@@ -204,6 +204,11 @@ func (c *Client) DeleteFax(ctx context.Context, id string, force bool) error {
 	return c.do(ctx, http.MethodDelete, item("faxes", id), url.Values{"force": {strconv.FormatBool(force)}})
 }
 
+// GiveUpMail implements [Control].
+func (c *Client) GiveUpMail(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodPost, item("mail", id)+"/giveup", nil)
+}
+
 // RetryMail implements [Control].
 func (c *Client) RetryMail(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/mail/retry", nil)

@@ -68,6 +68,8 @@ type Control interface {
 	DeleteFax(ctx context.Context, id string, force bool) error
 	// RetryMail makes held and waiting mail due at once: after the configuration was mended.
 	RetryMail(ctx context.Context) error
+	// GiveUpMail ends a mail that waits to be passed on for a device; its sender is told. ErrConflict of other mail, and of one on its way.
+	GiveUpMail(ctx context.Context, id string) error
 	// Routes lists the routes of received faxes in the order they are tried.
 	Routes(ctx context.Context) ([]Route, error)
 	// AddRoute adds r and returns it with its ID.

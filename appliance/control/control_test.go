@@ -75,7 +75,8 @@ func (f *fake) RetryJob(_ context.Context, id string) error  { return f.note("re
 func (f *fake) DeleteFax(_ context.Context, id string, force bool) error {
 	return f.note("delete %s %v", id, force)
 }
-func (f *fake) RetryMail(context.Context) error { return f.note("retrymail") }
+func (f *fake) GiveUpMail(_ context.Context, id string) error { return f.note("giveup %s", id) }
+func (f *fake) RetryMail(context.Context) error               { return f.note("retrymail") }
 func (f *fake) Routes(context.Context) ([]Route, error) {
 	return []Route{{ID: "1", To: []string{"a@b"}}}, f.note("routes")
 }
@@ -220,6 +221,7 @@ func TestClient_EveryCallReachesTheAppliance(t *testing.T) {
 		{"cancel 3", func() (any, error) { return nil, c.CancelJob(ctx, "3") }, nil},
 		{"retry 3", func() (any, error) { return nil, c.RetryJob(ctx, "3") }, nil},
 		{"delete 6 true", func() (any, error) { return nil, c.DeleteFax(ctx, "6", true) }, nil},
+		{"giveup 7", func() (any, error) { return nil, c.GiveUpMail(ctx, "7") }, nil},
 		{"retrymail", func() (any, error) { return nil, c.RetryMail(ctx) }, nil},
 		{"routes", func() (any, error) { return c.Routes(ctx) }, []Route{{ID: "1", To: []string{"a@b"}}}},
 		{"addroute 555*", func() (any, error) { return c.AddRoute(ctx, Route{Dialed: "555*"}) }, Route{ID: "4", Dialed: "555*"}},

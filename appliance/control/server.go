@@ -154,6 +154,7 @@ func controlRoutes(mux *http.ServeMux, a Control) {
 	mux.Handle("DELETE /faxes/{id}", byID(func(r *http.Request, id string) (any, error) {
 		return nil, a.DeleteFax(r.Context(), id, r.FormValue("force") == "true")
 	}))
+	mux.Handle("POST /mail/{id}/giveup", answer(func(r *http.Request) (any, error) { return nil, a.GiveUpMail(r.Context(), r.PathValue("id")) }))
 	mux.Handle("POST /mail/retry", answer(func(r *http.Request) (any, error) { return nil, a.RetryMail(r.Context()) }))
 	mux.Handle("GET /routes", answer(func(r *http.Request) (any, error) { return a.Routes(r.Context()) }))
 	mux.Handle("POST /routes", body(func(r *http.Request, route Route) (any, error) { return a.AddRoute(r.Context(), route) }))

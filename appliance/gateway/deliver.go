@@ -263,7 +263,7 @@ func (g *Gateway) note(o queue.Out, v verdict, stuck []string) {
 	switch {
 	case v.hold:
 		log.Error("mail held", "reply", v.text)
-		g.alarms.Raise("mail-held", "The mail server refuses our mail: "+v.text+". Notices and received faxes are held, none is lost.",
+		g.alarms.Raise("mail-held", "The mail server refuses our mail: "+v.text+". Notices, received faxes and mail passed on are held, none is lost.",
 			v.remedy+testHint(v.heldBy)+" One of the held mails is tried every 30 minutes; once it is delivered the others follow by themselves. To try all of them now: tipring queue retry-mail.")
 	case v.refusedForGood:
 		log.Error("mail refused", "reply", v.text)

@@ -413,3 +413,39 @@ func TestDevices_SendAsTheirOwn(t *testing.T) {
 		t.Errorf("%+v, %v", who, err)
 	}
 }
+
+// What no server will ever take is given up by hand, and its sender told; nothing else can be.
+func TestRelay_GivenUp(t *testing.T) {
+	b := newBench(t, withRelay(nil))
+	b.replies["ann@contoso.com"] = []smtpstack.Reply{{Code: 550, Enhanced: "5.7.1", Text: "looks like spam"}}
+	if _, err := b.hand(scan, "scan@contoso.com", "", "ann@contoso.com"); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	held, _ := b.q.Unsent()
+	if len(held) != 1 || held[0].State != queue.OutHeld {
+		t.Fatalf("%+v", held)
+	}
+	if err := b.g.GiveUp(held[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	if len(b.mails) != 1 || b.spooled() != 0 || len(b.g.alarms.List()) != 0 {
+		t.Fatalf("%d mails, %d files, alarms %+v", len(b.mails), b.spooled(), b.g.alarms.List())
+	}
+	wantWords(t, b.mails[0].text, "given up by an operator", "looks like spam", "Action: failed")
+	if err := b.g.GiveUp(held[0].ID); !errors.Is(err, queue.ErrState) {
+		t.Errorf("twice: %v", err)
+	}
+	b.replies["it@contoso.com"] = []smtpstack.Reply{{Code: 451, Text: "later"}}
+	if err := b.q.AddAlarm("x", queue.Alarm{Subject: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := b.q.Unsent()
+	if err := b.g.GiveUp(other[0].ID); !errors.Is(err, queue.ErrState) {
+		t.Errorf("an alarm: %v", err)
+	}
+	if err := b.g.GiveUp("none"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("no mail: %v", err)
+	}
+}

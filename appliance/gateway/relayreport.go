@@ -111,6 +111,39 @@ func (g *Gateway) reportOf(o queue.Out, r queue.Relay, failed []queue.RelayRecip
 	return []queue.NewOut{{Kind: queue.KindReport, To: to, Payload: queue.RelayReport{Relay: r, Mail: o.Mail, Recipients: failed, Head: g.headOf(o.Mail)}}}
 }
 
+// GiveUp ends a mail that waits to be passed on, by an operator's hand; those who should know are told. Errors: queue.ErrNotFound, and
+// queue.ErrState of a mail of another kind, on its way or ended.
+func (g *Gateway) GiveUp(id queue.OutID) error {
+	o, err := g.q.Out(id)
+	if err != nil {
+		return err
+	}
+	if o.Kind != queue.KindRelay {
+		return fmt.Errorf("%w: mail %s is none that is passed on for a device; notices and faxes are never given up", queue.ErrState, id)
+	}
+	r, err := relayOf(o)
+	if err != nil {
+		return err
+	}
+	var failed []queue.RelayRecipient
+	for _, to := range o.To {
+		failed = append(failed, queue.RelayRecipient{Address: to, Status: "5.0.0", Reply: "given up by an operator; before: " + o.LastReply})
+	}
+	var also []queue.NewOut
+	if len(failed) > 0 {
+		also = g.reportOf(o, r, failed)
+	}
+	if err := g.q.DropOut(id, "given up by an operator", also...); err != nil {
+		return err
+	}
+	g.alarms.Clear("mail-compose/" + string(id))
+	held, err := g.q.HeldBy()
+	if err == nil && len(held) == 0 {
+		g.alarms.Clear("mail-held")
+	}
+	return err
+}
+
 // maxHeadKept bounds the header that a report brings back, in octets.
 const maxHeadKept = 16 << 10
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
@@ -37,6 +38,26 @@ type RelayRecipient struct {
 	Status  string `json:"status"` // enhanced status code (RFC 3463)
 	Reply   string `json:"reply"`
 	Host    string `json:"host,omitempty"` // whose reply it is
+}
+
+// DropOut gives an item up that no worker has, and makes the items that follow from it. Errors: ErrNotFound, and ErrState of one that
+// is on its way or has ended.
+func (q *Queue) DropOut(id OutID, reply string, also ...NewOut) error {
+	q.mu.Lock()
+	if q.sending[id] {
+		q.mu.Unlock()
+		return fmt.Errorf("%w: outbox item %s is on its way", ErrState, id)
+	}
+	q.sending[id] = true
+	q.mu.Unlock()
+	err := q.SettleOut(id, nil, func(o *Out) error {
+		o.State, o.LastReply, o.To = OutDropped, reply, nil
+		return nil
+	}, also...)
+	q.mu.Lock()
+	delete(q.sending, id)
+	q.mu.Unlock()
+	return err
 }
 
 // relaying tells whether a mail is still to be passed on.

@@ -10,7 +10,7 @@ import (
 	"github.com/tipring/tipring/appliance/control"
 )
 
-const queueUsage = "queue [list | show ID | cancel ID | retry ID | mail [ID] | retry-mail] [--all] [--data DIR] [--json]"
+const queueUsage = "queue [list | show ID | cancel ID | retry ID | mail [ID] | retry-mail | give-up-mail ID] [--all] [--data DIR] [--json]"
 
 func queueMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, queueUsage)
@@ -54,6 +54,9 @@ func queueMain(ctx context.Context, args []string, s streams) int {
 					return err
 				}
 				return show(s, f, m, func(w io.Writer) { mailDetail(w, m) })
+			}},
+			{"give-up-mail", 1, func(ctx context.Context, a control.Appliance, words []string) error {
+				return a.GiveUpMail(ctx, words[0])
 			}},
 			{"retry-mail", 0, func(ctx context.Context, a control.Appliance, _ []string) error { return a.RetryMail(ctx) }},
 		}

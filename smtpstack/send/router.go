@@ -170,6 +170,12 @@ func (r *Router) Deliver(ctx context.Context, m Message) Report {
 	return out
 }
 
+// DeliverBy is Deliver by the connector of a name, whatever the recipients' domains, with its fallback. The name must be one of the
+// connectors.
+func (r *Router) DeliverBy(ctx context.Context, name string, m Message) Report {
+	return r.deliver(ctx, r.Connector(name), m)
+}
+
 func (r *Router) route(to string) (*Sender, *Result) {
 	_, domain, err := wireAddress(to)
 	if err != nil {
