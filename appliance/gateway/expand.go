@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -141,18 +142,31 @@ func (g *Gateway) readHead(m queue.Mail) *message.Message {
 		return &message.Message{}
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxHeader))
+	text, err := headerOf(f)
 	if err != nil {
 		return &message.Message{}
-	}
-	if i := bytes.Index(text, []byte("\r\n\r\n")); i >= 0 {
-		text = text[:i+4] // the body has its turn when the document is made
 	}
 	head, err := message.Parse(bytes.NewReader(text), message.Limits{}, nil)
 	if err != nil && head == nil {
 		return &message.Message{}
 	}
 	return head
+}
+
+// headerOf reads a message's header; the body has its turn when the document is made.
+func headerOf(r io.Reader) ([]byte, error) {
+	var text []byte
+	lines := bufio.NewReader(io.LimitReader(r, maxHeader))
+	for {
+		line, err := lines.ReadSlice('\n')
+		text = append(text, line...)
+		switch {
+		case errors.Is(err, io.EOF), err == nil && len(line) == len("\r\n") && bytes.HasSuffix(text, []byte("\r\n\r\n")):
+			return text, nil
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
 }
 
 // seen is who had a mail with a Message-ID.
