@@ -23,24 +23,22 @@ func TestWatchDNS_AlarmsWhenNobodyValidates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fake := &resolve.Fake{Fail: map[string]error{"": resolve.ErrTemporary}}
-		a := &Appliance{alarms: alarms, names: fake}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- a.watchDNS(ctx) }()
 		for _, c := range []struct {
 			fail      error
 			authentic bool
 			alarms    int
 		}{{resolve.ErrTemporary, false, 0}, {nil, false, 1}, {resolve.ErrTemporary, false, 1}, {nil, true, 0}, {nil, false, 1}} {
-			fake.Fail, fake.Authentic = map[string]error{"": c.fail}, map[string]bool{"": c.authentic}
-			time.Sleep(validatingCheck)
+			a := &Appliance{alarms: alarms, names: &resolve.Fake{Fail: map[string]error{"": c.fail}, Authentic: map[string]bool{"": c.authentic}}}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- a.watchDNS(ctx) }()
+			time.Sleep(2 * validatingCheck)
 			synctest.Wait()
+			cancel()
+			<-done
 			if got := alarms.List(); len(got) != c.alarms || c.alarms == 1 && (got[0].Code != "dns-validating" || got[0].Remedy == "") {
 				t.Errorf("%+v: %+v", c, got)
 			}
 		}
-		cancel()
-		<-done
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,7 +55,9 @@ func host(ip netip.Addr) netip.Prefix { return netip.PrefixFrom(ip, ip.BitLen())
 // office is a bench whose mail goes to a tenant of the test peer.
 type office struct {
 	*bench
-	peer  *exchange.Peer
+	peer *exchange.Peer
+
+	lock  sync.Mutex
 	way   *send.Sender
 	alter func(*send.Message) // the mail on its way
 }
@@ -71,10 +74,13 @@ func newOffice(t *testing.T) *office {
 	o.bench = newBench(t, func(opt *Options) {
 		opt.From, opt.Fallback = faxBox, ops
 		opt.Deliver = func(ctx context.Context, m send.Message) send.Report {
-			if o.alter != nil {
-				o.alter(&m)
+			o.lock.Lock()
+			way, alter := o.way, o.alter
+			o.lock.Unlock()
+			if alter != nil {
+				alter(&m)
 			}
-			return o.way.Deliver(ctx, m)
+			return way.Deliver(ctx, m)
 		}
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -109,7 +115,15 @@ func (o *office) take(c send.Config) {
 	if err != nil {
 		panic(err)
 	}
+	o.lock.Lock()
+	defer o.lock.Unlock()
 	o.way = s
+}
+
+func (o *office) change(alter func(*send.Message)) {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	o.alter = alter
 }
 
 // tenant changes the tenant, world the rest.
@@ -131,7 +145,7 @@ func (o *office) submit(f func(*send.Config)) {
 
 // content puts text before each mail.
 func (o *office) content(text func() io.Reader) {
-	o.alter = func(m *send.Message) {
+	o.change(func(m *send.Message) {
 		open := m.Open
 		m.Size, m.Open = 0, func() (io.ReadCloser, error) {
 			r, err := open()
@@ -143,12 +157,12 @@ func (o *office) content(text func() io.Reader) {
 				io.Closer
 			}{io.MultiReader(text(), r), r}, nil
 		}
-	}
+	})
 }
 
 // repair puts everything right.
 func (o *office) repair() {
-	o.alter = nil
+	o.change(nil)
 	o.take(o.connector(boxIP))
 	o.peer.Change(func(w *exchange.World) { *w = contoso() })
 }
@@ -252,7 +266,7 @@ func scenes() map[exchange.Rule]scene {
 		exchange.RuleBasicAuthOff: {want: held, remedy: "OAuth", do: func(o *office) {
 			o.submit(func(c *send.Config) { c.Auth = send.Plain{Username: faxBox, Password: "passw0rd"} })
 		}},
-		exchange.RuleSendAs:     {want: held, remedy: "Add-RecipientPermission", do: func(o *office) { o.submit(nil); o.alter = func(m *send.Message) { m.From = "scan@contoso.com" } }},
+		exchange.RuleSendAs:     {want: held, remedy: "Add-RecipientPermission", do: func(o *office) { o.submit(nil); o.change(func(m *send.Message) { m.From = "scan@contoso.com" }) }},
 		exchange.RuleSendAsFrom: {want: held, remedy: "Add-RecipientPermission", do: func(o *office) { o.submit(nil); text("From: ceo@contoso.com\r\n\r\n")(o) }},
 		exchange.RuleRelay:      {to: "a@elsewhere.example", want: held, remedy: "TlsSenderCertificateName", do: (*office).anonymous},
 		exchange.RuleDirectSend: {want: held, remedy: "Set-OrganizationConfig -RejectDirectSend $false", do: func(o *office) {
