@@ -79,6 +79,7 @@ type Gateway struct {
 
 	expanding sync.Mutex
 	maxRelays int // tests have fewer
+	reports   reportCap
 	probes    probes
 	waits     waits
 	rests     atomic.Int64  // Unix time in ns: until then no answer of a directory is waited for

@@ -90,20 +90,21 @@ func failedRecipient(res send.Result, late bool) queue.RelayRecipient {
 }
 
 // reportOf is the report on recipients who do not get a mail: to its sender, unless that is a machine or the very address that is
-// refused, and to the operators' mailbox; without that there is an alarm.
+// refused, and to the operators' mailbox; without that, or beyond a number of them an hour, there is an alarm.
 func (g *Gateway) reportOf(o queue.Out, r queue.Relay, failed []queue.RelayRecipient) []queue.NewOut {
 	g.o.Log.Warn("mail not passed on", "out", o.ID, "connector", r.Connector, "from", r.Sender, "recipients", len(failed), "reply", failed[0].Reply)
 	var to []string
 	dead := func(f queue.RelayRecipient) bool { return strings.EqualFold(f.Address, r.Sender) }
-	if r.Sender != "" && !r.Silent && !slices.ContainsFunc(failed, dead) {
+	if r.Sender != "" && !r.Silent && !slices.ContainsFunc(failed, dead) && g.reports.allow(strings.ToLower(r.Sender), reportsToSender) {
 		to = append(to, r.Sender)
 	}
-	if g.o.Fallback != "" && !slices.ContainsFunc(to, func(a string) bool { return strings.EqualFold(a, g.o.Fallback) }) {
-		to = append(to, g.o.Fallback)
+	told := g.o.Fallback != "" && slices.ContainsFunc(to, func(a string) bool { return strings.EqualFold(a, g.o.Fallback) })
+	if !told && g.o.Fallback != "" && g.reports.allow(strings.ToLower(g.o.Fallback), reportsToOperators) {
+		to, told = append(to, g.o.Fallback), true
 	}
-	if g.o.Fallback == "" {
+	if !told {
 		g.alarms.Raise("relay-refused/"+r.Connector, fmt.Sprintf("Mail that %s handed in for %s was not delivered: %s.", r.Client, failed[0].Address, failed[0].Reply),
-			"Correct the address in the device's address book and send again. Set mail.fallback to hear of each such mail. Clear the alarm when it is seen to.")
+			"Correct the address in the device's address book and send again. With mail.fallback each such mail is reported there, up to 100 an hour. Clear the alarm when it is seen to.")
 	}
 	if len(to) == 0 {
 		return nil
