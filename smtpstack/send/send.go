@@ -3,7 +3,8 @@
 // should do. A [Router] chooses the connector by the recipient's domain; a [Callout] asks whether a recipient exists.
 //
 // The dialogue is spoken here, with deadlines for each phase and a context that ends it at once, and every step goes
-// into a transcript without secrets. Connectors keep to their limits, send slower when they are asked to, and protect
+// into a transcript without secrets. Mail goes out by DATA alone: BDAT (RFC 3030) carries no more than 8BITMIME does unless a
+// server takes binary parts, which we never write. Connectors keep to their limits, send slower when they are asked to, and protect
 // connections as the domain publishes (DANE, MTA-STS) or as they once did.
 package send
 

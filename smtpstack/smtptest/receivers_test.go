@@ -20,11 +20,15 @@ type receiver struct {
 	name string
 	addr map[way]string // of plain, starttls, implicit, mutual
 	log  func() string
-	// cannot names what of the extensions this software does not offer as a server, and why.
+	// cannot names what of the extensions, and of signing in, this software does not offer as a server, and why.
 	cannot map[string]string
 	// received has what its Received field says of a connection with TLS and, in the way mutual, of our certificate.
 	tls, certificate string
+	signedIn         string // in its log when "fax" has signed in; %s is the mechanism
 }
+
+// geheim is that password as crypt(3) has it.
+const geheim = "$6$tipring$EIiGzPKH.g2qSfJwDeBhjhINqXr.0BPmfQMJiYLT18JbGcn7wa/E9wqmhj1vYu4JDMF8nTxDGodSqAXVKfmC01"
 
 const final = "final.test"
 
@@ -54,7 +58,8 @@ func postfixReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Cer
 		smtptest.Smtpd(addr[mutual], "smtpd_tls_security_level=encrypt", "smtpd_tls_req_ccert=yes"),
 	}, "smtpd_tls_cert_file = "+cert, "smtpd_tls_key_file = "+cert, "smtpd_tls_CAfile = "+ca.PEMFile(), "smtpd_tls_received_header = yes",
 		"relayhost = [127.0.0.1]:"+smtptest.Port(next.addr))
-	return receiver{"Postfix", addr, p.Log, nil, "(using TLSv1.3 with cipher", `Client CN "fax.test", Issuer "Test Authority" (verified OK)`}
+	return receiver{"Postfix", addr, p.Log, map[string]string{"signin": "needs Dovecot or a SASL database beside it"},
+		"(using TLSv1.3 with cipher", `Client CN "fax.test", Issuer "Test Authority" (verified OK)`, ""}
 }
 
 func opensmtpdReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certificate, next *recorder) receiver {
@@ -62,18 +67,18 @@ func opensmtpdReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.C
 	listen := func(w way, options string) string {
 		return "listen on 127.0.0.1 port " + smtptest.Port(addr[w]) + " hostname peer.test " + options + "\n"
 	}
-	conf := "ca test cert \"/etc/ca.pem\"\n"
+	conf := "table users { \"fax\" = \"" + geheim + "\" }\nca test cert \"/etc/ca.pem\"\n"
 	files := map[string]string{"etc/ca.pem": ca.PEM()}
 	for name, cert := range map[string]tls.Certificate{"good": good, "unknown": unknown} {
 		conf += fmt.Sprintf("pki %[1]s cert \"/etc/%[1]s.crt\"\npki %[1]s key \"/etc/%[1]s.key\"\n", name)
 		files["etc/"+name+".crt"], files["etc/"+name+".key"] = smtptest.PEM(t, cert)
 	}
-	conf += listen(plain, "") + listen(starttls, "tls pki unknown") + listen(implicit, "smtps pki good") + listen(mutual, "tls-require verify pki good ca test") +
+	conf += listen(plain, "") + listen(starttls, "tls pki unknown") + listen(implicit, "smtps pki good auth-optional <users>") + listen(mutual, "tls-require verify pki good ca test") +
 		"action out relay host smtp+notls://127.0.0.1:" + smtptest.Port(next.addr) + "\nmatch from any for any action out\n"
 	s := smtptest.StartOpenSMTPD(t, smtptest.Setup{Conf: conf, Files: files, Hosts: hosts(), Listen: all})
 	return receiver{"OpenSMTPD", addr, s.Log, map[string]string{
 		"pipelining": "not offered", "chunking": "not implemented", "smtputf8": "not implemented in 7.4",
-	}, "(TLSv1.3:TLS_", ":YES)"}
+	}, "(TLSv1.3:TLS_", ":YES)", "smtp authentication user=fax result=ok"}
 }
 
 func eximReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certificate, next *recorder) receiver {
@@ -88,14 +93,19 @@ func eximReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certif
 		"\ntls_try_verify_hosts =\ndsn_advertise_hosts = *\npipelining_advertise_hosts = *\nkeep_environment =\nacl_smtp_rcpt = acl_all\n" +
 		"received_header_text = Received: from $sender_helo_name by $primary_hostname tls=$tls_in_ver verified=$tls_in_certificate_verified dn=$tls_in_peerdn; $tod_full\n" +
 		"begin acl\nacl_all:\n  accept\nbegin routers\nnext:\n  driver = manualroute\n  route_list = * 127.0.0.1\n  self = send\n  transport = out\n" +
-		"begin transports\nout:\n  driver = smtp\n  port = " + smtptest.Port(next.addr) + "\n"
+		"begin transports\nout:\n  driver = smtp\n  port = " + smtptest.Port(next.addr) + "\nbegin authenticators\n"
+	for mechanism, fields := range map[string][3]string{"plain": {":", "$auth2", "$auth3"}, "login": {"<| Username: | Password:", "$auth1", "$auth2"}} {
+		conf += fmt.Sprintf("%[1]s:\n  driver = plaintext\n  public_name = %[2]s\n  server_prompts = %[3]s\n  server_set_id = %[4]s\n"+
+			"  server_condition = ${if and{{eq{%[4]s}{fax}}{eq{%[5]s}{geheim}}}}\n  server_advertise_condition = ${if def:tls_in_cipher}\n",
+			mechanism, strings.ToUpper(mechanism), fields[0], fields[1], fields[2])
+	}
 	files := map[string]string{"etc/ca.pem": ca.PEM()}
 	for name, cert := range map[string]tls.Certificate{"good": good, "unknown": unknown} {
 		chain, key := smtptest.PEM(t, cert)
 		files["etc/"+name+".pem"] = chain + key
 	}
 	s := smtptest.StartExim(t, smtptest.Setup{Conf: conf, Files: files, Hosts: hosts(), Listen: all})
-	return receiver{"Exim", addr, s.Log, nil, "tls=TLS1.3", "verified=1 dn=CN=fax.test"}
+	return receiver{"Exim", addr, s.Log, nil, "tls=TLS1.3", "verified=1 dn=CN=fax.test", "A=%s:fax"}
 }
 
 // ascii is the mail in 7 bit: ours are.
@@ -116,14 +126,21 @@ func TestReceivers(t *testing.T) {
 		for _, w := range ways {
 			t.Run(p.name+"/"+string(w), func(t *testing.T) { p.take(t, ca, client, w, next) })
 		}
+		if p.cannot["signin"] == "" {
+			t.Run(p.name+"/signin", func(t *testing.T) { p.signIn(t, ca, next) })
+		}
 		t.Run(p.name+"/extensions", func(t *testing.T) { p.extensions(t, ca, client, next) })
 	}
 }
 
 // sender is our send connector for one way.
 func (p receiver) sender(t *testing.T, ca *smtptest.Authority, client tls.Certificate, w way) *send.Sender {
+	return p.senderAs(t, ca, client, w, nil)
+}
+
+func (p receiver) senderAs(t *testing.T, ca *smtptest.Authority, client tls.Certificate, w way, auth send.Authenticator) *send.Sender {
 	to := p.addr[starttls]
-	cfg := send.Config{Hostname: "fax.test", Host: "peer.test", TLS: send.Required, TLSConfig: &tls.Config{RootCAs: ca.Pool}}
+	cfg := send.Config{Hostname: "fax.test", Host: "peer.test", Auth: auth, TLS: send.Required, TLSConfig: &tls.Config{RootCAs: ca.Pool}}
 	switch w {
 	case plain:
 		cfg.TLS, to = send.NoTLS, p.addr[plain]
@@ -196,6 +213,31 @@ func (p receiver) take(t *testing.T, ca *smtptest.Authority, client tls.Certific
 	}
 	if strings.Contains(got.data, p.tls) != (w != plain) || strings.Contains(got.data, p.certificate) != (w == mutual || w == verified) {
 		t.Errorf("Received fields:\n%.1500s", got.data)
+	}
+}
+
+// signIn signs in by name and password, right and wrong.
+func (p receiver) signIn(t *testing.T, ca *smtptest.Authority, next *recorder) {
+	for _, tt := range []struct {
+		auth  send.Authenticator
+		right bool
+	}{
+		{send.Plain{Username: "fax", Password: "geheim"}, true}, {send.Login{Username: "fax", Password: "geheim"}, true},
+		{send.Plain{Username: "fax", Password: "Geheim"}, false}, {send.Login{Username: "fax", Password: "Geheim"}, false},
+	} {
+		mechanism := strings.ToLower(tt.auth.Mechanism())
+		from := senderOf(p.name, way("by-"+mechanism))
+		rep := deliver(t, p.senderAs(t, ca, tls.Certificate{}, implicit, tt.auth), send.Message{From: from, To: []string{"15551234@" + final}}, ascii)
+		if r := rep.Results[0]; (r.Class == smtpstack.Delivered) != tt.right || !tt.right && r.Class != smtpstack.Configuration || strings.Contains(transcript(rep), "eheim") {
+			t.Errorf("%s: %+v\n%s\n%s", mechanism, r, transcript(rep), last(p.log()))
+			continue
+		}
+		if tt.right {
+			whole(t, next.from(t, from, p.log), ascii)
+			if words := strings.ReplaceAll(p.signedIn, "%s", mechanism); !strings.Contains(p.log(), words) {
+				t.Errorf("the log does not say %q\n%s", words, last(p.log()))
+			}
+		}
 	}
 }
 
