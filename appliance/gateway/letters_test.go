@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"image/png"
 	"io"
+	"log/slog"
 	"net/mail"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/t30"
@@ -294,4 +296,34 @@ func TestFitWidth(t *testing.T) {
 			t.Errorf("%d x %d gives %v", c.w, c.h, got)
 		}
 	}
+}
+
+// FuzzNotice: whatever a sender and a far end call themselves, the notice is one mail with our fields and our lines.
+func FuzzNotice(f *testing.F) {
+	for _, v := range hostile {
+		f.Add(v, v, v)
+	}
+	st, err := store.Open(f.TempDir(), store.Options{Reserve: -1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer st.Close()
+	q, _, err := queue.Open(st, queue.Options{Domain: "box.example"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	alarms, err := OpenAlarms(st, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	g := New(q, alarms, Options{Hostname: "box.example", From: "fax@example.org", Log: slog.New(slog.DiscardHandler)})
+	f.Fuzz(func(t *testing.T, subject, name, far string) {
+		n := queue.Notice{Job: "j1", State: queue.Failed, Number: far, Name: name, Subject: subject, Text: name, RemoteID: far, MessageID: subject, Omitted: []string{name}, Repeated: []string{far},
+			Address: name, Notify: "FAILURE", OriginalRecipient: subject, EnvelopeID: name, Pages: 1, Calls: 1}
+		m, err := g.noticeMail(queue.Out{ID: "o1", To: []string{"anna@example.org"}, MessageID: "<o1@box.example>", Created: time.Now(), Payload: asJSON(t, n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkHarmless(t, "notice", m)
+	})
 }
