@@ -171,3 +171,40 @@ func TestNewRouter_RefusesFallbacks(t *testing.T) {
 		}
 	}
 }
+
+// Which servers see what: nothing takes the second way after the final dot of the first, and a second way whose own outcome is not known
+// is said to be so.
+func TestFallback_WhoSeesTheMail(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		first, second map[string]string
+		class         smtpstack.Class
+		connector     string
+		unconfirmed   bool
+		mails         [2]int // DATA ended at each
+	}{
+		{"first lost after the dot", map[string]string{".": "HANGUP"}, nil, smtpstack.Temporary, "first", true, [2]int{1, 0}},
+		{"first refuses after the dot", map[string]string{".": "550 5.7.60 Send As"}, nil, smtpstack.Delivered, "second", false, [2]int{1, 1}},
+		{"second lost after the dot", map[string]string{"MAIL": "550 5.7.60 Send As"}, map[string]string{".": "HANGUP"}, smtpstack.Temporary, "second", true, [2]int{0, 1}},
+		{"second refuses", map[string]string{"MAIL": "550 5.7.60 Send As"}, map[string]string{"RCPT": "550 5.7.68 Direct Send"}, smtpstack.Configuration, "first", false, [2]int{0, 0}},
+		{"second knows nobody", map[string]string{"MAIL": "550 5.7.60 Send As"}, map[string]string{"RCPT": "550 5.7.133 signed-in only"}, smtpstack.Configuration, "first", false, [2]int{0, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, second := newServer(t, c.first), newServer(t, c.second)
+			r, err := NewRouter(RouterConfig{Connectors: []*Sender{connector(t, "first", first.addr()), connector(t, "second", second.addr())}, Routes: []Route{{Domain: "*", Connector: "first"}},
+				Fallbacks: []Fallback{{Connector: "first", To: "second", Domains: []string{"example.org"}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			res := last(r.Deliver(t.Context(), message("a@example.org")))
+			if res.Class != c.class || res.Connector != c.connector || res.Unconfirmed != c.unconfirmed {
+				t.Errorf("%+v", res)
+			}
+			for i, s := range []*server{first, second} {
+				if got := len(s.received()); got != c.mails[i] {
+					t.Errorf("server %d has %d mails, want %d", i+1, got, c.mails[i])
+				}
+			}
+		})
+	}
+}
