@@ -65,16 +65,7 @@ func TestAbuse_HeaderInjection(t *testing.T) {
 		c.hand("<anna@example.org>", "<"+local+"@"+demoFax+">", "From: anna@example.org\r\nSubject: "+name+"\r\n\r\n")
 		c.conn.Close()
 	}
-	eventually(t, "all mail is out", func() bool {
-		pending, err := f.app.q.PendingMails(0)
-		for _, j := range f.jobs() {
-			if j.State == queue.Waiting {
-				_ = f.app.q.CancelJob(j.ID, "by hand") // final meanwhile: as good
-			}
-		}
-		c, err2 := f.app.q.Counters()
-		return err == nil && err2 == nil && len(pending) == 0 && c.Active == 0 && c.OutWaiting == 0
-	})
+	f.cancelAll()
 	if jobs, notices := len(f.jobs()), f.with("X-Tipring-Outcome: "); jobs < 2*len(injections) || notices != jobs {
 		t.Errorf("%d jobs, %d notices", jobs, notices)
 	}
