@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/tipring/tipring/appliance/directory"
+	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/store"
 )
 
@@ -83,7 +84,11 @@ func TestCallout_ThroughTheChain(t *testing.T) {
 	t.Cleanup(func() { st.Close() })
 	cfg := demoConfig(DemoOptions{}.withDefaults(), t.TempDir(), addr)
 	cfg.Recipients.Verify = []string{askTable, askCallout}
-	a := &Appliance{cfg: cfg, st: st}
+	alarms, err := gateway.OpenAlarms(st, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Appliance{cfg: cfg, st: st, alarms: alarms}
 	router, err := a.openSenders(nil)
 	if err != nil {
 		t.Fatal(err)
