@@ -5,6 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"reflect"
+	"slices"
+
+	"github.com/tipring/tipring/smtpstack"
 )
 
 // ErrChain is returned when a client certificate comes without the certificates between it and a root, so that a server
@@ -50,4 +55,35 @@ func CheckChain(cert tls.Certificate, roots *x509.CertPool) error {
 		return fmt.Errorf("send: client certificate: %w", err)
 	}
 	return nil
+}
+
+// The alerts with which a server ends TLS for the client's certificate, or for want of one (RFC 8446 6.2): bad, unsupported,
+// revoked, expired and unknown certificate, unknown authority, access denied, certificate required.
+var certificateAlerts = []uint64{42, 43, 44, 45, 46, 48, 49, 116}
+
+// handshakeFailure is what a server says with TLS 1.2 when it asked for a certificate and there was none (RFC 5246 7.4.6).
+const handshakeFailure = 40
+
+// refusedCertificate finds such an alert, which with TLS 1.3 comes in place of a reply. crypto/tls does not export its type.
+func (c *conn) refusedCertificate(err error) bool {
+	var op *net.OpError
+	if !c.asked || !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	alert := reflect.ValueOf(op.Err)
+	return alert.Kind() == reflect.Uint8 && (alert.Uint() == handshakeFailure || slices.Contains(certificateAlerts, alert.Uint()))
+}
+
+// wantsCertificate is the failure of a server that this connector names and that refuses its certificate: retrying is no use
+// before somebody has changed something. A stranger's server may mend itself.
+func (c *conn) wantsCertificate(err error) *failure {
+	cfg := &c.d.s.cfg
+	if cfg.Host == "" && cfg.MXOf == "" || !c.refusedCertificate(err) {
+		return nil
+	}
+	f := &failure{class: smtpstack.Configuration, err: err, remedy: "The server demands a TLS client certificate: name one in the send connector (certificate, certificate_key)."}
+	if cfg.TLSConfig != nil && (len(cfg.TLSConfig.Certificates) > 0 || cfg.TLSConfig.GetClientCertificate != nil) {
+		f.remedy = "The server does not take this connector's TLS client certificate: check that it is valid, and that the server trusts its issuer."
+	}
+	return f
 }

@@ -2,6 +2,7 @@ package send
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type conn struct {
 	ext  map[string]string // EHLO keywords in upper case, with their parameters
 	stop func() bool
 	dead bool // the dialogue is out of step: no use saying more
+	// asked is set when the server wants a client certificate.
+	asked bool
 }
 
 // phaseConn gives each read and write the time of the current phase; a cancelled context ends both for good.
@@ -105,12 +108,13 @@ func (d *delivery) connectOnce(ctx context.Context, h host, policy TLSPolicy) (*
 	return c, nil
 }
 
-// because puts the context's end before the timeout it caused.
+// because puts the cause before its effect: the context's end before a timeout, a refused certificate before the broken
+// connection.
 func (c *conn) because(err error) error {
 	if cause := c.ctx.Err(); cause != nil {
 		return fmt.Errorf("send: %w", cause)
 	}
-	return err
+	return cmp.Or(asError(c.wantsCertificate(err)), err)
 }
 
 func (c *conn) abort() {

@@ -217,7 +217,7 @@ func TestClientCertificate_AlwaysShown(t *testing.T) {
 	shown, done := 0, make(chan struct{})
 	go func() { defer close(done); otherAuthorities(t, srv, cert, &shown) }()
 	cfg := &tls.Config{RootCAs: pool, ServerName: "mail.test", Certificates: []tls.Certificate{*own}}
-	sendCertificate(cfg)
+	new(conn).sendCertificate(cfg)
 	if err := tls.Client(client, cfg).Handshake(); err != nil {
 		t.Error(err)
 	}

@@ -108,7 +108,7 @@ func (c *conn) handshake(policy TLSPolicy) error {
 	case g.opaque, policy == Opportunistic:
 		cfg.InsecureSkipVerify = true
 	}
-	sendCertificate(cfg)
+	c.sendCertificate(cfg)
 	tc := tls.Client(c.nc, cfg)
 	if err := tc.HandshakeContext(c.ctx); err != nil {
 		return &handshakeError{err}
@@ -142,13 +142,20 @@ func verifyName(st tls.ConnectionState, roots *x509.CertPool, name string) error
 }
 
 // sendCertificate makes the client show its certificate, with the chain it was given, whatever authorities the server
-// names: the service's list leaves out those its certificate connectors take.
-func sendCertificate(cfg *tls.Config) {
-	if len(cfg.Certificates) == 0 || cfg.GetClientCertificate != nil {
-		return
+// names: the service's list leaves out those its certificate connectors take. It notes that the server has asked.
+func (c *conn) sendCertificate(cfg *tls.Config) {
+	get := cfg.GetClientCertificate
+	own := new(tls.Certificate) // none
+	if len(cfg.Certificates) > 0 {
+		own = &cfg.Certificates[0]
 	}
-	own := cfg.Certificates[0]
-	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own, nil }
+	cfg.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		c.asked = true
+		if get != nil {
+			return get(info)
+		}
+		return own, nil
+	}
 }
 
 // tlsFailure tells a wrong certificate, which a person has to look at, from a broken connection.

@@ -268,7 +268,7 @@ func (c *conn) result(r smtpstack.Reply, err error) Result {
 		c.dead = true
 		err = c.because(err)
 		c.d.trace("!", "%v", err)
-		return Result{Class: smtpstack.Temporary, Host: c.host.name, Err: err}
+		return c.d.resultOf(err, c.host)
 	}
 	res := Result{Reply: r, Host: c.host.name, Class: smtpstack.Temporary}
 	if r.Code >= 400 {

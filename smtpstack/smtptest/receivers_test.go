@@ -24,7 +24,8 @@ type receiver struct {
 	cannot map[string]string
 	// received has what its Received field says of a connection with TLS and, in the way mutual, of our certificate.
 	tls, certificate string
-	signedIn         string // in its log when "fax" has signed in; %s is the mechanism
+	signedIn         string          // in its log when "fax" has signed in; %s is the mechanism
+	noCert           smtpstack.Class // what its refusal of a client without certificate is for us
 }
 
 // geheim is that password as crypt(3) has it.
@@ -59,7 +60,7 @@ func postfixReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Cer
 	}, "smtpd_tls_cert_file = "+cert, "smtpd_tls_key_file = "+cert, "smtpd_tls_CAfile = "+ca.PEMFile(), "smtpd_tls_received_header = yes",
 		"relayhost = [127.0.0.1]:"+smtptest.Port(next.addr))
 	return receiver{"Postfix", addr, p.Log, map[string]string{"signin": "needs Dovecot or a SASL database beside it"},
-		"(using TLSv1.3 with cipher", `Client CN "fax.test", Issuer "Test Authority" (verified OK)`, ""}
+		"(using TLSv1.3 with cipher", `Client CN "fax.test", Issuer "Test Authority" (verified OK)`, "", smtpstack.Temporary} // 421 4.7.1
 }
 
 func opensmtpdReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certificate, next *recorder) receiver {
@@ -78,7 +79,7 @@ func opensmtpdReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.C
 	s := smtptest.StartOpenSMTPD(t, smtptest.Setup{Conf: conf, Files: files, Hosts: hosts(), Listen: all})
 	return receiver{"OpenSMTPD", addr, s.Log, map[string]string{
 		"pipelining": "not offered", "chunking": "not implemented", "smtputf8": "not implemented in 7.4",
-	}, "(TLSv1.3:TLS_", ":YES)", "smtp authentication user=fax result=ok"}
+	}, "(TLSv1.3:TLS_", ":YES)", "smtp authentication user=fax result=ok", smtpstack.Configuration}
 }
 
 func eximReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certificate, next *recorder) receiver {
@@ -105,7 +106,7 @@ func eximReceiver(t *testing.T, ca *smtptest.Authority, good, unknown tls.Certif
 		files["etc/"+name+".pem"] = chain + key
 	}
 	s := smtptest.StartExim(t, smtptest.Setup{Conf: conf, Files: files, Hosts: hosts(), Listen: all})
-	return receiver{"Exim", addr, s.Log, nil, "tls=TLS1.3", "verified=1 dn=CN=fax.test", "A=%s:fax"}
+	return receiver{"Exim", addr, s.Log, nil, "tls=TLS1.3", "verified=1 dn=CN=fax.test", "A=%s:fax", smtpstack.Configuration}
 }
 
 // ascii is the mail in 7 bit: ours are.
@@ -190,11 +191,11 @@ func (p receiver) take(t *testing.T, ca *smtptest.Authority, client tls.Certific
 	switch w {
 	case wrongName, downgrade:
 		want = smtpstack.Configuration
-	case noCert: // refused in the handshake or by a reply
-		want = 0
+	case noCert: // refused by a TLS alert or a reply
+		want = p.noCert
 	}
 	for _, r := range rep.Results {
-		if want != 0 && r.Class != want || want == 0 && r.Class == smtpstack.Delivered {
+		if r.Class != want || (r.Remedy != "") != (want == smtpstack.Configuration) {
 			t.Fatalf("%+v\n%s\n%s", r, transcript(rep), last(p.log()))
 		}
 	}
