@@ -51,7 +51,6 @@ func (a *Appliance) openSenders(r resolve.Resolver) (*send.Router, error) {
 	for _, route := range a.cfg.SendRoute {
 		rc.Routes = append(rc.Routes, send.Route{Domain: route.Domain, Connector: route.Connector, Host: route.Host})
 	}
-	a.clearStaleAlarms()
 	rc.Direct = send.Config{Hostname: a.cfg.Hostname, Store: sendMemory{a.st}, Dial: a.d.Dialer}
 	return send.NewRouter(rc)
 }

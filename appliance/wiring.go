@@ -36,6 +36,7 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
+	a.clearStaleAlarms()
 	if deliver == nil {
 		deliver = senders.Deliver
 	}
