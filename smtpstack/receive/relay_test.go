@@ -3,8 +3,12 @@ package receive
 import (
 	"context"
 	"net/netip"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/tipring/tipring/smtpstack"
 )
 
 // relayConfig is a connector for LAN devices: example.com's senders may mail to example.com.
@@ -186,4 +190,29 @@ func TestRelay_Everywhere(t *testing.T) {
 	for _, to := range []string{"<a@localhost>", "<a@[127.0.0.1]>", "<a@10.0.0.1>", "<a@fax.test>", "<a%b@elsewhere.test>", "<a@-x.test>"} {
 		c.cmd("RCPT TO:"+to, "55")
 	}
+}
+
+// Whatever a device says, what is passed on goes to a plain mailbox of a permitted domain, and comes from a listed sender.
+func FuzzRelay(f *testing.F) {
+	for _, p := range append(slices.Clone(deviceProbes), relayProbes...) {
+		f.Add("<scan@example.com>", p)
+	}
+	f.Add("<scan@example.com>", "<Jane.Doe@example.com>")
+	f.Add("<SRS0=a=b=example.com=x@evil.test>", "<a@example.com>")
+	cfg := relayConfig()
+	plain := regexp.MustCompile(`^[a-zA-Z0-9#$&'*+/=?^_{|}~.` + "`" + `-]+@(example\.com|([a-z0-9-]+\.)+branch\.example)$`)
+	f.Fuzz(func(t *testing.T, from, to string) {
+		if strings.ContainsAny(from+to, "\r\n") {
+			return
+		}
+		b, _ := runScript(t, cfg, []byte("EHLO a\r\nMAIL FROM:"+from+"\r\nRCPT TO:"+to+"\r\nDATA\r\n.\r\nQUIT\r\n"))
+		for _, m := range b.all() {
+			if r := m.env.To[0]; r.Forward != "" && !plain.MatchString(r.Forward) {
+				t.Errorf("%q is passed on to %q", to, r.Forward)
+			}
+			if _, domain, err := smtpstack.SplitAddress(m.env.From); m.env.To[0].Forward != "" && (err != nil || domain != "example.com" && m.env.From != "boss@other.test") {
+				t.Errorf("passed on from %q", m.env.From)
+			}
+		}
+	})
 }
