@@ -228,7 +228,7 @@ func eachUnsent(tx *store.Tx, f func(Out) error) error {
 	})
 }
 
-// NextOut takes the oldest item whose time has come and that no other worker has, and counts the attempt. ok is false
+// NextOut takes the oldest item whose time has come and that no other worker has, mail of our own before mail passed on, and counts the attempt. ok is false
 // when there is none. The item must be settled by OutDone, RetryOut, HoldOut or UpdateOut; after a crash it is pending
 // again.
 func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
@@ -237,9 +237,13 @@ func (q *Queue) NextOut(now time.Time) (o Out, ok bool, err error) {
 	find := func(tx *store.Tx) error {
 		ok = false
 		return eachUnsent(tx, func(c Out) error {
-			if c.State == OutPending && !q.sending[c.ID] && !now.Before(c.NotBefore) {
+			due := c.State == OutPending && !q.sending[c.ID] && !now.Before(c.NotBefore)
+			switch {
+			case due && c.Kind != KindRelay:
 				o, ok = c, true
 				return store.ErrStop
+			case due && !ok: // faxes and notices do not wait behind a pile of scans
+				o, ok = c, true
 			}
 			return nil
 		})
