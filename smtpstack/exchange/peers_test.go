@@ -3,25 +3,12 @@ package exchange
 import (
 	"bytes"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
-)
 
-// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err == nil {
-		return p
-	}
-	if os.Getenv("TIPRING_PEERS") == "required" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
+	"github.com/tipring/tipring/smtpstack/smtptest"
+)
 
 const (
 	box     = "fax@contoso.com"
@@ -51,7 +38,7 @@ func newPeer(t *testing.T) *Peer {
 
 // TestPeer_Swaks: another client finds the same service: LOGIN where the tenant allows it, the recipients' rules on port 25.
 func TestPeer_Swaks(t *testing.T) {
-	swaks := peer(t, "swaks")
+	swaks := smtptest.Swaks(t)
 	p := newPeer(t)
 	submission, err := p.Listen(Submission)
 	if err != nil {
@@ -123,7 +110,7 @@ token(secret, "https://outlook.office.com/SMTP.Send")
 
 // TestPeer_Python: Python's urllib and smtplib get a token and have the XOAUTH2 dance.
 func TestPeer_Python(t *testing.T) {
-	python := peer(t, "python3")
+	python := smtptest.Program(t, "python3")
 	p := newPeer(t)
 	submission, err := p.Listen(Submission)
 	if err != nil {

@@ -11,22 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
-func peer(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/"} {
-		if p, err := exec.LookPath(dir + name); err == nil {
-			return p
-		}
-	}
-	if os.Getenv("TIPRING_PEERS") == "required" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
-}
+	"github.com/tipring/tipring/smtpstack/smtptest"
+)
 
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
@@ -46,7 +33,7 @@ type postsrsd struct{ forward, reverse int }
 
 func startPostsrsd(t *testing.T, domain string, keys ...[]byte) postsrsd {
 	t.Helper()
-	prog, ports := peer(t, "postsrsd"), freePorts(t, 2)
+	prog, ports := smtptest.Program(t, "postsrsd"), freePorts(t, 2)
 	secrets := filepath.Join(t.TempDir(), "secrets")
 	text := ""
 	for _, k := range keys {
