@@ -103,10 +103,13 @@ func TestRelay_ThroughTheTenantNeedsSendAs(t *testing.T) {
 		a, ok := o.alarm("mail-held")
 		return ok && strings.Contains(a.Text, "5.7.60") && strings.Contains(a.Remedy, "SendAs")
 	})
-	held, err := o.app.q.Unsent()
-	if err != nil || len(held) != 1 || held[0].State != queue.OutHeld || held[0].Kind != queue.KindRelay {
-		t.Fatalf("%+v, %v", held, err)
-	}
+	o.eventually("the mail is held", func() bool { // the alarm comes first
+		held, err := o.app.q.Unsent()
+		if err != nil || len(held) != 1 || held[0].Kind != queue.KindRelay {
+			t.Fatalf("%+v, %v", held, err)
+		}
+		return held[0].State == queue.OutHeld
+	})
 	o.peer.Change(func(w *exchange.World) { w.Tenants[0].Boxes[0].SendAs = []string{"scan@contoso.com"} })
 	if err := o.app.RetryMail(t.Context()); err != nil {
 		t.Fatal(err)
