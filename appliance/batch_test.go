@@ -21,13 +21,14 @@ func (r *rig) waitAll(number string, subjects ...string) []queue.Job {
 	return list
 }
 
-// mailAll sends a mail of some pages for each subject.
+// mailAll sends a mail of some pages for each subject; mails that come together are expanded in any order, so each waits for the job before.
 func (r *rig) mailAll(number string, pages int, subjects ...string) {
 	r.t.Helper()
 	for _, s := range subjects {
 		if err := r.mail(s, longText(pages), number); err != nil {
 			r.t.Fatal(err)
 		}
+		eventually(r.t, "the job of "+s, func() bool { return r.job(s, number).ID != "" })
 	}
 }
 
