@@ -34,7 +34,7 @@ func (l *ReceiveLimits) applyDefaults(relays bool) {
 	if relays {
 		messages, recipients = relayMessagesPerMinute, relayRecipientsPerHour
 	}
-	l.Connections, l.ConnectionsPerClient = cmp.Or(l.Connections, 50), cmp.Or(l.ConnectionsPerClient, 10)
+	l.Connections, l.ConnectionsPerClient = cmp.Or(l.Connections, 200), cmp.Or(l.ConnectionsPerClient, 10)
 	l.ConnectionsPerMinute, l.MessagesPerMinute = cmp.Or(l.ConnectionsPerMinute, 600), cmp.Or(l.MessagesPerMinute, messages)
 	l.RecipientsPerHour, l.ErrorsPerHour = cmp.Or(l.RecipientsPerHour, recipients), cmp.Or(l.ErrorsPerHour, 600)
 	l.FailedSignInsPerHour = cmp.Or(l.FailedSignInsPerHour, 20)

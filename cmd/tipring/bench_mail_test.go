@@ -146,3 +146,9 @@ retry unix - - n - - error
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 `
+
+// spooled are the spool's files of a kind.
+func (b *box) spooled(kind string) []string {
+	names, _ := filepath.Glob(filepath.Join(b.data, "spool", kind, "*"))
+	return names
+}

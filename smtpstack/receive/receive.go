@@ -91,7 +91,7 @@ type Config struct {
 
 	MaxSize       int64 // octets of a message, default 36 MB as Exchange Online's default
 	MaxRecipients int   // per message, default 100 (RFC 5321 4.5.3.1.8)
-	MaxConns      int   // connections at once, default 50
+	MaxConns      int   // connections at once, default 200
 	MaxConnsPerIP int   // from one address (IPv6: /64), default 10; from a /24 (IPv6: /48) four times as many
 	Limits        Limits
 
@@ -123,7 +123,7 @@ const (
 func (c *Config) setDefaults() error {
 	c.MaxSize = cmp.Or(c.MaxSize, defaultMaxSize)
 	c.MaxRecipients = cmp.Or(c.MaxRecipients, 100)
-	c.MaxConns = cmp.Or(c.MaxConns, 50)
+	c.MaxConns = cmp.Or(c.MaxConns, 200)
 	c.MaxConnsPerIP = cmp.Or(c.MaxConnsPerIP, 10)
 	c.CommandTimeout = cmp.Or(c.CommandTimeout, 5*time.Minute)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 3*time.Minute)
