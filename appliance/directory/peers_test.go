@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/directorytest"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 func ldapSource(t *testing.T, c LDAPConfig) *LDAP {
@@ -118,7 +119,7 @@ func slapdFaults(t *testing.T, s *directorytest.Slapd, trust *tls.Config) {
 	if _, err := l.Lookup(t.Context(), "ann@contoso.test"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("asked again at once after a refused password: %v", err)
 	}
-	dead.Servers = []string{"ldap://" + directorytest.FreePort(t)}
+	dead.Servers = []string{"ldap://" + smtptest.FreeAddr(t)}
 	fails("nobody listens", dead, "")
 
 	dead.Servers = append(dead.Servers, good.Servers...)

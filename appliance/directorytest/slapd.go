@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // peer finds another software's program, or skips; with TIPRING_PEERS=required a missing one fails.
@@ -84,7 +86,7 @@ func StartSlapd(t testing.TB, ldif string) *Slapd {
 		}
 		return path
 	}
-	s := &Slapd{Plain: FreePort(t), Secure: FreePort(t), Roots: x509.NewCertPool()}
+	s := &Slapd{Plain: smtptest.FreeAddr(t), Secure: smtptest.FreeAddr(t), Roots: x509.NewCertPool()}
 	cert, key := selfSigned(t)
 	s.Roots.AppendCertsFromPEM([]byte(cert))
 	certFile, keyFile := write("cert.pem", cert), write("key.pem", key)
@@ -136,17 +138,6 @@ func (s *Slapd) Start() {
 		time.Sleep(25 * time.Millisecond)
 	}
 	s.t.Fatal("slapd does not listen")
-}
-
-// FreePort is an address of loopback on which nobody listens.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func selfSigned(t testing.TB) (cert, key string) {

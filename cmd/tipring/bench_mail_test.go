@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // make bench-mail: the same smtp-source run (messages of 50 kB, 20 sessions) into Postfix, which puts each message into its hold
@@ -51,7 +53,7 @@ func TestMailLoad(t *testing.T) {
 	}
 	other := holdingPostfix(t)
 	ttys := exchange(t, "1")
-	ours := freeAddr(t)
+	ours := smtptest.FreeAddr(t)
 	b := newBox(t, ttys[0], newSink(t).addr, fmt.Sprintf(unlimited, ours))
 	b.start()
 	var ratios []float64
@@ -106,7 +108,7 @@ func holdingPostfix(t *testing.T) string {
 			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 		}
 	}
-	addr := freeAddr(t)
+	addr := smtptest.FreeAddr(t)
 	main := []string{"compatibility_level = 3.6", "queue_directory = " + dir + "/spool", "data_directory = " + dir + "/data", "mail_owner = postfix",
 		"myhostname = peer.test", "mydestination =", "alias_maps =", "alias_database =", "local_recipient_maps =", "inet_interfaces = loopback-only",
 		"inet_protocols = ipv4", "smtp_dns_support_level = disabled", "maillog_file = " + dir + "/log", "maillog_file_prefixes = " + dir,

@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"appliance":           {"..."},
 	"cmd/tipring":         {"appliance/...", "modem/...", "imaging/...", "t30/...", "smtpstack/..."},
 
-	"appliance/directorytest": {},
+	"appliance/directorytest": {"smtpstack/smtptest"},
 }
 
 // thirdParty lists every module from outside and the packages that use it. What only tests use is not here: go-sasl,

@@ -25,6 +25,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // startNames is a name server for which every name is this host.
@@ -77,7 +78,7 @@ func (b *box) issuer() string {
 // raises the alarm; then it gets one, clears the alarm, and has it after a restart too.
 func TestACME_Certificate(t *testing.T) {
 	t.Parallel()
-	challenge := freeAddr(t)
+	challenge := smtptest.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(challenge)
 	var number int
 	fmt.Sscan(port, &number)
@@ -106,7 +107,7 @@ func TestACME_Certificate(t *testing.T) {
 			c.Close()
 		}
 	}()
-	b := newLAN(t, freeAddr(t), "acme = true\n", fmt.Sprintf("[acme]\nagreed = true\ndirectory = %q\nca_file = %q\nhttp = %q\nemail = \"it@example.org\"\n", pebble.URL+wfe.DirectoryPath, root, challenge))
+	b := newLAN(t, smtptest.FreeAddr(t), "acme = true\n", fmt.Sprintf("[acme]\nagreed = true\ndirectory = %q\nca_file = %q\nhttp = %q\nemail = \"it@example.org\"\n", pebble.URL+wfe.DirectoryPath, root, challenge))
 	b.start()
 	alarmed := func() bool {
 		c, err := control.Dial(b.data)

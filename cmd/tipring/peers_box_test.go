@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/control"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // box is one appliance: `tipring serve` with a config and a data folder of its own.
@@ -41,7 +42,7 @@ type box struct {
 // newBox writes a configuration for one line on the device; mail goes out to smartHost. extra is more TOML.
 func newBox(t *testing.T, device, smartHost, extra string) *box {
 	t.Helper()
-	b := &box{t: t, dir: t.TempDir(), smtp: freeAddr(t), web: freeAddr(t)}
+	b := &box{t: t, dir: t.TempDir(), smtp: smtptest.FreeAddr(t), web: smtptest.FreeAddr(t)}
 	b.data, b.config = filepath.Join(b.dir, "data"), filepath.Join(b.dir, "tipring.toml")
 	text := fmt.Sprintf(`
 data = %q
@@ -182,7 +183,7 @@ type sink struct {
 func newSink(t *testing.T) *sink {
 	t.Helper()
 	need(t, "smtp-sink")
-	s := &sink{t: t, addr: freeAddr(t), dir: t.TempDir()}
+	s := &sink{t: t, addr: smtptest.FreeAddr(t), dir: t.TempDir()}
 	s.start()
 	return s
 }
@@ -317,16 +318,6 @@ func decodePart(encoding string, r io.Reader) ([]byte, error) {
 		return io.ReadAll(quotedprintable.NewReader(r))
 	}
 	return io.ReadAll(r)
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // pngFile makes a small picture: a black frame with a diagonal.

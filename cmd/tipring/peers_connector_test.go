@@ -16,13 +16,14 @@ import (
 
 	"github.com/tipring/tipring/appliance/control"
 	msft "github.com/tipring/tipring/smtpstack/exchange"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // startUnbound answers for the records of local-data lines, and returns its address.
 func startUnbound(t *testing.T, records ...string) string {
 	t.Helper()
 	need(t, "unbound")
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := smtptest.FreeAddr(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(addr)
 	text := fmt.Sprintf("server:\n  interface: 127.0.0.1\n  port: %s\n  do-daemonize: no\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  directory: %q\n  module-config: \"iterator\"\n", port, dir)
 	for _, zone := range []string{"com.", "in-addr.arpa."} {

@@ -12,12 +12,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 // newLAN is a box without a line, whose second connector is for printers; it passes their mail on to smartHost.
 func newLAN(t *testing.T, smartHost, keys, extra string) *box {
 	t.Helper()
-	b := &box{t: t, dir: t.TempDir(), smtp: freeAddr(t), web: freeAddr(t)}
+	b := &box{t: t, dir: t.TempDir(), smtp: smtptest.FreeAddr(t), web: smtptest.FreeAddr(t)}
 	b.data, b.config = filepath.Join(b.dir, "data"), filepath.Join(b.dir, "tipring.toml")
 	text := fmt.Sprintf(`
 data = %q

@@ -21,6 +21,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
 const (
@@ -150,16 +151,6 @@ func config(t *testing.T, srv *httptest.Server) Config {
 	return Config{Host: host, Directory: srv.URL + wfe.DirectoryPath, Folder: t.TempDir(), Roots: roots}
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // run starts a manager until the test ends; the function it returns stops it sooner.
 func run(t *testing.T, cfg Config) (*Manager, func()) {
 	t.Helper()
@@ -208,7 +199,7 @@ func check(t *testing.T, leaf *x509.Certificate) {
 }
 
 func TestHTTP01(t *testing.T) {
-	port := freePort(t)
+	port := smtptest.FreePort(t)
 	srv := startAuthority(t, startZone(t), port, 90*24*time.Hour)
 	cfg := config(t, srv)
 	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -251,7 +242,7 @@ func TestDNS01(t *testing.T) {
 
 // TestRenewal: a certificate of a minute is renewed when it has 95 % of its life left.
 func TestRenewal(t *testing.T) {
-	port := freePort(t)
+	port := smtptest.FreePort(t)
 	cfg := config(t, startAuthority(t, startZone(t), port, time.Minute))
 	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	cfg.renewCheck, cfg.renewWindow = 500*time.Millisecond, 0.95
@@ -270,9 +261,9 @@ func (f fixed) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { 
 
 // TestFailure: the reason is told, and meanwhile the fallback is shown.
 func TestFailure(t *testing.T) {
-	nobody := freePort(t)
+	nobody := smtptest.FreePort(t)
 	cfg := config(t, startAuthority(t, startZone(t), nobody, time.Hour))
-	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t))) // not where the authority asks
+	cfg.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(smtptest.FreePort(t))) // not where the authority asks
 	reports := make(chan error, 10)
 	cfg.Report = func(err error) {
 		select {

@@ -84,20 +84,6 @@ func needRoot(t testing.TB, what string) {
 	}
 }
 
-// FreeAddr returns a loopback address with a port that nobody listens on.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// Port is the port of an address.
-func Port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
-
 // output keeps what a process says.
 type output struct {
 	mu sync.Mutex

@@ -15,25 +15,12 @@ import (
 	"github.com/tipring/tipring/smtpstack/smtptest"
 )
 
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
-
 // postsrsd is a running one: its two tables of Postfix's tcp_table protocol.
 type postsrsd struct{ forward, reverse int }
 
 func startPostsrsd(t *testing.T, domain string, keys ...[]byte) postsrsd {
 	t.Helper()
-	prog, ports := smtptest.Program(t, "postsrsd"), freePorts(t, 2)
+	prog, ports := smtptest.Program(t, "postsrsd"), []int{smtptest.FreePort(t), smtptest.FreePort(t)}
 	secrets := filepath.Join(t.TempDir(), "secrets")
 	text := ""
 	for _, k := range keys {
@@ -49,7 +36,7 @@ func startPostsrsd(t *testing.T, domain string, keys ...[]byte) postsrsd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 100 {
+	for range 3000 {
 		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ports[1])); err == nil {
 			c.Close()
 			return postsrsd{ports[0], ports[1]}
