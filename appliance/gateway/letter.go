@@ -115,7 +115,7 @@ func (g *Gateway) alarmMail(o queue.Out) (message.Outgoing, error) {
 	m := g.mail(o)
 	m.Generated = true
 	m.Subject = "[" + g.o.Hostname + "] " + a.Subject
-	m.Text = a.Text + "\n\nThis is the fax appliance " + g.o.Hostname + ". Its alarms are on its status page and in \"tipring status\".\n\nSince: " +
+	m.Text = a.Text + "\n\nThis is the fax appliance " + g.o.Hostname + ". Its alarms are on its status page.\n\nSince: " +
 		o.Created.Local().Format(timeFormat) + "\n"
 	return m, nil
 }
