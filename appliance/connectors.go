@@ -84,6 +84,9 @@ func (a *Appliance) openConnector(s SendConfig, r resolve.Resolver) (*connector,
 		sc.TLSConfig.Certificates = []tls.Certificate{own}
 	}
 	var err error
+	if s.OAuth != "" {
+		sc.NullFrom = s.Username
+	}
 	if sc.Auth, err = a.authenticator(c); err != nil {
 		return nil, err
 	}

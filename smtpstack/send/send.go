@@ -54,6 +54,10 @@ type Config struct {
 	DANE     bool // MX delivery: authenticate hosts by TLSA records (RFC 7672); needs a validating resolver
 	STS      *STS // MX delivery: MTA-STS (RFC 8461); nil: not asked for
 
+	// NullFrom stands for the null sender in MAIL FROM; "": it goes as it is. Client submission takes mail from the mailbox that signed in
+	// only (Exchange Online: 5.7.60), so a bounce sent on goes as that mailbox's own.
+	NullFrom string
+
 	MaxRecipients int    // in one transaction, default 100 (RFC 5321 4.5.3.1.8)
 	Limits        Limits // of connections, messages and recipients
 	Store         Store  // what is remembered over restarts; nil: nothing
@@ -269,8 +273,8 @@ func (d *delivery) redact(s string) string {
 // group sorts out addresses that cannot go on the wire and groups the others by destination.
 func (d *delivery) group() []group {
 	var fromErr error
-	if d.msg.From != "" {
-		d.from, _, fromErr = wireAddress(d.msg.From)
+	if from := cmp.Or(d.msg.From, d.s.cfg.NullFrom); from != "" {
+		d.from, _, fromErr = wireAddress(from)
 	}
 	d.to = make([]string, len(d.msg.To))
 	var groups []group

@@ -427,3 +427,16 @@ func (*scriptConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (*scriptConn) SetDeadline(time.Time) error      { return nil }
 func (*scriptConn) SetReadDeadline(time.Time) error  { return nil }
 func (*scriptConn) SetWriteDeadline(time.Time) error { return nil }
+
+// The null sender goes as it is, or as the mailbox that a submission server takes mail from.
+func TestDeliver_NullSender(t *testing.T) {
+	for mailbox, want := range map[string]string{"": "MAIL FROM:<> ", "fax@contoso.com": "MAIL FROM:<fax@contoso.com> "} {
+		s := newServer(t, nil)
+		m := message("a@x.example")
+		m.From = ""
+		rep := deliver(t, Config{Host: s.addr(), NullFrom: mailbox}, m)
+		if rep.Results[0].Class != smtpstack.Delivered || !strings.Contains(s.said(), want) {
+			t.Errorf("%q: %+v, %s", mailbox, rep.Results[0], s.said())
+		}
+	}
+}
