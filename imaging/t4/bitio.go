@@ -3,38 +3,47 @@ package t4
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
-// bitWriter puts code words one behind another into buf.
+// bitWriter puts code words one behind another into buf. It works most significant bit first; octets turns what is to be handed on.
 type bitWriter struct {
-	buf   []byte
-	acc   uint64 // bits not yet in buf, right-aligned
-	n     uint   // their number, under 32 between puts
-	order BitOrder
+	buf    []byte // the whole octets
+	acc    uint64 // the bits behind them, left-aligned
+	n      uint   // their number, under 8
+	order  BitOrder
+	turned int // octets of buf that are in the order already
 }
 
-// put appends the low n bits of v, n at most 32.
-func (w *bitWriter) put(v uint32, n uint) {
-	w.acc = w.acc<<n | uint64(v)
-	w.n += n
-	if w.n >= 32 {
-		w.n -= 32
-		word := uint32(w.acc >> w.n)
-		if w.order == LSBFirst {
-			w.buf = binary.LittleEndian.AppendUint32(w.buf, bits.Reverse32(word))
-		} else {
-			w.buf = binary.BigEndian.AppendUint32(w.buf, word)
-		}
-	}
+// room returns buf with room for k more octets, and somewhat more. Its length is its capacity; what is written in it
+// counts when buf is set anew.
+func (w *bitWriter) room(k int) []byte {
+	w.buf = slices.Grow(w.buf, k+16)
+	return w.buf[:cap(w.buf)]
 }
 
-// zeros appends n 0 bits.
-func (w *bitWriter) zeros(n int) {
-	for ; n > 32; n -= 32 {
-		w.put(0, 32)
+// put appends the low k bits of v, at most 56, which are all of it.
+func (w *bitWriter) put(v uint64, k uint) {
+	buf, pos := w.room(0), len(w.buf)
+	pos, w.acc, w.n = store(buf, pos, w.acc, w.n, v, k)
+	w.buf = buf[:pos]
+}
+
+// store is put for loops that keep the writer's state in registers; buf is of room.
+func store(buf []byte, pos int, acc uint64, n uint, v uint64, k uint) (int, uint64, uint) {
+	n += k
+	acc |= v << ((64 - n) & 63)
+	binary.BigEndian.PutUint64(buf[pos:], acc)
+	return pos + int(n>>3), acc << (n & 56), n & 7
+}
+
+// zeros appends k 0 bits.
+func (w *bitWriter) zeros(k int) {
+	for ; k > 56; k -= 56 {
+		w.put(0, 56)
 	}
-	if n > 0 {
-		w.put(0, uint(n))
+	if k > 0 {
+		w.put(0, uint(k))
 	}
 }
 
@@ -44,17 +53,23 @@ func (w *bitWriter) count() int { return len(w.buf)*8 + int(w.n) }
 // align appends 0 bits up to the end of the octet.
 func (w *bitWriter) align() { w.zeros(int(-w.n & 7)) }
 
-// flush aligns and moves all bits to buf.
-func (w *bitWriter) flush() {
-	w.align()
-	for ; w.n > 0; w.n -= 8 {
-		b := byte(w.acc >> (w.n - 8))
-		if w.order == LSBFirst {
-			b = bits.Reverse8(b)
+// octets returns the whole octets in their order.
+func (w *bitWriter) octets() []byte {
+	if w.order == LSBFirst {
+		rest := w.buf[w.turned:]
+		for ; len(rest) >= 8; rest = rest[8:] {
+			binary.LittleEndian.PutUint64(rest, bits.Reverse64(binary.BigEndian.Uint64(rest)))
 		}
-		w.buf = append(w.buf, b)
+		for i, b := range rest {
+			rest[i] = bits.Reverse8(b)
+		}
 	}
+	w.turned = len(w.buf)
+	return w.buf
 }
+
+// clear drops the whole octets.
+func (w *bitWriter) clear() { w.buf, w.turned = w.buf[:0], 0 }
 
 // bitReader yields the bits of data. Behind its end it yields zeros, and n becomes negative when they are taken.
 type bitReader struct {
@@ -94,6 +109,19 @@ func (r *bitReader) fill() {
 	}
 }
 
+// load is fill for loops that keep the reader's state in registers, as long as there are eight octets to come.
+func (r *bitReader) load(acc uint64, n, pos int) (uint64, int, int) {
+	if pos+8 > len(r.data) {
+		return acc, n, pos
+	}
+	w := binary.BigEndian.Uint64(r.data[pos:])
+	if r.order == LSBFirst {
+		w = bits.Reverse64(bits.ReverseBytes64(w))
+	}
+	k := (63 - n) >> 3
+	return acc | w>>(uint(n)&63), n + k<<3, pos + k
+}
+
 // need fills if fewer than 32 bits are there.
 func (r *bitReader) need() {
 	if r.n < 32 {
@@ -114,8 +142,20 @@ func (r *bitReader) align() {
 	}
 }
 
+// place is where a bitReader is in its data.
+type place struct {
+	acc    uint64
+	n, pos int
+}
+
+func (r *bitReader) place() place { return place{r.acc, r.n, r.pos} }
+
+// back puts the reader back to where it was.
+func (r *bitReader) back(p place) { r.acc, r.n, r.pos = p.acc, p.n, p.pos }
+
 // taken returns how many bits were taken, from where data began on.
-func (r *bitReader) taken() int64 { return int64(r.pos)*8 - int64(r.n) }
+func (p place) taken() int64      { return int64(p.pos)*8 - int64(p.n) }
+func (r *bitReader) taken() int64 { return r.place().taken() }
 
 // empty tells whether all bits were taken.
 func (r *bitReader) empty() bool { return r.n <= 0 && r.pos >= len(r.data) }

@@ -1,5 +1,7 @@
 package t4
 
+import "slices"
+
 // code is one code word: its bits, right-aligned, and their number.
 type code struct {
 	bits uint16
@@ -78,11 +80,13 @@ var (
 	}
 )
 
-// runCodes are the code words of one colour: terminating by run, make-up by run/64.
-type runCodes struct {
-	term   [64]code
-	makeup [maxMakeup/64 + 1]code
-}
+// maxRun is the longest run that one make-up code word and a terminating one say.
+const maxRun = maxMakeup + 63
+
+// packed is a code word, or several one behind the other, in the encoder's tables: its bits over the five bits of their number.
+type packed = uint32
+
+func pack(c code) packed { return packed(c.bits)<<5 | packed(c.n) }
 
 // What a looked-up code word is.
 const (
@@ -105,34 +109,68 @@ type modeEntry struct {
 	delta int8
 }
 
+// lookEntry is what the next lookBits bits begin with: one or two whole runs, or a make-up code word. From the lowest bit on: 12 bits
+// for the pels of the first, 8 for those of the second, 5 for the bits taken, 2 for how many runs end; the highest is set when the
+// bits begin with anything else. The tables have to stay in the processor's first cache.
+type lookEntry uint32
+
+const lookOther lookEntry = 1 << 31
+
+func (e lookEntry) first() int32  { return int32(e & 0xfff) }
+func (e lookEntry) second() int32 { return int32(e >> 12 & 0xff) }
+func (e lookEntry) bits() uint    { return uint(e >> 20 & 0x1f) }
+func (e lookEntry) ends() int     { return int(e >> 25 & 3) }
+
+func newLookEntry(first, second, bits, ends int) lookEntry {
+	return lookEntry(first | second<<12 | bits<<20 | ends<<25)
+}
+
+// stepEntry is what the next modeBits bits of a two-dimensional line begin with, if it is mode vertical or pass: where the next a0 is, at
+// ref[b+pass]+delta. From the lowest bit on: 1 bit for pass, 4 for the bits taken, the rest is delta; noStep, which leads
+// nowhere, stands for anything else.
+type stepEntry int32
+
+const noStep = -1 << 20
+
+func newStep(delta, pass, bits int) stepEntry { return stepEntry(delta<<5 | bits<<1 | pass) }
+
+func (e stepEntry) delta() int32 { return int32(e >> 5) }
+func (e stepEntry) pass() int    { return int(e & 1) }
+func (e stepEntry) bits() uint   { return uint(e >> 1 & 15) }
+
 const (
 	runBits  = 13
 	modeBits = 7
+	lookBits = 12
 )
 
 // Index 0 is white, 1 black.
 var (
-	encodeRuns [2]runCodes
+	wholeRuns  [2][maxRun + 1]packed // a run's code words
+	vertical   [7]packed             // as verticalCodes
 	decodeRuns [2][1 << runBits]runEntry
 	decodeMode [1 << modeBits]modeEntry
+	looks      [2][1 << lookBits]lookEntry // by the first run's colour
+	steps      [1 << modeBits]stepEntry
 )
 
 func init() {
 	for color, words := range [2]*[64 + 27]string{&whiteWords, &blackWords} {
-		e := &encodeRuns[color]
-		for i, s := range words {
-			if i < 64 {
-				e.term[i] = word(s)
-				enterRun(color, word(s), i, runTerm)
-				continue
+		for i, s := range words[:64] {
+			wholeRuns[color][i] = pack(word(s))
+			enterRun(color, word(s), i, runTerm)
+		}
+		for i, s := range slices.Concat(words[64:], longWords[:]) {
+			m := word(s)
+			enterRun(color, m, (i+1)*64, runMakeup)
+			for k := range 64 {
+				t := word(words[k])
+				wholeRuns[color][(i+1)*64+k] = (packed(m.bits)<<t.n|packed(t.bits))<<5 | packed(m.n+t.n)
 			}
-			e.makeup[i-63] = word(s)
-			enterRun(color, word(s), (i-63)*64, runMakeup)
 		}
-		for i, s := range longWords {
-			e.makeup[28+i] = word(s)
-			enterRun(color, word(s), (28+i)*64, runMakeup)
-		}
+	}
+	for i, c := range verticalCodes {
+		vertical[i] = pack(c)
 	}
 	for i := range decodeMode {
 		decodeMode[i].mode = modeBad
@@ -142,6 +180,53 @@ func init() {
 	for i, c := range verticalCodes {
 		enterMode(c, modeVertical, int8(i-3))
 	}
+	for color := range 2 {
+		for i := range looks[color] {
+			looks[color][i] = look(color, i)
+		}
+	}
+	for i, m := range decodeMode {
+		switch m.mode {
+		case modeVertical:
+			steps[i] = newStep(int(m.delta), 0, int(m.n))
+		case modePass:
+			steps[i] = newStep(0, 1, int(m.n))
+		default:
+			steps[i] = newStep(noStep, 0, 0)
+		}
+	}
+}
+
+// look finds out what the bits of v begin with.
+func look(color, v int) lookEntry {
+	var runs [2]int
+	at := 0
+	for k := range runs {
+		for {
+			e := decodeRuns[color^k][v<<at<<(runBits-lookBits)&(1<<runBits-1)]
+			if at += int(e.n); e.kind == runBad || at > lookBits {
+				return lookEntryOf(decodeRuns[color][v<<(runBits-lookBits)])
+			}
+			runs[k] += int(e.run)
+			if e.kind == runTerm {
+				break
+			}
+		}
+	}
+	if runs[0] == 0 || runs[1] == 0 || runs[1] > 255 {
+		return lookEntryOf(decodeRuns[color][v<<(runBits-lookBits)])
+	}
+	return newLookEntry(runs[0], runs[1], at, 2)
+}
+
+func lookEntryOf(e runEntry) lookEntry {
+	switch {
+	case e.n > lookBits, e.kind == runBad:
+		return lookOther
+	case e.kind == runMakeup:
+		return newLookEntry(int(e.run), 0, int(e.n), 0)
+	}
+	return newLookEntry(int(e.run), 0, int(e.n), 1)
 }
 
 func enterRun(color int, c code, run int, kind uint8) {

@@ -48,10 +48,10 @@ func (d *Decoder) failed(run int) lineResult {
 	return lineBad
 }
 
-// change adds a change at x to the i changes in cur and returns their number. A run of no pels joins its neighbours: the
-// reference line must have true changes only. The number's parity stays the colour.
+// change puts a change at x into cur[i] and returns the next index. A run of no pels joins its neighbours: the
+// reference line must have true changes only. The index's parity stays the colour.
 func change(cur []int32, i int, x int32) int {
-	if i > 0 && cur[i-1] == x {
+	if cur[i-1] == x {
 		return i - 1
 	}
 	cur[i] = x
@@ -60,21 +60,73 @@ func change(cur []int32, i int, x int32) int {
 
 // line1D decodes a one-dimensional line into cur.
 func (d *Decoder) line1D() lineResult {
-	x, i, color := 0, 0, 0
-	for x < d.width {
-		n := d.readRun(color, d.width-x)
+	r, cur, width := &d.br, d.cur, int32(d.width)
+	x, i := int32(0), first
+	r.need()
+	if n := int(d.white & 31); d.white != 0 && r.n >= n && r.acc>>(64-n) == uint64(d.white>>5) {
+		r.skip(n)
+		d.endLine(first)
+		return lineOK
+	}
+	acc, n, pos := r.acc, r.n, r.pos
+	for d.fits {
+		if acc, n, pos = r.load(acc, n, pos); n < 4*lookBits {
+			break
+		}
+		var more bool
+		if acc, n, i, x, more = walkRuns((*lineChanges)(cur), acc, n, i, x, width); more {
+			continue
+		}
+		e := looks[i&1][acc>>(64-lookBits)]
+		if e >= lookOther || e.ends() == 0 || x+e.first()+e.second() != width || x+e.first() <= cur[i-1] {
+			break
+		}
+		cur[i] = x + e.first()
+		r.acc, r.n, r.pos = acc<<e.bits(), n-int(e.bits()), pos
+		d.endLine(i + e.ends() - 1)
+		return lineOK
+	}
+	r.acc, r.n, r.pos = acc, n, pos
+	return d.slow1D(x, i)
+}
+
+// walkRuns takes the runs that acc begins with, as many with each of four looks into the table as it has; more is false when a look
+// leads to the line's end or nowhere. Two changes are written whether there are as many or not, so that nothing has to be foreseen.
+// It is a function of its own so that all it needs has room in registers.
+func walkRuns(cur *lineChanges, acc uint64, n, i int, x, width int32) (a uint64, bits, next int, to int32, more bool) {
+	for range 4 {
+		e := looks[i&1][acc>>(64-lookBits)]
+		x1 := x + e.first()
+		x2 := x1 + e.second()
+		if e >= lookOther || x2+int32(e.ends()) > width || x1 <= cur[uint(i-1)%lineRoom] { // a make-up code word may lead to the line's end
+			return acc, n, i, x, false
+		}
+		acc <<= e.bits()
+		n -= int(e.bits())
+		cur[uint(i)%lineRoom], cur[uint(i+1)%lineRoom] = x1, x2
+		i += e.ends()
+		x = x2
+	}
+	return acc, n, i, x, true
+}
+
+// slow1D goes on at x, in the run that ends with change i: near the end of the data, or at what is not in the table.
+func (d *Decoder) slow1D(x int32, i int) lineResult {
+	for {
+		n := d.readRun(i&1, d.width-int(x))
 		if n < 0 {
 			return d.failed(n)
 		}
-		x += n
-		i = change(d.cur, i, int32(x))
-		color ^= 1
+		x += int32(n)
+		i = change(d.cur, i, x)
+		if int(x) == d.width {
+			d.endLine(i)
+			return lineOK
+		}
 	}
-	d.endLine(i)
-	return lineOK
 }
 
-// endLine puts the sentinels behind i changes of cur.
+// endLine puts the sentinels behind the changes of cur up to i.
 func (d *Decoder) endLine(i int) {
 	for k := range sentinels {
 		d.cur[i+k] = int32(d.width)
@@ -83,9 +135,98 @@ func (d *Decoder) endLine(i int) {
 
 // line2D decodes a two-dimensional line into cur, by the reference line ref.
 func (d *Decoder) line2D() lineResult {
+	r, width := &d.br, int32(d.width)
+	a0, i, b := int32(-1), first, first // i: index of a1, its parity the colour; b: of b1, of the same parity
+	acc, n, pos := r.acc, r.n, r.pos
+	for d.fits {
+		if n < 3+lookBits {
+			if acc, n, pos = r.load(acc, n, pos); n < 3+lookBits {
+				break
+			}
+		}
+		acc, n, i, b, a0 = walk((*lineChanges)(d.cur), (*lineChanges)(d.ref), acc, n, i, b, a0, width)
+		if n < 3+lookBits {
+			continue
+		}
+		if e := steps[acc>>(64-modeBits)]; e.delta() > noStep {
+			if d.ref[b+e.pass()]+e.delta() != width {
+				break
+			}
+			r.acc, r.n, r.pos = acc<<e.bits(), n-int(e.bits()), pos
+			d.endLine(i)
+			return lineOK
+		}
+		if acc>>61 != 1 {
+			break
+		}
+		e := looks[i&1][acc<<3>>(64-lookBits)]
+		x1 := max(a0, 0) + e.first()
+		x2 := x1 + e.second()
+		if e < lookOther && e.ends() == 2 && x2 < width {
+			d.cur[i], d.cur[i+1] = x1, x2
+			i, a0 = i+2, x2
+			acc <<= 3 + e.bits()
+			n -= 3 + int(e.bits())
+		} else {
+			var res lineResult
+			r.acc, r.n, r.pos = acc<<3, n-3, pos
+			if i, a0, res = d.horizontal(i, max(a0, 0)); res != lineOK || a0 == width {
+				d.endLine(i)
+				return res
+			}
+			acc, n, pos = r.acc, r.n, r.pos
+		}
+		for d.ref[b] <= a0 {
+			b += 2
+		}
+	}
+	r.acc, r.n, r.pos = acc, n, pos
+	return d.slow2D(a0, i, b)
+}
+
+// walk takes the vertical and pass codes that acc begins with, as long as they lead on and not to the line's end. Both are one step,
+// with nothing to be foreseen. It is a function of its own so that all it needs has room in registers.
+func walk(cur, ref *lineChanges, acc uint64, n, i, b int, a0, width int32) (uint64, int, int, int, int32) {
+	for n >= modeBits {
+		e := steps[acc>>(64-modeBits)]
+		a1 := ref[uint(b+e.pass())%lineRoom] + e.delta()
+		if a1 <= a0 || a1 >= width {
+			break
+		}
+		acc <<= e.bits()
+		n -= int(e.bits())
+		cur[uint(i)%lineRoom] = a1
+		i += 1 - e.pass()
+		b += 1 + e.pass()
+		if a0 = a1; ref[uint(b-2)%lineRoom] > a0 {
+			b -= 2 // a1 may be left of b1, but not of the third change before it
+		}
+		for ref[uint(b)%lineRoom] <= a0 {
+			b += 2
+		}
+	}
+	return acc, n, i, b, a0
+}
+
+// horizontal reads the two runs of mode horizontal from x on and returns the next change's index and a2.
+func (d *Decoder) horizontal(i int, x int32) (int, int32, lineResult) {
+	var to [2]int32
+	for k := range to {
+		n := d.readRun((i+k)&1, d.width-int(x))
+		if n < 0 {
+			return i, x, d.failed(n)
+		}
+		x += int32(n)
+		to[k] = x
+	}
+	i = change(d.cur, i, to[0])
+	return change(d.cur, i, to[1]), x, lineOK
+}
+
+// slow2D goes on behind a0: near the end of the data, or at what should not be there.
+func (d *Decoder) slow2D(a0 int32, i, b int) lineResult {
 	r, cur, ref, width := &d.br, d.cur, d.ref, int32(d.width)
-	a0, i, b := int32(-1), 0, 0 // i: changes so far, its parity the colour; b: index of b1, of the same parity
-	for a0 < width {
+	for {
 		r.need()
 		m := decodeMode[r.acc>>(64-modeBits)]
 		if m.mode == modeBad {
@@ -108,29 +249,23 @@ func (d *Decoder) line2D() lineResult {
 			}
 			a0 = a1
 			i = change(cur, i, a1)
-			if b > 0 {
+			if b > first {
 				b-- // a1 may be left of b1, but not of the third change before it
 			} else {
 				b++
 			}
 		case modeHorizontal:
-			x := max(a0, 0)
-			for k := range 2 {
-				n := d.readRun((i+k)&1, int(width-x))
-				if n < 0 {
-					return d.failed(n)
-				}
-				x += int32(n)
-				d.runs[k] = x
+			var res lineResult
+			if i, a0, res = d.horizontal(i, max(a0, 0)); res != lineOK {
+				return res
 			}
-			i = change(cur, i, d.runs[0])
-			i = change(cur, i, d.runs[1])
-			a0 = x
 		}
-		for ref[b] <= a0 && ref[b] < width {
+		if a0 >= width {
+			d.endLine(i)
+			return lineOK
+		}
+		for ref[b] <= a0 {
 			b += 2
 		}
 	}
-	d.endLine(i)
-	return lineOK
 }

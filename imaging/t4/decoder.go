@@ -19,7 +19,8 @@ type Decoder struct {
 	done  bool // the rest is ignored
 
 	cur, ref []int32
-	runs     [2]int32
+	fits     bool     // in lineChanges
+	white    packed   // a white line; 0: it takes more code words
 	row      []uint64 // the last line emitted
 
 	state   state
@@ -65,6 +66,10 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 		emit = func([]uint64) {}
 	}
 	d := &Decoder{f: f.normal(), width: width, emit: emit, cur: newChanges(width), ref: newChanges(width), row: make([]uint64, (width+63)/64)}
+	d.fits = len(d.cur) == lineRoom
+	if width <= maxRun {
+		d.white = wholeRuns[0][width]
+	}
 	d.br.order = f.Order
 	d.Limit(0)
 	d.Reset()
@@ -76,7 +81,7 @@ func (d *Decoder) Reset() {
 	d.br = bitReader{data: d.br.data[:0], order: d.br.order}
 	d.final, d.done, d.oneDim, d.eolSeen, d.refBad = false, false, false, false, false
 	d.zeros, d.eols, d.retry, d.badRun, d.room, d.q = 0, 0, 0, 0, room{}, Quality{}
-	d.endLine(0)
+	d.endLine(first)
 	d.cur, d.ref = d.ref, d.cur
 	clear(d.row)
 	d.state = atLine
@@ -128,9 +133,9 @@ func (d *Decoder) Close() Quality {
 func (d *Decoder) run(final bool) {
 	d.final = final
 	for !d.done {
-		mark := d.br
+		mark := d.br.place()
 		if !d.step() {
-			d.br = mark
+			d.br.back(mark)
 			break
 		}
 		if d.q.Lines >= d.limit {
@@ -237,7 +242,7 @@ func (d *Decoder) stepEOL() bool {
 		d.seek(atRepeat)
 		return true
 	}
-	start := *r
+	start := r.place()
 	res := lineBad
 	switch {
 	case d.f.Coding == imaging.MH || d.oneDim:
@@ -256,7 +261,7 @@ func (d *Decoder) stepEOL() bool {
 		d.countMissing(start.taken(), r.taken())
 		d.emitGood()
 		switch {
-		case d.damagedEOL():
+		case r.acc>>(64-eolBits) == 1 && r.n >= eolBits, d.damagedEOL():
 			r.skip(eolBits)
 			d.eolFound(eolBits - 1)
 		case d.eolSeen || d.f.Coding == imaging.MR:
@@ -273,8 +278,8 @@ func (d *Decoder) stepEOL() bool {
 }
 
 // restart looks for an EOL from a bad line's start on: its last code word may have taken 0 bits of the EOL.
-func (d *Decoder) restart(start bitReader) {
-	d.br = start
+func (d *Decoder) restart(start place) {
+	d.br.back(start)
 	d.seek(atEOL)
 }
 
@@ -383,7 +388,9 @@ func (d *Decoder) emitGood() {
 	if d.q.Lines >= d.limit {
 		return
 	}
-	paint(d.row, d.cur, d.width)
+	if !sameChanges(d.cur, d.ref, d.width) {
+		paint(d.row, d.cur, d.width)
+	}
 	d.cur, d.ref = d.ref, d.cur
 	d.q.Lines++
 	d.badRun, d.refBad = 0, false

@@ -9,7 +9,10 @@
 // a whole page; a Decoder takes the data as it arrives and needs no more memory than a few lines. After a bad line, MH and
 // MR go on behind the next EOL; MR lines that refer to a bad line are bad too. MMR has nothing to go on from.
 //
-// Inside, a line is a list of the positions where the colour changes: found with leading-zero counts a word at a time,
-// walked by the coders, painted a word at a time. The code words are looked up by their next 13 (or 7) bits. Nothing is
-// allocated per line.
+// Coding and decoding many pages, PageEncoder and PageDecoder keep their room from one to the next.
+//
+// Inside, a line is a list of the positions where the colour changes: found a word at a time, walked by the coders, painted a
+// word at a time. What decides the speed is how seldom the processor has to guess: a run's code words stand in one table, the decoder
+// takes two runs with one look where they fit into 12 bits, pass and vertical mode are one step of arithmetic, and what
+// may be too much is written rather than asked about. Nothing is allocated per line.
 package t4

@@ -31,6 +31,18 @@ func NewEncoder(w io.Writer, width int, f Format) (*Encoder, error) {
 	return e, nil
 }
 
+// reset begins another page, of lines of width pels.
+func (e *Encoder) reset(width int) {
+	if width != e.width {
+		e.width, e.cur, e.ref = width, newChanges(width), newChanges(width)
+	}
+	for i := range sentinels {
+		e.ref[first+i] = int32(width)
+	}
+	e.bits = bitWriter{buf: e.bits.buf[:0], order: e.f.Order}
+	e.left, e.err = 0, nil
+}
+
 // EncodeLine codes one line: row as imaging.Bitmap.Row has it.
 func (e *Encoder) EncodeLine(row []uint64) error {
 	if e.err != nil {
@@ -61,10 +73,10 @@ func (e *Encoder) Close() error {
 }
 
 func (e *Encoder) write() {
-	if _, err := e.w.Write(e.bits.buf); err != nil {
+	if _, err := e.w.Write(e.bits.octets()); err != nil {
 		e.err = fmt.Errorf("t4: writing coded data: %w", err)
 	}
-	e.bits.buf = e.bits.buf[:0]
+	e.bits.clear()
 }
 
 // line codes the line in cur and makes it the reference line.
@@ -96,9 +108,9 @@ func (e *Encoder) line() {
 }
 
 // eol puts an EOL, with MR's tag bit: 1 says that a one-dimensional line follows.
-func (e *Encoder) eol(tag uint32) {
+func (e *Encoder) eol(tag uint64) {
 	n := uint(eolBits)
-	v := uint32(1)
+	v := uint64(1)
 	if e.f.Coding == imaging.MR {
 		n, v = n+1, 2|tag
 	}
@@ -126,65 +138,92 @@ func (e *Encoder) end() {
 		}
 		e.f.AlignEOL = align
 	}
-	e.bits.flush()
+	e.bits.align()
 }
 
-func (e *Encoder) run(color, n int) {
-	c := &encodeRuns[color&1]
-	for n >= maxMakeup+64 {
-		m := c.makeup[maxMakeup/64]
-		e.bits.put(uint32(m.bits), uint(m.n))
-		n -= maxMakeup
+// run codes one run: make-up code words as many as it takes, and a terminating one.
+func (e *Encoder) run(color int, n int32) {
+	for ; n > maxRun; n -= maxMakeup {
+		c := wholeRuns[color&1][maxMakeup]
+		t := wholeRuns[color&1][0] // its terminating code word is not wanted here
+		e.bits.put(uint64(c>>5>>(t&31)), uint(c&31-t&31))
 	}
-	t := c.term[n&63]
-	if n < 64 {
-		e.bits.put(uint32(t.bits), uint(t.n))
-		return
-	}
-	m := c.makeup[n>>6]
-	e.bits.put(uint32(m.bits)<<t.n|uint32(t.bits), uint(m.n+t.n))
+	c := wholeRuns[color&1][n]
+	e.bits.put(uint64(c>>5), uint(c&31))
 }
 
+// line1D codes cur by itself: T.4 4.1. Two runs go out together.
 func (e *Encoder) line1D() {
-	x := 0
-	for i := 0; x < e.width; i++ {
-		next := int(e.cur[i])
-		e.run(i, next-x)
-		x = next
+	width, cur := int32(e.width), e.cur
+	buf, pos, acc, n := e.bits.room(e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+	white, black := &wholeRuns[0], &wholeRuns[1]
+	x := int32(0)
+	for i := first; x < width; i += 2 {
+		a, b := cur[i], cur[i+1]
+		if w, k := uint32(a-x), uint32(b-a); w <= maxRun && k <= maxRun && a < width {
+			cw, ck := white[w], black[k]
+			pos, acc, n = store(buf, pos, acc, n, uint64(cw>>5)<<(ck&31)|uint64(ck>>5), uint(cw&31+ck&31))
+			x = b
+			continue
+		}
+		e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
+		e.run(0, a-x)
+		if a < width {
+			e.run(1, b-a)
+		}
+		buf, pos, acc, n = e.bits.room(e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+		x = b
 	}
+	e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
 }
 
 // line2D codes cur against ref: T.4 4.2.1.3, T.6 2.2.
 func (e *Encoder) line2D() {
 	width, cur, ref := int32(e.width), e.cur, e.ref
-	a0, i, b := int32(-1), 0, 0 // i: index of a1; b: of b1, of the same parity
-	for a0 < width {
-		a1, b1 := cur[i], ref[b]
-		switch d := a1 - b1; {
-		case ref[b+1] < a1:
-			e.bits.put(uint32(passCode.bits), uint(passCode.n))
-			a0 = ref[b+1]
-			b += 2
-		case d >= -3 && d <= 3:
-			c := verticalCodes[d+3]
-			e.bits.put(uint32(c.bits), uint(c.n))
-			a0 = a1
-			i++
-			if b > 0 {
-				b--
-			} else {
-				b++
+	buf, pos, acc, n := e.bits.room(2*e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+	a0, i, b := int32(-1), first, first // i: index of a1; b: of b1, of the same parity
+	for {
+		a1 := cur[i]
+		d := uint32(a1 - ref[b] + 3)
+		if d <= 6 && ref[b+1] >= a1 {
+			c := vertical[d]
+			pos, acc, n = store(buf, pos, acc, n, uint64(c>>5), uint(c&31))
+			if a0 = a1; a0 >= width {
+				break
 			}
-		default:
-			e.bits.put(uint32(horizontalCode.bits), uint(horizontalCode.n))
+			i++
+			if b++; ref[b-2] > a0 {
+				b -= 2 // a1 may be left of b1, but not of the third change before it
+			}
+			for ref[b] <= a0 {
+				b += 2
+			}
+			continue
+		}
+		if ref[b+1] < a1 {
+			pos, acc, n = store(buf, pos, acc, n, uint64(passCode.bits), uint(passCode.n))
+			a0 = ref[b+1]
+		} else {
+			pos, acc, n = store(buf, pos, acc, n, uint64(horizontalCode.bits), uint(horizontalCode.n))
 			a2 := cur[i+1]
-			e.run(i, int(a1-max(a0, 0)))
-			e.run(i+1, int(a2-a1))
-			a0 = a2
+			run0, run1 := uint32(a1-max(a0, 0)), uint32(a2-a1)
+			if run0 <= maxRun && run1 <= maxRun {
+				c0, c1 := wholeRuns[i&1][run0], wholeRuns[^i&1][run1]
+				pos, acc, n = store(buf, pos, acc, n, uint64(c0>>5)<<(c1&31)|uint64(c1>>5), uint(c0&31+c1&31))
+			} else {
+				e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
+				e.run(i, int32(run0))
+				e.run(i+1, int32(run1))
+				buf, pos, acc, n = e.bits.room(2*e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+			}
+			if a0 = a2; a0 >= width {
+				break
+			}
 			i += 2
 		}
-		for ref[b] <= a0 && ref[b] < width {
+		for ref[b] <= a0 {
 			b += 2
 		}
 	}
+	e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
 }

@@ -18,9 +18,9 @@ func Append(dst []byte, b *imaging.Bitmap, f Format) ([]byte, error) {
 	}
 	e.end()
 	if len(dst) == 0 {
-		return e.bits.buf, nil
+		return e.bits.octets(), nil
 	}
-	return append(dst, e.bits.buf...), nil
+	return append(dst, e.bits.octets()...), nil
 }
 
 // Encode writes the coded page to w.
@@ -57,7 +57,8 @@ type reader struct {
 func (r *reader) Read(p []byte) (int, error) {
 	buf := &r.e.bits.buf
 	if r.read == len(*buf) {
-		*buf, r.read = (*buf)[:0], 0
+		r.e.bits.clear()
+		r.read = 0
 		for len(*buf) < flushAt && r.y < r.b.Height {
 			findChanges(r.e.cur, r.b.Row(r.y), r.b.Width)
 			r.e.line()
@@ -67,7 +68,7 @@ func (r *reader) Read(p []byte) (int, error) {
 			r.e.end()
 			r.done = true
 		}
-		if len(*buf) == 0 {
+		if len(r.e.bits.octets()) == 0 {
 			return 0, io.EOF
 		}
 	}
@@ -96,4 +97,54 @@ func Decode(data []byte, width, height int, f Format) (*imaging.Bitmap, Quality,
 	d.br.data = data // no copy, as Write would make
 	d.run(true)
 	return b, d.Close(), nil
+}
+
+// A PageEncoder codes one page after another into a buffer that it keeps.
+type PageEncoder struct{ e Encoder }
+
+// NewPageEncoder returns an encoder of pages of any width. ErrFormat if the coding is out of range.
+func NewPageEncoder(f Format) (*PageEncoder, error) {
+	if err := f.check(1); err != nil {
+		return nil, err
+	}
+	return &PageEncoder{Encoder{f: f.normal()}}, nil
+}
+
+// Encode returns the coded page, which is valid until the next call. A page wider than MaxWidth, or without pels, is empty.
+func (p *PageEncoder) Encode(b *imaging.Bitmap) []byte {
+	e := &p.e
+	e.reset(b.Width)
+	for y := range b.Height {
+		findChanges(e.cur, b.Row(y), b.Width)
+		e.line()
+	}
+	e.end()
+	return e.bits.octets()
+}
+
+// A PageDecoder decodes one page after another into a bitmap that it keeps.
+type PageDecoder struct {
+	f Format
+	d *Decoder
+	b imaging.Bitmap
+}
+
+// NewPageDecoder returns a decoder of pages of any width.
+func NewPageDecoder(f Format) *PageDecoder { return &PageDecoder{f: f} }
+
+// Decode is [Decode] into a bitmap that is valid until the next call.
+func (p *PageDecoder) Decode(data []byte, width, height int) (*imaging.Bitmap, Quality, error) {
+	if p.d == nil || p.d.width != width {
+		d, err := NewDecoder(width, p.f, p.b.AppendRow)
+		if err != nil {
+			return nil, Quality{}, err
+		}
+		p.d = d
+	}
+	p.b = imaging.Bitmap{Width: width, Stride: (width + 63) / 64, Words: p.b.Words[:0]}
+	p.d.Reset()
+	p.d.Limit(height)
+	p.d.br.data = data
+	p.d.run(true)
+	return &p.b, p.d.Close(), nil
 }
