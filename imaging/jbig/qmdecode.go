@@ -60,7 +60,7 @@ func (d *qmDecoder) octet() byte {
 
 // overrun tells that the data of the stripe ended long ago, and that it was not for good: an encoder leaves out 0 octets at the end,
 // but then the code is the base of the interval. 64 bits are beyond chance.
-func (d *qmDecoder) overrun() bool { return d.zeros*8-d.ct > 64 && d.c != 0 }
+func (d *qmDecoder) overrun() bool { return d.leftOver() < -64 && d.c != 0 }
 
 // leftOver is how many bits, of those taken from the data, came behind those that could have decided anything.
 func (d *qmDecoder) leftOver() int { return d.ct - d.zeros*8 }

@@ -39,10 +39,7 @@ func (d *Decoder) line() bool {
 	case qm.dry:
 		qm.qmState = d.saved
 		return false
-	case qm.overrun() && d.cut():
-		d.lose()
-		return true
-	case d.height == unknownHeight && d.cut() && qm.leftOver() < 0:
+	case d.cut() && qm.leftOver() < 0:
 		d.lose()
 		return true
 	case qm.overrun():
