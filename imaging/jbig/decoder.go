@@ -29,6 +29,7 @@ type Decoder struct {
 
 	stripe  int  // lines of this stripe that are decoded
 	overran bool // it has no more data that could be true
+	openEnd bool // it has ended, and whether NEWLEN follows is not known
 	passed  int  // octets behind what the lines took
 	excess  int  // of these, up to the last that is not 0
 	saved   qmState

@@ -10,7 +10,7 @@ func (d *Decoder) beginStripe() bool {
 		d.qm.pos = pos
 		return false
 	}
-	d.stripe, d.overran, d.passed, d.excess = 0, false, 0, 0
+	d.stripe, d.overran, d.openEnd, d.passed, d.excess = 0, false, false, 0, 0
 	d.state = atLines
 	return true
 }
@@ -70,8 +70,10 @@ func (d *Decoder) decodeLine() bool {
 	return typical
 }
 
-// cut tells that all data has ended, and no marker did it.
-func (d *Decoder) cut() bool { return d.qm.final && d.qm.ended && len(d.left()) < 2 }
+// cut tells that all data has ended, and no marker did it, or none that tells how many lines there are.
+func (d *Decoder) cut() bool {
+	return d.qm.final && d.qm.ended && (len(d.left()) < 2 || d.openEnd)
+}
 
 // settled looks behind the marker that ends a stripe's data for a NEWLEN, which may say that the stripe has fewer lines (T.82
 // 6.2.6.2). It returns false if the data does not suffice.
@@ -83,6 +85,7 @@ func (d *Decoder) settled() bool {
 	for i := 2; ; {
 		switch {
 		case i+2 > len(p):
+			d.openEnd = d.height == unknownHeight
 			return d.qm.final
 		case p[i] != escape:
 			return true
@@ -92,6 +95,7 @@ func (d *Decoder) settled() bool {
 		case n == 0 || p[i+1] == markerAbort:
 			return true
 		case i+n > len(p):
+			d.openEnd = d.height == unknownHeight
 			return d.qm.final
 		case p[i+1] == markerNewLen:
 			d.shorten(p[i:])
