@@ -12,11 +12,12 @@ import (
 
 // File is an open TIFF file. Its methods may be used by several goroutines at once, if its reader may.
 type File struct {
-	r     io.ReaderAt
-	size  int64
-	order binary.ByteOrder
-	pages []page
-	rest  error
+	r      io.ReaderAt
+	size   int64
+	order  binary.ByteOrder
+	layout layout
+	pages  []page
+	rest   error
 }
 
 // Info describes one page.
@@ -24,11 +25,12 @@ type Info struct {
 	Width, Height int                // pels, lines, as stored: Orientation is not applied
 	Resolution    imaging.Resolution // nominal (imaging.Nominal); zero if unknown
 	Compression   Compression
-	Format        t4.Format // how the data is coded, for compressions 2, 3 and 4
-	MinIsBlack    bool      // PhotometricInterpretation 1
-	Orientation   int       // TIFF Orientation, 1 to 8
-	Strips        int
-	RowsPerStrip  int
+	Format        t4.Format   // how the data is coded, for compressions 2, 3 and 4; only its Coding for JBIG
+	MinIsBlack    bool        // PhotometricInterpretation 1
+	Orientation   int         // TIFF Orientation, 1 to 8
+	Strips        int         // or tiles
+	RowsPerStrip  int         // lines of a strip or tile
+	TileWidth     int         // 0: strips
 	Number, Total int         // PageNumber, counted from 1; 0 if unknown
 	Quality       *t4.Quality // what the writer said of the lines it received; nil if nothing
 	Err           error       // why the page cannot be decoded: ErrNotBilevel, ErrUnsupported, ErrMalformed ...; or nil
@@ -38,12 +40,13 @@ type Info struct {
 type page struct {
 	Info
 	fillLSB bool
+	across  int // strips or tiles side by side
 	offsets entry
 	counts  entry // typ 0: there is none
 }
 
 // Open reads the directories of a file of size bytes. If the chain of directories is broken behind the first, the pages before
-// the break are there, and Rest says what is wrong. An error (a *PageError but for ErrNotTIFF and BigTIFF's ErrUnsupported) means that there
+// the break are there, and Rest says what is wrong. An error (a *PageError but for ErrNotTIFF) means that there
 // is no page at all.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{r: r, size: size}
@@ -64,12 +67,14 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	}
 	switch f.order.Uint16(h[2:]) {
 	case 42:
+		f.layout = classic
+		f.rest = f.readChain(int64(f.order.Uint32(h[4:])))
 	case 43:
-		return nil, fmt.Errorf("%w: BigTIFF", ErrUnsupported)
+		f.layout = big
+		f.rest = f.readBig(h[4:])
 	default:
 		return nil, ErrNotTIFF
 	}
-	f.rest = f.readChain(int64(f.order.Uint32(h[4:])))
 	if len(f.pages) == 0 {
 		if f.rest == nil {
 			f.rest = &PageError{1, fmt.Errorf("%w: no directory", ErrMalformed)}
@@ -77,6 +82,18 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		return nil, f.rest
 	}
 	return f, nil
+}
+
+// readBig reads the rest of a BigTIFF header: the size of its offsets, always 8, and the first directory's.
+func (f *File) readBig(h []byte) error {
+	var first [8]byte
+	if f.order.Uint16(h) != 8 || f.order.Uint16(h[2:]) != 0 {
+		return &PageError{1, fmt.Errorf("%w: BigTIFF with offsets of %d octets", ErrMalformed, f.order.Uint16(h))}
+	}
+	if err := f.readAt(first[:], 8); err != nil {
+		return &PageError{1, err}
+	}
+	return f.readChain(offset(f.order.Uint64(first[:])))
 }
 
 func (f *File) readChain(at int64) error {

@@ -2,6 +2,7 @@ package tiff
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/tipring/tipring/imaging"
@@ -14,6 +15,13 @@ func FuzzOpen(f *testing.F) {
 	plain := write(f, testFormats["mmr"], testPage(60, 9, imaging.Fine))
 	for _, c := range []Compression{None, PackBits, LZW, Deflate} {
 		f.Add(patch(f, plain, tagCompression, 1, uint32(c)))
+	}
+	small := testPage(60, 40, imaging.Fine)
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		f.Add(tiled(f, order, small, 16, 16, None, 0))
+		f.Add(tiled(f, order, small, 48, 32, Fax4, imaging.MMR))
+		f.Add(tiled(f, order, small, 32, 16, JBIG, imaging.JBIG))
+		f.Add(bigTIFF(order, pageFields(small, None), tagStripOffsets, tagStripByteCounts, small.Packed()))
 	}
 	f.Add([]byte("MM\x00*\x00\x00\x00\x08\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,8 +66,10 @@ func TestLibtiff_ReadsOurs(t *testing.T) {
 		if out := peer(t, "tiffcp", "-c", "none", path, plain); out != "" {
 			t.Errorf("%s: tiffcp says %s", name, out)
 		}
-		if out := peer(t, "tiffcmp", "-t", path, plain); strings.Contains(out, "differ") {
-			t.Errorf("%s: tiffcmp says %s", name, out)
+		if name != "jbig" { // which libtiff does not decode line by line
+			if out := peer(t, "tiffcmp", "-t", path, plain); strings.Contains(out, "differ") {
+				t.Errorf("%s: tiffcmp says %s", name, out)
+			}
 		}
 		info := peer(t, "tiffinfo", "-D", path)
 		if strings.Contains(strings.ToLower(info), "warning") || strings.Count(info, "Software: Tipring") != len(peerPages) ||
@@ -110,10 +113,14 @@ func TestLibtiff_SameOctets(t *testing.T) {
 // TestLibtiff_OursReadsTheirs reads what libtiff writes, in all its variants.
 func TestLibtiff_OursReadsTheirs(t *testing.T) {
 	src := save(t, write(t, t4.File(imaging.MMR, imaging.Fine), peerPages...))
-	for _, c := range []string{"none", "packbits", "g3:1d", "g3:2d", "g3:1d:fill", "g3:2d:fill", "g4", "lzw", "zip"} {
+	for _, c := range []string{"none", "packbits", "g3:1d", "g3:2d", "g3:1d:fill", "g3:2d:fill", "g4", "lzw", "zip", "jbig"} {
 		for _, args := range [][]string{
 			{}, {"-f", "lsb2msb"}, {"-f", "msb2lsb"}, {"-B"}, {"-L", "-r", "7"}, {"-B", "-f", "lsb2msb", "-r", "16"},
+			{"-8"}, {"-8", "-B", "-r", "9"}, {"-t", "-w", "64", "-l", "32"}, {"-8", "-t", "-w", "144", "-l", "16"}, {"-B", "-f", "lsb2msb", "-t", "-w", "1008", "-l", "80"},
 		} {
+			if c == "jbig" && slices.ContainsFunc(args, func(a string) bool { return a == "-r" || a == "-t" }) {
+				continue // libtiff writes it in one strip only
+			}
 			out := filepath.Join(t.TempDir(), "out.tif")
 			peer(t, "tiffcp", append(append([]string{"-c", c}, args...), src, out)...)
 			f := load(t, out)

@@ -30,9 +30,13 @@ const (
 	tagDateTime          = 306
 	tagPredictor         = 317
 	tagTileWidth         = 322
+	tagTileLength        = 323
+	tagTileOffsets       = 324
+	tagTileByteCounts    = 325
 	tagBadFaxLines       = 326
 	tagCleanFaxData      = 327
 	tagConsecutiveBad    = 328
+	tagT82Options        = 435
 	maxKnownTag          = tagConsecutiveBad
 	t4TwoDimensional     = 1
 	t4Uncompressed       = 2
@@ -45,7 +49,7 @@ const (
 // Compression is TIFF's Compression tag.
 type Compression uint16
 
-// The compressions that are read; Writer uses 2, 3 and 4.
+// The compressions that are read; Writer uses 2, 3, 4 and 34661.
 const (
 	None     Compression = 1
 	RLE      Compression = 2 // MH, each line in whole octets, no EOL
@@ -54,12 +58,17 @@ const (
 	LZW      Compression = 5
 	Deflate  Compression = 8 // zlib
 	PackBits Compression = 32773
+	JBIG     Compression = 34661 // T.82, each strip by itself
+	T85      Compression = 9     // the same, by RFC 3949's number, which libtiff does not know
 
 	oldDeflate Compression = 32946
 )
 
 // fax tells whether the data is coded by T.4 or T.6.
 func (c Compression) fax() bool { return c == RLE || c == Fax3 || c == Fax4 }
+
+// jbig tells whether the data is coded by T.82.
+func (c Compression) jbig() bool { return c == JBIG || c == T85 }
 
 func (c Compression) String() string {
 	switch c {
@@ -77,7 +86,7 @@ func (c Compression) String() string {
 		return "jpeg"
 	case Deflate, oldDeflate:
 		return "deflate"
-	case 9, 34661:
+	case JBIG, T85:
 		return "jbig"
 	case PackBits:
 		return "packbits"
@@ -94,8 +103,8 @@ var (
 	ErrMalformed = errors.New("tiff: malformed")
 	// ErrNotBilevel is returned when a page is grey or coloured.
 	ErrNotBilevel = errors.New("tiff: not a bi-level page")
-	// ErrUnsupported is returned when a page is bi-level, but of a kind that is not read: another compression, tiles, T.4's
-	// uncompressed mode, BigTIFF; or when a format cannot be stored.
+	// ErrUnsupported is returned when a page is bi-level, but of a kind that is not read: another compression, T.4's
+	// uncompressed mode; or when a format cannot be stored.
 	ErrUnsupported = errors.New("tiff: not supported")
 	// ErrTooLarge is returned when a page has more pels, lines or strips than are read.
 	ErrTooLarge = errors.New("tiff: too large")
@@ -120,5 +129,6 @@ const (
 	maxEntries  = 4096    // of one directory
 	maxPels     = 1 << 29 // of one page: 64 MB
 	maxSide     = 65535
+	maxTiles    = 1 << 21  // of one page: of 16 x 16 pels
 	maxRawBytes = 64 << 20 // of a page's coded data that Raw returns
 )

@@ -35,6 +35,7 @@ var testFormats = map[string]t4.Format{
 	"mh":         t4.File(imaging.MH, imaging.Fine),
 	"mr":         t4.File(imaging.MR, imaging.Fine),
 	"mmr":        t4.File(imaging.MMR, imaging.Fine),
+	"jbig":       t4.File(imaging.JBIG, imaging.Fine),
 	"mh aligned": {Coding: imaging.MH, EOL: true, AlignEOL: true},
 	"mr aligned": {Coding: imaging.MR, AlignEOL: true, K: 4},
 	"mh rle":     {Coding: imaging.MH, AlignLines: true},
@@ -42,6 +43,15 @@ var testFormats = map[string]t4.Format{
 	"mr line":    {Coding: imaging.MR, End: true, Order: t4.LSBFirst, MinLineBits: 300, K: 2},
 	"mmr line":   t4.Line(imaging.MMR, imaging.Fine),
 	"rle lsb":    {Coding: imaging.MH, AlignLines: true, Order: t4.LSBFirst},
+}
+
+func mustCode(t testing.TB, p imaging.Page, c imaging.Coding) []byte {
+	t.Helper()
+	data, err := code(p.Bitmap, t4.File(c, p.Resolution))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // write returns a file with these pages.
@@ -107,7 +117,7 @@ func TestRaw_IntoAnotherFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _ := t4.Append(nil, page.Bitmap, format)
+		want, _ := code(page.Bitmap, format)
 		if !bytes.Equal(c.Data, want) {
 			t.Errorf("%s: data changed", name)
 		}
@@ -147,8 +157,14 @@ func TestWriter_Errors(t *testing.T) {
 	if err := w.AddPage(p, t4.Format{Coding: imaging.MH}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("MH without EOLs: %v", err)
 	}
-	if err := w.AddPage(p, t4.Format{Coding: imaging.JBIG}); !errors.Is(err, t4.ErrFormat) {
-		t.Errorf("JBIG: %v", err)
+	if err := w.AddPage(p, t4.Format{Coding: 9}); !errors.Is(err, t4.ErrFormat) {
+		t.Errorf("no coding: %v", err)
+	}
+	other := t4.Coded{Width: 100, Height: 11, Format: t4.Format{Coding: imaging.JBIG}}
+	for _, other.Data = range [][]byte{nil, mustCode(t, p, imaging.JBIG)} {
+		if err := w.AddCoded(other); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("JBIG of another size: %v", err)
+		}
 	}
 	if err := w.AddCoded(t4.Coded{Width: 10}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no lines: %v", err)
@@ -308,7 +324,10 @@ func TestOpen_HostileChains(t *testing.T) {
 	}{
 		"empty":        {nil, ErrNotTIFF},
 		"text":         {[]byte("hello, world"), ErrNotTIFF},
-		"bigtiff":      {[]byte("II+\x00\x08\x00\x00\x00"), ErrUnsupported},
+		"bigtiff cut":  {[]byte("II+\x00\x08\x00\x00\x00"), ErrTruncated},
+		"bigger tiff":  {[]byte("II+\x00\x10\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00"), ErrMalformed},
+		"bigtiff far":  {[]byte("MM\x00+\x00\x08\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"), ErrTruncated},
+		"most entries": {[]byte("II+\x00\x08\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff"), ErrMalformed},
 		"no directory": {[]byte("II*\x00\x00\x00\x00\x00"), ErrMalformed},
 		"far away":     {[]byte("MM\x00*\xff\xff\xff\xff"), ErrTruncated},
 		"0 entries":    {append(bytes.Clone(header), 0, 0), ErrMalformed},

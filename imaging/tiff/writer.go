@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/jbig"
 	"github.com/tipring/tipring/imaging/t4"
 )
 
@@ -39,16 +40,23 @@ func NewWriter(w io.Writer, m Meta) *Writer {
 }
 
 // AddPage codes a page and adds it. f.Coding decides the compression: MMR is 4, MH and MR are 3 with EOLs, MH with AlignLines
-// is 2. See t4.File for the usual formats.
+// is 2, JBIG is 34661 as T.85 has it (jbig.Page). See t4.File for the usual formats.
 func (w *Writer) AddPage(p imaging.Page, f t4.Format) error {
 	if w.err != nil {
 		return w.err
 	}
-	data, err := t4.Append(nil, p.Bitmap, f)
+	data, err := code(p.Bitmap, f)
 	if err != nil {
 		return fmt.Errorf("tiff: page %d: %w", w.page+1, err)
 	}
 	return w.AddCoded(t4.Coded{Width: p.Width, Height: p.Height, Resolution: p.Resolution, Format: f, Data: data})
+}
+
+func code(b *imaging.Bitmap, f t4.Format) ([]byte, error) {
+	if f.Coding == imaging.JBIG {
+		return jbig.Append(nil, b, jbig.Page(b.Height))
+	}
+	return t4.Append(nil, b, f)
 }
 
 // AddCoded adds a page that is coded already. ErrUnsupported if TIFF has no tags for its format (MH without EOL and not
@@ -127,12 +135,26 @@ func tagsOf(c t4.Coded) (compression, options uint32, err error) {
 		return uint32(Fax4), 0, nil
 	case f.Coding == imaging.MR:
 		return uint32(Fax3), options | t4TwoDimensional, nil
+	case f.Coding == imaging.JBIG:
+		return uint32(JBIG), 0, jbigHeight(c)
 	case f.Coding == imaging.MH && f.EOL:
 		return uint32(Fax3), options, nil
 	case f.Coding == imaging.MH && f.AlignLines:
 		return uint32(RLE), 0, nil
 	}
 	return 0, 0, fmt.Errorf("%w: writing %v, EOL %v, aligned %v", ErrUnsupported, f.Coding, f.EOL, f.AlignLines)
+}
+
+// jbigHeight refuses data of another size than the page's: readers go by the data's head.
+func jbigHeight(c t4.Coded) error {
+	h, err := jbig.ParseHeader(c.Data)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if h.Width != c.Width || int64(h.Height) != int64(c.Height) {
+		return fmt.Errorf("%w: JBIG of %d x %d pels in a page of %d x %d", ErrUnsupported, h.Width, h.Height, c.Width, c.Height)
+	}
+	return nil
 }
 
 // directory returns the directory of a page whose data is at offset data; it will itself stand at offset at.
@@ -147,7 +169,8 @@ func (w *Writer) directory(c t4.Coded, data, at, compression, options uint32) []
 	if c.Inverted {
 		photometric = 1
 	}
-	if c.Format.Order == t4.LSBFirst {
+	// T.82's octets stand as they are, which libtiff takes for FillOrder 2 (see jbigTurned).
+	if c.Format.Order == t4.LSBFirst || c.Format.Coding == imaging.JBIG {
 		fill = 2
 	}
 	d.short(tagPhotometric, photometric)
@@ -190,6 +213,9 @@ func (w *Writer) directory(c t4.Coded, data, at, compression, options uint32) []
 		}
 		d.short(tagCleanFaxData, clean)
 		d.long(tagConsecutiveBad, uint32(q.LongestBad))
+	}
+	if Compression(compression) == JBIG {
+		d.long(tagT82Options, 0) // T.85: RFC 3949, profile J
 	}
 	return d.bytes(at)
 }
