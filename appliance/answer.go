@@ -34,7 +34,7 @@ func (l *line) answer(ctx context.Context, in t30.Incoming) error {
 	log.Then = l.live.trace
 	session := t30.Session{
 		Me:    t30.Station{ID: l.cfg.StationID},
-		Limit: t30.Capabilities{MaxRate: l.cfg.MaxRate, Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[l.cfg.Resolution]))},
+		Limit: t30.Capabilities{MaxRate: l.cfg.MaxRate, Codings: call.CodingsUpTo(l.cfg.Coding), Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[l.cfg.Resolution]))},
 		NoECM: l.cfg.NoECM,
 		Sink:  call.NewSink(keep, l.live.page),
 		Trace: log.Add,

@@ -55,11 +55,13 @@ type LineConfig struct {
 	NoECM     bool   `toml:"no_ecm"`     // do without error correction
 	// Resolution is the finest that callers may send; 600 makes DIS eight octets longer.
 	Resolution string `toml:"resolution"`
+	// Coding is the densest to send and to take; jbig only counts with error correction.
+	Coding string `toml:"coding"`
 }
 
 // lineDefaults are those of a [[line]] table that leaves keys out.
 func lineDefaults() LineConfig {
-	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400"}
+	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400", Coding: "mmr"}
 }
 
 // OfferConfig is one document that callers may poll (fetch) on every line that receives.
@@ -244,6 +246,9 @@ func applyLineDefaults(l *LineConfig, given map[string]any) {
 	}
 	if _, ok := given["resolution"]; !ok {
 		l.Resolution = d.Resolution
+	}
+	if _, ok := given["coding"]; !ok {
+		l.Coding = d.Coding
 	}
 	if l.StationID == "" {
 		l.StationID = l.Number

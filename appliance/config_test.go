@@ -148,6 +148,7 @@ func TestParse_Faults(t *testing.T) {
 		{"idle line", least + line + "send = false\nreceive = false\n", "neither send nor receive"},
 		{"rate", least + line + "max_rate = 33600\n", "no fax rate"},
 		{"finest resolution", least + line + "resolution = \"1200\"\n", "resolution \"1200\""},
+		{"coding", least + line + "coding = \"jbig2\"\n", "use mh, mr, mmr or jbig"},
 		{"offer without a file", least + line + "[[offer]]\nselective = \"1\"\n", "file is missing"},
 		{"offer by name", least + line + "[[offer]]\nfile = \"a.pdf\"\nselective = \"prices\"\n", "up to 20 digits"},
 		{"offers with one address", least + line + "[[offer]]\nfile = \"a.pdf\"\n[[offer]]\nfile = \"b.pdf\"\n", "another document"},

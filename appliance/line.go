@@ -218,7 +218,7 @@ func (l *line) attempt(ctx context.Context, term t30.Terminal, dial string, b *b
 	id, _ := l.sender(job)
 	session := t30.Session{
 		Me:    t30.Station{ID: id, Subaddress: job.Subaddress, Password: job.Password},
-		Limit: t30.Capabilities{MaxRate: b.used.MaxRate, Resolutions: call.AllResolutions},
+		Limit: t30.Capabilities{MaxRate: b.used.MaxRate, Codings: call.CodingsUpTo(l.cfg.Coding), Resolutions: call.AllResolutions},
 		NoECM: b.used.NoECM,
 		Send:  &leading{first: first, rest: b},
 		Trace: log.Add,

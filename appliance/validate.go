@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tipring/tipring/appliance/call"
 	"github.com/tipring/tipring/appliance/routing"
 )
 
@@ -61,6 +62,7 @@ func (c Config) validateLines(v *faults) {
 		v.need(len(l.Header) <= 60, "%s: header is longer than 60 octets", at)
 		v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
 		v.need(resolutions[l.Resolution].X > 0, "%s: resolution %q: use standard, fine, superfine, r16, 200, 300, 400 or 600", at, l.Resolution)
+		v.need(call.CodingsUpTo(l.Coding) != 0, "%s: coding %q: use mh, mr, mmr or jbig", at, l.Coding)
 		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
 	}
 }

@@ -53,7 +53,8 @@ const (
 	bitSEP              = 47 // DIS
 	bitSUB              = 49
 	bitPWD              = 50 // DCS: SID
-	bitJBIG             = 78 // T.85 basic
+	bitJBIG             = 78 // T.85 basic: 128 lines a stripe
+	bitJBIGL0           = 79 // T.85 optional L0: any
 	bit600              = 105
 )
 

@@ -26,7 +26,10 @@ func encodeDIS(c Capabilities, receive, poll bool) []byte {
 	f.setIf(c.ECM, bitECM)
 	f.setIf(c.ECM && c.ECM64, bitFrame64Preferred)
 	f.setIf(c.ECM && c.Codings.Has(MMR), bitMMR)
-	f.setIf(c.ECM && c.Codings.Has(JBIG), bitJBIG)
+	if c.ECM && c.Codings.Has(JBIG) {
+		f.set(bitJBIG)
+		f.set(bitJBIGL0)
+	}
 	f.setIf(c.Resolutions.Has(Superfine), bitSuperfine)
 	f.setIf(c.Resolutions.Has(Res300), bit300)
 	f.setIf(c.Resolutions.Has(R16) || c.Resolutions.Has(Res400), bitR16)
@@ -193,7 +196,7 @@ func decodeDCS(b []byte) (s settings, ok bool) {
 		s.Format.Resolution = Standard
 	}
 	switch {
-	case f.bit(bitJBIG):
+	case f.bit(bitJBIG), f.bit(bitJBIGL0):
 		s.Format.Coding = JBIG
 	case f.bit(bitMMR):
 		s.Format.Coding = MMR

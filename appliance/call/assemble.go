@@ -106,7 +106,7 @@ func readPage(p Page, open func(string) (io.ReadCloser, error)) (*imaging.Page, 
 		return nil, err
 	}
 	res := ImagingResolution(p.Resolution)
-	b, q, err := t4.Decode(data, p.Width, 0, t4.Line(ImagingCoding(p.Coding), res))
+	b, q, err := decodePage(data, p.Width, p.Coding, res)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/jbig"
 	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/imaging/t4"
 	"github.com/tipring/tipring/t30"
@@ -148,6 +149,9 @@ func lineFormat(f t30.PageFormat, limit t30.PageLimit) t4.Format {
 
 // code makes a page's octets for the telephone line; fill goes into the lines of one that would be on it too short.
 func code(b *imaging.Bitmap, f t30.PageFormat, limit t30.PageLimit) ([]byte, error) {
+	if f.Coding == t30.JBIG { // ECM only: no fill
+		return jbig.Append(nil, b, jbig.Page(b.Height))
+	}
 	lf := lineFormat(f, limit)
 	data, err := t4.Append(nil, b, lf)
 	least := t4.LineBits(limit.MinPage, limit.Rate)

@@ -70,6 +70,18 @@ func Resolution(r imaging.Resolution) t30.Resolution {
 	return best
 }
 
+// CodingsUpTo returns all codings but those denser than the named one: mh, mr, mmr or jbig; 0 for another name. Every station has MH (T.30).
+func CodingsUpTo(name string) t30.Codings {
+	var set t30.Codings
+	for _, c := range []t30.Coding{t30.MH, t30.MR, t30.MMR, t30.JBIG} {
+		set |= t30.Codings(c)
+		if c.String() == name {
+			return set
+		}
+	}
+	return 0
+}
+
 // ImagingCoding returns a T.30 coding as imaging names it.
 func ImagingCoding(c t30.Coding) imaging.Coding {
 	switch c {
@@ -108,6 +120,8 @@ func chooseResolution(own t30.Resolution, allowed t30.Resolutions) t30.Resolutio
 // chooseCoding takes the densest coding allowed. MMR and JBIG stand no errors: ECM only. MH is always allowed.
 func chooseCoding(allowed t30.Codings, ecm bool) t30.Coding {
 	switch {
+	case ecm && allowed.Has(t30.JBIG):
+		return t30.JBIG
 	case ecm && allowed.Has(t30.MMR):
 		return t30.MMR
 	case allowed.Has(t30.MR):

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
-	"github.com/tipring/tipring/imaging/t4"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -80,17 +79,14 @@ func NewSink(keep Keeper, live func(Live)) *Sink {
 // Pages returns the pages that were kept. Ask after the call.
 func (s *Sink) Pages() []Page { return s.pages }
 
-// BeginPage starts a page. JBIG is not supported.
+// BeginPage starts a page.
 func (s *Sink) BeginPage(ctx context.Context, far t30.Remote, f t30.PageFormat) (t30.PageWriter, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	w := &pageWriter{s: s, far: far, n: len(s.pages) + 1, page: Page{Resolution: f.Resolution, Width: f.Pels(), Coding: f.Coding,
 		ECM: f.Coding == t30.MMR || f.Coding == t30.JBIG, At: time.Now()}}
-	dec, err := t4.NewDecoder(f.Pels(), lineFormatOf(f), w.row)
-	if f.Coding == t30.JBIG {
-		err = t4.ErrFormat
-	}
+	dec, err := newDecoder(f, w.row)
 	if err != nil {
 		return nil, fmt.Errorf("call: received page: %w", err)
 	}
@@ -104,10 +100,6 @@ func (s *Sink) BeginPage(ctx context.Context, far t30.Remote, f t30.PageFormat) 
 	return w, nil
 }
 
-func lineFormatOf(f t30.PageFormat) t4.Format {
-	return t4.Line(ImagingCoding(f.Coding), ImagingResolution(f.Resolution))
-}
-
 type pageWriter struct {
 	s        *Sink
 	far      t30.Remote
@@ -115,7 +107,7 @@ type pageWriter struct {
 	page     Page
 	file     File
 	buf      *bufio.Writer
-	dec      *t4.Decoder
+	dec      decoder
 	recorded bool  // PutPage was called: something names the file
 	durable  int64 // octets that are durable under the file's name, one more; 0: none are
 	progress Live
@@ -141,7 +133,7 @@ func (w *pageWriter) Write(p []byte) (int, error) {
 
 // tell reports progress and forgets the rows.
 func (w *pageWriter) tell(done bool) {
-	q := w.dec.Quality()
+	q := w.dec.quality()
 	w.page.Lines, w.page.BadLines = q.Lines, q.BadLines
 	w.progress.Octets, w.progress.Lines, w.progress.BadLines, w.progress.Done = w.page.Octets, q.Lines, q.BadLines, done
 	w.s.live(w.progress)
@@ -180,7 +172,7 @@ func (w *pageWriter) publish(flags Page, record bool) error {
 
 // Quality judges what came so far.
 func (w *pageWriter) Quality() t30.Quality {
-	q := w.dec.Quality()
+	q := w.dec.quality()
 	// Lines that a hit took whole are as bad as any.
 	return t30.Quality{Lines: q.Lines, BadLines: q.BadLines + q.Missing, LongestBad: max(q.LongestBad, q.MissingRun), NoRTC: !q.Ended}
 }
@@ -188,7 +180,7 @@ func (w *pageWriter) Quality() t30.Quality {
 // Finish ends the page: durable and recorded for Good, Poor and BadKept, as far as there is anything for Partial, gone
 // for Discard.
 func (w *pageWriter) Finish(_ context.Context, v t30.Verdict) error {
-	q := w.dec.Close()
+	q := w.dec.close()
 	w.tell(true)
 	if v == t30.Discard || v == t30.Partial && q.Lines == q.BadLines {
 		return w.drop()

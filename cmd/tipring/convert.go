@@ -15,13 +15,13 @@ import (
 	"github.com/tipring/tipring/imaging/tiff"
 )
 
-const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr] FILE..."
+const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr|jbig] FILE..."
 
 func convertMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, convertUsage)
 	out := fs.String("o", "", "`file` to write: .tif, .pdf or .png (one file per page)")
 	resName := fs.String("resolution", "fine", "standard, fine, superfine, r16, 200, 300, 400 or 600")
-	codName := fs.String("coding", "mmr", "mh, mr or mmr")
+	codName := fs.String("coding", "mmr", "mh, mr, mmr or jbig; a PDF has MMR in place of JBIG")
 	names, err := parse(fs, args)
 	if err != nil {
 		return exitUsage
@@ -85,6 +85,9 @@ func newPageFile(name string, coding imaging.Coding) (*pageFile, error) {
 }
 
 func addPDF(w *pdf.Writer, page *imaging.Page, coding imaging.Coding) error {
+	if coding == imaging.JBIG {
+		coding = imaging.MMR // PDF has none
+	}
 	f := t4.File(coding, page.Resolution)
 	data, err := t4.Append(nil, page.Bitmap, f)
 	if err != nil {

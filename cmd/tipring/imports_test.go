@@ -17,7 +17,8 @@ const module = "github.com/tipring/tipring"
 var mayImport = map[string][]string{
 	"imaging":             {},
 	"imaging/t4":          {"imaging"},
-	"imaging/tiff":        {"imaging", "imaging/t4"},
+	"imaging/jbig":        {"imaging"},
+	"imaging/tiff":        {"imaging", "imaging/t4", "imaging/jbig"},
 	"imaging/pdf":         {"imaging/..."},
 	"imaging/raster":      {"imaging/..."},
 	"t30/hdlc":            {},

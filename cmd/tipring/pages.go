@@ -21,8 +21,8 @@ var resolutions = map[string]imaging.Resolution{
 	"200": imaging.Res200, "300": imaging.Res300, "400": imaging.Res400, "600": imaging.Res600,
 }
 
-// codings are the names of --coding that the codec has today.
-var codings = map[string]imaging.Coding{"mh": imaging.MH, "mr": imaging.MR, "mmr": imaging.MMR}
+// codings are the names of --coding.
+var codings = map[string]imaging.Coding{"mh": imaging.MH, "mr": imaging.MR, "mmr": imaging.MMR, "jbig": imaging.JBIG}
 
 // oneOf looks a flag's value up; the error names those that are known.
 func oneOf[T any](flag, value string, known map[string]T) (T, error) {

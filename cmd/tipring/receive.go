@@ -16,13 +16,13 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--max-rate BPS] [--no-ecm]\n" +
+const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm]\n" +
 	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] [--json]"
 
 type receiveFlags struct {
 	*callFlags
-	out, format, offer, to, sep, data, resolution string
-	count, rings                                  int
+	out, format, offer, to, sep, data, resolution, coding string
+	count, rings                                          int
 
 	keeper *callKeeper
 }
@@ -34,6 +34,7 @@ func addReceiveFlags(fs *flag.FlagSet) *receiveFlags {
 	fs.StringVar(&f.offer, "offer", "", "a caller that polls gets this `file`")
 	fs.StringVar(&f.to, "to", "", "call this `number` and poll its document")
 	fs.StringVar(&f.resolution, "resolution", "400", "finest to take: standard, fine, superfine, r16, 200, 300, 400 or 600 (600 makes DIS eight octets longer)")
+	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to take: mh, mr, mmr or jbig")
 	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP): with --to of the document to fetch, with --offer of the one offered")
 	fs.StringVar(&f.data, "data", "", "keep a record of each call in this data `folder`, and count a call to --to in its dial ledger")
 	fs.IntVar(&f.count, "count", 1, "end after so many calls; 0: never")
@@ -56,6 +57,8 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 		err = fmt.Errorf("--format %q: tiff or pdf", f.format)
 	case resolutions[f.resolution].X == 0:
 		_, err = oneOf("resolution", f.resolution, resolutions)
+	case call.CodingsUpTo(f.coding) == 0:
+		_, err = oneOf("coding", f.coding, codings)
 	case f.offer != "" && f.to != "":
 		err = errors.New("--offer is for calls that come in, --to makes one")
 	case f.count < 0 || f.rings < 1:
@@ -170,7 +173,7 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 		return exitLocal
 	}
 	session := t30.Session{Me: t30.Station{ID: f.id}, NoECM: f.noECM,
-		Limit:        t30.Capabilities{MaxRate: f.maxRate, Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[f.resolution]))},
+		Limit:        t30.Capabilities{MaxRate: f.maxRate, Codings: call.CodingsUpTo(f.coding), Resolutions: call.ResolutionsUpTo(call.Resolution(resolutions[f.resolution]))},
 		NeedPassword: f.password, Sink: call.NewSink(folder, nil), Trace: f.keeper.session()}
 	var offers *call.Offers
 	if f.offer != "" {

@@ -14,7 +14,7 @@ import (
 )
 
 const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
-	"        [--coding mh|mr|mmr] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
+	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
 
 type sendFlags struct {
 	*callFlags
@@ -28,7 +28,7 @@ func addSendFlags(fs *flag.FlagSet) *sendFlags {
 	fs.StringVar(&f.header, "header", "", "our name in the header line of every page; \"none\": no header line")
 	fs.StringVar(&f.resolution, "resolution", "fine", "highest: standard, fine, superfine, r16, 200, 300, 400 or 600")
 	fs.StringVar(&f.modulation, "modulation", "v17", "fastest `family` to use: v27, v29 or v17")
-	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to use: mh, mr or mmr")
+	fs.StringVar(&f.coding, "coding", "mmr", "densest coding to use: mh, mr, mmr or jbig")
 	fs.StringVar(&f.sub, "sub", "", "subaddress (SUB)")
 	fs.StringVar(&f.poll, "poll", "", "afterwards poll the far end into this `folder`")
 	fs.StringVar(&f.sep, "sep", "", "selective polling address (SEP) of the document that --poll fetches")
@@ -41,11 +41,6 @@ var schemesUpTo = map[string]t30.Schemes{
 	"v27": t30.Schemes(t30.V27ter), "v29": t30.Schemes(t30.V27ter | t30.V29), "v17": t30.Schemes(t30.V27ter | t30.V29 | t30.V17),
 }
 
-// codingsUpTo: every receiver has MH (T.30), so it always stays.
-var codingsUpTo = map[string]t30.Codings{
-	"mh": t30.Codings(t30.MH), "mr": t30.Codings(t30.MH | t30.MR), "mmr": t30.Codings(t30.MH | t30.MR | t30.MMR),
-}
-
 func sendMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, sendUsage)
 	f := addSendFlags(fs)
@@ -55,7 +50,7 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 	}
 	number, err := queue.NormalizeNumber(f.to)
 	schemes, err2 := oneOf("modulation", f.modulation, schemesUpTo)
-	cods, err3 := oneOf("coding", f.coding, codingsUpTo)
+	_, err3 := oneOf("coding", f.coding, codings)
 	_, err4 := oneOf("resolution", f.resolution, resolutions)
 	if err = errors.Join(f.check(), err, err2, err3, err4); err != nil {
 		return usageError(s, fs, "%v", err)
@@ -74,7 +69,7 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 	defer docs.close()
 	session := t30.Session{
 		Me:    t30.Station{ID: f.id, Subaddress: f.sub, Password: f.password},
-		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: cods, Resolutions: call.AllResolutions},
+		Limit: t30.Capabilities{Schemes: schemes, MaxRate: f.maxRate, Codings: call.CodingsUpTo(f.coding), Resolutions: call.AllResolutions},
 		NoECM: f.noECM,
 		Send:  call.Documents(docs.sources...),
 	}

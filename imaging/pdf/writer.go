@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/jbig"
 	"github.com/tipring/tipring/imaging/t4"
 )
 
@@ -71,11 +72,15 @@ func (w *Writer) AddPage(p imaging.Page) error {
 }
 
 // AddCoded adds a page with its data as it is coded; least significant bit first is turned around. A page without a resolution
-// is shown as fine. Data with bad lines is shown differently by different readers: code those pages anew. ErrFormat if
-// the page has no pels or a coding that is not of T.4 or T.6.
+// is shown as fine. Data with bad lines is shown differently by different readers: code those pages anew. JBIG is coded anew as MMR: PDF
+// has JBIG2 only. ErrFormat if the page has no pels or a coding that is not of T.4, T.6 or T.82.
 func (w *Writer) AddCoded(c t4.Coded) error {
 	if w.err != nil {
 		return w.err
+	}
+	c, err := recode(c)
+	if err != nil {
+		return fmt.Errorf("pdf: page %d: %w", w.pages+1, err)
 	}
 	params, err := decodeParms(c)
 	if err != nil {
@@ -106,6 +111,23 @@ func (w *Writer) AddCoded(c t4.Coded) error {
 	w.printf("\nendstream\nendobj\n")
 	w.pages++
 	return w.err
+}
+
+// recode returns c, or what PDF can hold in place of it.
+func recode(c t4.Coded) (t4.Coded, error) {
+	if c.Format.Coding != imaging.JBIG || c.Width < 1 || c.Width > jbig.MaxWidth || c.Height < 1 || c.Height > jbig.MaxLines {
+		return c, nil
+	}
+	b, q, err := jbig.Decode(c.Data, c.Width, c.Height)
+	if err != nil {
+		return c, err
+	}
+	if q.Lines == 0 {
+		return c, fmt.Errorf("%w: no line of JBIG data decodes", ErrFormat)
+	}
+	c.Height, c.Format = b.Height, t4.File(imaging.MMR, c.Resolution)
+	c.Data, err = t4.Append(nil, b, c.Format)
+	return c, err
 }
 
 // Close writes the page tree, the metadata and the table of objects. It does not close the writer below. ErrNoPage if no page was
