@@ -62,7 +62,7 @@ var magics = []struct {
 }{
 	{"\x89PNG\r\n\x1a\n", TypePNG, ""}, {"\xff\xd8\xff", TypeJPEG, ""}, {"GIF87a", TypeGIF, ""}, {"GIF89a", TypeGIF, ""},
 	{"II*\x00", TypeTIFF, ""}, {"MM\x00*", TypeTIFF, ""},
-	{"II+\x00", TypeOther, "BigTIFF"}, {"MM\x00+", TypeOther, "BigTIFF"},
+	{"II+\x00", TypeTIFF, ""}, {"MM\x00+", TypeTIFF, ""},
 	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", TypeOther, "old Microsoft Office file"},
 	{"{\\rtf", TypeOther, "RTF document"}, {"%!PS", TypeOther, "PostScript"}, {"\xc5\xd0\xd3\xc6", TypeOther, "EPS"},
 	{"\x1b%-12345X", TypeOther, "printer file (PCL)"}, {"\x1bE", TypeOther, "printer file (PCL)"}, {"8BPS", TypeOther, "Photoshop picture"},

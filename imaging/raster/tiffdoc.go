@@ -96,9 +96,12 @@ func (r *renderer) tiff(ctx context.Context, doc Document) error {
 	if err != nil {
 		return tiffError(err)
 	}
-	offsets, bo, err := tiffDirectories(doc.R, f.NumPages())
-	if err != nil {
-		return err
+	var offsets []uint32 // for x/image/tiff, which reads no BigTIFF
+	var bo binary.ByteOrder
+	if !f.Big() {
+		if offsets, bo, err = tiffDirectories(doc.R, f.NumPages()); err != nil {
+			return err
+		}
 	}
 	for n := 1; n <= f.NumPages(); n++ {
 		info := f.Info(n)
@@ -133,6 +136,8 @@ func tiffError(err error) error {
 	switch {
 	case errors.Is(err, tiff.ErrUnsupported):
 		sentinel, what = ErrUnsupported, "TIFF of a rare kind"
+	case errors.Is(err, tiff.ErrNotBilevel):
+		sentinel, what = ErrUnsupported, "BigTIFF in grey or colour"
 	case errors.Is(err, tiff.ErrTooLarge):
 		sentinel = ErrTooLarge
 	}

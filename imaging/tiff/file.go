@@ -117,6 +117,9 @@ func (f *File) readChain(at int64) error {
 	return nil
 }
 
+// Big tells whether the file is a BigTIFF, with offsets of eight octets.
+func (f *File) Big() bool { return f.layout == big }
+
 // NumPages returns how many pages can be asked for.
 func (f *File) NumPages() int { return len(f.pages) }
 
