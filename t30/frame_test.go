@@ -166,6 +166,29 @@ func TestDCS_BothWays(t *testing.T) {
 	}
 }
 
+// TestJBIG_Bits: DIS names T.85's basic and optional sets (bits 78, 79), with error correction only; DCS the basic one, in which we send; one
+// that names the optional one alone is understood.
+func TestJBIG_Bits(t *testing.T) {
+	c := Capabilities{Codings: Codings(MH | JBIG), ECM: true}
+	if f := fif(encodeDIS(c, true, false)); !f.bit(78) || !f.bit(79) {
+		t.Errorf("DIS: % x", f)
+	}
+	c.ECM = false
+	if f := fif(encodeDIS(c, true, false)); f.bit(78) || f.bit(79) {
+		t.Errorf("DIS without error correction: % x", f)
+	}
+	s := settings{Modulation: Modulation{Scheme: V29, Rate: 9600}, Format: PageFormat{Coding: JBIG}, ECM: true}
+	f := fif(encodeDCS(s))
+	if !f.bit(78) || f.bit(79) || f.bit(31) {
+		t.Errorf("DCS: % x", f)
+	}
+	f.set(79)
+	f[9] &^= 1 << 5 // bit 78
+	if got, ok := decodeDCS(f); !ok || f.bit(78) || got.Format.Coding != JBIG {
+		t.Errorf("DCS with bit 79 alone: %+v", got)
+	}
+}
+
 func TestDCS_ShortForPlainReceivers(t *testing.T) {
 	s := settings{Modulation: Modulation{Scheme: V27ter, Rate: 4800}, Format: PageFormat{Resolution: Standard, Width: WidthA4, Coding: MH}}
 	s.MinScan = 20 * time.Millisecond

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/jbig"
 	"github.com/tipring/tipring/imaging/t4"
 )
 
@@ -124,6 +125,27 @@ func TestWriter_CarriesDataOver(t *testing.T) {
 	}
 	if !bytes.Contains(buf.Bytes(), []byte("/MediaBox[0 0 612.283 18.407]")) { // fine, for want of a resolution
 		t.Errorf("page size: %s", buf.Bytes()[:200])
+	}
+}
+
+// TestWriter_RecodesJBIG: PDF has no T.82.
+func TestWriter_RecodesJBIG(t *testing.T) {
+	p := testPage(1728, 90, imaging.Fine)
+	data, err := jbig.Append(nil, p.Bitmap, jbig.Page(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	w := NewWriter(&buf, Meta{})
+	if err := w.AddCoded(t4.Coded{Width: 1728, Height: 90, Resolution: imaging.Fine, Format: t4.Format{Coding: imaging.JBIG}, Data: data}); err != nil {
+		t.Fatal(err)
+	}
+	mmr, err := t4.Append(nil, p.Bitmap, t4.File(imaging.MMR, imaging.Fine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(buf.Bytes(), mmr) || !bytes.Contains(buf.Bytes(), []byte("/K -1/Columns 1728/Rows 90")) {
+		t.Error("it is not the page in MMR")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"image"
 	"math/bits"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -190,9 +189,6 @@ func TestDecode_JBIG(t *testing.T) {
 
 // TestImageMagick_ReadsOurs reads all formats, JBIG too.
 func TestImageMagick_ReadsOurs(t *testing.T) {
-	if _, err := exec.LookPath("convert"); err != nil {
-		t.Skip("convert (Debian: imagemagick) is not here")
-	}
 	for name, format := range testFormats {
 		page := testPage(1728, 200, imaging.Fine)
 		out := filepath.Join(t.TempDir(), "out.tif")

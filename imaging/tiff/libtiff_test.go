@@ -20,9 +20,9 @@ func peer(t *testing.T, name string, args ...string) string {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("TIPRING_PEERS") == "required" {
-			t.Fatalf("%s (Debian: libtiff-tools) is required", name)
+			t.Fatalf("%s (Debian: libtiff-tools, imagemagick) is required", name)
 		}
-		t.Skipf("%s (Debian: libtiff-tools) is not here", name)
+		t.Skipf("%s (Debian: libtiff-tools, imagemagick) is not here", name)
 	}
 	out, err := exec.Command(path, args...).CombinedOutput()
 	if err != nil {
