@@ -56,8 +56,8 @@ const (
 )
 
 const (
-	// maxMoves is the most moves of the adaptive pixel in a stripe; T.82 allows four.
-	maxMoves = 4
+	// maxMoves is the most moves of the adaptive pixel in a stripe, more than any encoder makes.
+	maxMoves = 64
 	// slack is how many bits of a stripe's data its lines may leave over: encoders fill up octets.
 	slack = 40
 	// maxPeek is the longest comment behind a stripe beyond which NEWLEN is looked for.
