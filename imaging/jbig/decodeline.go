@@ -28,12 +28,14 @@ func (d *qmDecoder) line(t *template, cur, up, up2 []uint64, width int) {
 // word decodes n pels. h and h2 are as qmEncoder.word has them. It returns the pels, the last one as bit 0, and the context of the next word's
 // first pel.
 func (d *qmDecoder) word(t *template, base uint32, h, h2 uint64, n int) (pels uint64, next uint32) {
+	a, c, above, mask := d.a, d.c, t.above&31, t.mask
 	for n > 0 {
-		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<(t.above&31)
+		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<above
 		if cx == 0 {
 			if z := min(bits.LeadingZeros64(h|h2), n); z > 1 {
+				d.a, d.c = a, c
 				if z = d.white(z); z > 0 {
-					n -= z
+					n, a = n-z, d.a
 					h, h2, pels = h<<z, h2<<z, pels<<z
 					continue
 				}
@@ -41,48 +43,38 @@ func (d *qmDecoder) word(t *template, base uint32, h, h2 uint64, n int) (pels ui
 		}
 		h, h2, n = h<<1, h2<<1, n-1
 		s := d.st[cx&(contexts-1)]
-		q := &states[s]
-		d.a -= q.lsz
 		pel := s & 1
-		if a := uint64(d.a) << 32; d.c < a {
-			if d.a < 0x8000 {
-				if d.a < q.lsz {
-					pel ^= 1
-					d.st[cx&(contexts-1)] = q.nlps
-				} else {
-					d.st[cx&(contexts-1)] = q.nmps
-				}
-				d.renorm()
-			}
-		} else {
-			d.c -= a
-			if d.a < q.lsz {
-				d.st[cx&(contexts-1)] = q.nmps
-			} else {
-				pel ^= 1
-				d.st[cx&(contexts-1)] = q.nlps
-			}
-			d.a = q.lsz
-			d.renorm()
+		a -= states[s].lsz
+		if a < 0x8000 || c>>32 >= uint64(a) {
+			pel, a, c = d.decide(cx, a, c)
 		}
 		pels = pels<<1 | uint64(pel)
-		base = (cx<<1 | uint32(pel)) & t.mask
+		base = (cx<<1 | uint32(pel)) & mask
 	}
+	d.a, d.c = a, c
 	return pels, base
 }
 
 // wordMoved is word for an adaptive pixel that has moved: by up to 64 pels, which are in last, or farther, then it is in far.
 func (d *qmDecoder) wordMoved(t *template, base uint32, h, h2, far, last uint64, n int) (pels uint64, next uint32) {
+	a, c, above, at, mask := d.a, d.c, t.above&31, t.a&31, t.mask
+	back := uint(t.tx-1) & 63
+	near := uint64(0)
+	if t.tx <= 64 {
+		near = 1
+	}
 	for ; n > 0; n-- {
-		a := far >> 63
-		if t.tx <= 64 {
-			a = last >> (t.tx - 1) & 1
+		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<above | uint32(far>>63|last>>back&near)<<at
+		s := d.st[cx&(contexts-1)]
+		pel := s & 1
+		a -= states[s].lsz
+		if a < 0x8000 || c>>32 >= uint64(a) {
+			pel, a, c = d.decide(cx, a, c)
 		}
-		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<t.above | uint32(a)<<t.a
-		pel := d.decode(int(cx))
 		last = last<<1 | uint64(pel)
-		base = (cx<<1 | uint32(pel)) & t.mask
+		base = (cx<<1 | uint32(pel)) & mask
 		h, h2, far = h<<1, h2<<1, far<<1
 	}
+	d.a, d.c = a, c
 	return last, base
 }

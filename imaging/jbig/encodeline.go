@@ -34,39 +34,27 @@ func behind(row []uint64, w int, tx uint) uint64 {
 // word codes the first n pels of c. h, h2 and a have what each pel adds to its context: from the line above, from the second line above,
 // and as adaptive pixel if that has moved. It returns the context of the next word's first pel, but for these.
 func (e *qmEncoder) word(t *template, base uint32, c, h, h2, a uint64, n int) uint32 {
+	size, above, at, mask := e.a, t.above&31, t.a&31, t.mask
 	for n > 0 {
-		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<(t.above&31) | uint32(a>>63)<<(t.a&31)
+		cx := base | uint32(h2>>63)<<second | uint32(h>>63)<<above | uint32(a>>63)<<at
 		if cx == 0 {
 			if z := min(bits.LeadingZeros64(c|h|h2|a), n); z > 1 {
+				e.a = size
 				e.white(z)
-				n -= z
+				size, n = e.a, n-z
 				c, h, h2, a = c<<z, h<<z, h2<<z, a<<z
 				continue
 			}
 		}
 		pel := uint8(c >> 63)
-		base = (cx<<1 | uint32(pel)) & t.mask
+		base = (cx<<1 | uint32(pel)) & mask
 		c, h, h2, a, n = c<<1, h<<1, h2<<1, a<<1, n-1
 		s := e.st[cx&(contexts-1)]
-		q := &states[s]
-		e.a -= q.lsz
-		if pel == s&1 {
-			if e.a >= 0x8000 {
-				continue
-			}
-			if e.a < q.lsz {
-				e.c += e.a
-				e.a = q.lsz
-			}
-			e.st[cx&(contexts-1)] = q.nmps
-		} else {
-			if e.a >= q.lsz {
-				e.c += e.a
-				e.a = q.lsz
-			}
-			e.st[cx&(contexts-1)] = q.nlps
+		size -= states[s].lsz
+		if pel != s&1 || size < 0x8000 {
+			size = e.change(cx, pel, size)
 		}
-		e.renorm()
 	}
+	e.a = size
 	return base
 }

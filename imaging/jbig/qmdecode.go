@@ -66,44 +66,45 @@ func (d *qmDecoder) overrun() bool { return d.leftOver() < -64 && d.c != 0 }
 func (d *qmDecoder) leftOver() int { return d.ct - d.zeros*8 }
 
 // decode decodes one pel in a context.
-func (d *qmDecoder) decode(cx int) uint8 {
+func (d *qmDecoder) decode(cx int) (pel uint8) {
 	s := d.st[cx]
-	q := &states[s]
-	d.a -= q.lsz
-	pel := s & 1
-	if d.c>>32 < uint64(d.a) {
-		if d.a >= 0x8000 {
-			return pel
-		}
-		if d.a < q.lsz {
-			pel ^= 1
-			d.st[cx] = q.nlps
-		} else {
-			d.st[cx] = q.nmps
-		}
-	} else {
-		d.c -= uint64(d.a) << 32
-		if d.a < q.lsz {
-			d.st[cx] = q.nmps
-		} else {
-			pel ^= 1
-			d.st[cx] = q.nlps
-		}
-		d.a = q.lsz
+	a := d.a - states[s].lsz
+	if a >= 0x8000 && d.c>>32 < uint64(a) {
+		d.a = a
+		return s & 1
 	}
-	d.renorm()
+	pel, d.a, d.c = d.decide(uint32(cx), a, d.c)
 	return pel
 }
 
-// renorm is RENORMD.
-func (d *qmDecoder) renorm() {
-	n := bits.LeadingZeros16(uint16(d.a))
-	if n > d.ct {
-		d.fill()
+// decide is what DECODE does beyond the usual case: the interval must be renormalized, or the less probable symbol is there. a and c are the
+// registers, with LSZ subtracted from a already.
+func (d *qmDecoder) decide(cx, a uint32, c uint64) (uint8, uint32, uint64) {
+	cx &= contexts - 1
+	s := d.st[cx]
+	q := &states[s]
+	pel := s & 1
+	exchanged := a < q.lsz // the more probable symbol has the smaller interval
+	if c>>32 >= uint64(a) {
+		c -= uint64(a) << 32
+		a = q.lsz
+		exchanged = !exchanged
 	}
-	d.a <<= n
-	d.c <<= n
+	if exchanged {
+		pel ^= 1
+		d.st[cx] = q.nlps
+	} else {
+		d.st[cx] = q.nmps
+	}
+	// RENORMD
+	n := bits.LeadingZeros16(uint16(a))
+	if n > d.ct {
+		d.c = c
+		d.fill()
+		c = d.c
+	}
 	d.ct -= n
+	return pel, a << n, c << n
 }
 
 // white decodes as many white pels in context 0 as it can at once, n at most.

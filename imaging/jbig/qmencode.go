@@ -26,25 +26,32 @@ func (e *qmEncoder) put(b byte) {
 // encode codes one pel in a context.
 func (e *qmEncoder) encode(cx int, pel uint8) {
 	s := e.st[cx]
-	q := &states[s]
-	e.a -= q.lsz
-	if pel == s&1 {
-		if e.a >= 0x8000 {
-			return
-		}
-		if e.a < q.lsz { // the more probable symbol has the smaller interval: exchanged
-			e.c += e.a
-			e.a = q.lsz
-		}
-		e.st[cx] = q.nmps
-	} else {
-		if e.a >= q.lsz {
-			e.c += e.a
-			e.a = q.lsz
-		}
-		e.st[cx] = q.nlps
+	a := e.a - states[s].lsz
+	if pel != s&1 || a < 0x8000 {
+		a = e.change(uint32(cx), pel, a)
 	}
+	e.a = a
+}
+
+// change is what ENCODE does beyond the usual case: the interval must be renormalized, or the symbol is the less probable one. a is the
+// register, with LSZ subtracted already; its new value is returned.
+func (e *qmEncoder) change(cx uint32, pel uint8, a uint32) uint32 {
+	cx &= contexts - 1
+	s := e.st[cx]
+	q := &states[s]
+	less := pel != s&1
+	if less == (a >= q.lsz) { // the symbol has the upper interval; the more probable one if it would be the smaller below
+		e.c += a
+		a = q.lsz
+	}
+	if less {
+		e.st[cx] = q.nlps
+	} else {
+		e.st[cx] = q.nmps
+	}
+	e.a = a
 	e.renorm()
+	return e.a
 }
 
 // white codes n white pels in context 0.
