@@ -1248,9 +1248,8 @@ static void station_opt(station_t *s, char *k, char *v)
 {
     static const char *const mn[] = {"v27", "v29", "v17", NULL};
     static const int mv[] = {T30_SUPPORT_V27TER, T30_SUPPORT_V29, T30_SUPPORT_V17};
-    static const char *const cn[] = {"mh", "mr", "mmr", "jbig", "jbig-l0", NULL};
-    static const int cv[] = {T30_SUPPORT_T4_1D_COMPRESSION, T30_SUPPORT_T4_2D_COMPRESSION, T30_SUPPORT_T6_COMPRESSION,
-                             T30_SUPPORT_T85_COMPRESSION, T30_SUPPORT_T85_L0_COMPRESSION};
+    static const char *const cn[] = {"mh", "mr", "mmr", NULL};
+    static const int cv[] = {T30_SUPPORT_T4_1D_COMPRESSION, T30_SUPPORT_T4_2D_COMPRESSION, T30_SUPPORT_T6_COMPRESSION};
     static const char *const rn[] = {"std", "fine", "super", "r16", "300", "400", "600", NULL};
     static const int rv[] = {T30_SUPPORT_STANDARD_RESOLUTION, T30_SUPPORT_FINE_RESOLUTION, T30_SUPPORT_SUPERFINE_RESOLUTION,
                              T30_SUPPORT_R16_RESOLUTION, T30_SUPPORT_300_300_RESOLUTION, T30_SUPPORT_400_400_RESOLUTION, T30_SUPPORT_600_600_RESOLUTION};
