@@ -60,7 +60,7 @@ bench:
 # On our own eight pages, and on the ITU's where CHARTS has them.
 CHARTS ?= $(wildcard ../shared/charts)
 bench-codec: peers
-	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -count=1 -tags bench -run '^TestCodecAgainstLibtiff$$' -v -timeout 10m ./imaging/t4
+	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -count=1 -tags bench -run '^TestCodecAgainst' -v -timeout 10m ./imaging/t4 ./imaging/jbig
 
 bench-line: peers build
 	$(GO) test -count=1 -tags 'peers bench' -run '^TestLineTime$$' -parallel 40 -v -timeout 30m ./cmd/tipring
@@ -76,11 +76,11 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags 'peers soak bench' ./cmd/tipring
 	$(GO) vet -tags mutate ./t30 ./modem/virtual
-	$(GO) vet -tags bench ./imaging/t4
+	$(GO) vet -tags bench ./imaging/t4 ./imaging/jbig
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags 'peers soak bench' ./cmd/tipring
 	$(GO) tool staticcheck -tags mutate ./t30 ./modem/virtual
-	$(GO) tool staticcheck -tags bench ./imaging/t4
+	$(GO) tool staticcheck -tags bench ./imaging/t4 ./imaging/jbig
 
 static:
 	@for a in amd64 arm64 arm; do \

@@ -101,11 +101,11 @@ const rounds = 11
 func TestCodecAgainstJbigkit(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	if dir := os.Getenv("TIPRING_CHARTS"); dir != "" {
-		compare(t, "../../testdata/softline/pages", "own pages:")
+		compare(t, "../../testdata/bench", "own pages:")
 		compare(t, dir, "ratio")
 		return
 	}
-	compare(t, "../../testdata/softline/pages", "ratio")
+	compare(t, "../../testdata/bench", "ratio")
 }
 
 // compare prints the figures of the pages in a folder.
