@@ -203,7 +203,7 @@ func TestMailIn_DocumentsThatCannotBeFaxed(t *testing.T) {
 		words  []string
 	}{
 		{"empty mail", simple("1", "Plans", " "), nil, []string{"There is nothing in the mail to fax"}},
-		{"encrypted", attach("secret.pdf", "application/pdf", "x"), partError(raster.ErrEncrypted), []string{"The attachment secret.pdf cannot be faxed: the PDF is protected by a password", "remove the password"}},
+		{"encrypted", attach("secret.pdf", "application/pdf", "x"), partError(raster.ErrEncrypted), []string{"The attachment secret.pdf cannot be faxed: the document is protected by a password", "remove the password"}},
 		{"one of two broken", attach("cut.tif", "image/tiff", "x"), partError(raster.ErrBroken), []string{"The attachment cut.tif", "damaged"}},
 		{"too many pages", attach("book.pdf", "application/pdf", "x"), func(raster.Job) (raster.Result, error) { return raster.Result{}, raster.ErrTooManyPages }, []string{"The mail cannot be faxed", "more pages", "several faxes"}},
 		{"memory", attach("bomb.pdf", "application/pdf", "x"), partError(raster.ErrMemory), []string{"bomb.pdf", "too much memory"}},

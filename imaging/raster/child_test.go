@@ -174,12 +174,12 @@ func readPages(t *testing.T, out *os.File) []imaging.Page {
 
 func TestChild_MixedJob(t *testing.T) {
 	pdf := makePDF(595, 842, "BT /F 24 Tf 72 700 Td (Page one) Tj ET", "BT /F 24 Tf 72 700 Td (Page two) Tj ET")
-	docx := []byte("PK\x03\x04\x14\x00\x00\x00\x08\x00aaaaaaaaaaaaaaaaword/document.xml\x00\x01\x02")
+	xlsx := []byte("PK\x03\x04\x14\x00\x00\x00\x08\x00aaaaaaaaaaaaaaaaxl/workbook.xml\x00\x01\x02")
 	job := Job{Inputs: []Input{
 		{Cover: &CoverFields{To: "Anna", From: "Bernd", Date: time.Now(), Subject: "Test", Text: "Hello"}},
 		{Data: []byte("plain text body\n"), Name: "mail", MIME: "text/plain"},
 		inFile(t, "two.pdf", pdf),
-		inFile(t, "letter.docx", docx),
+		inFile(t, "sums.xlsx", xlsx),
 		inFile(t, "pic.png", encodePNG(t, grayPicture(400, 300))),
 	}}
 	out := outFile(t)
@@ -194,7 +194,7 @@ func TestChild_MixedJob(t *testing.T) {
 	if want := []int{0, 1, 2, 2, 4}; len(inputs) != len(want) || inputs[0] != 0 || inputs[3] != 2 || inputs[4] != 4 {
 		t.Errorf("pages of inputs %v, want %v", inputs, want)
 	}
-	if len(res.Failed) != 1 || res.Failed[0].Input != 3 || !errors.Is(res.Failed[0].Err, ErrUnsupported) || !strings.Contains(res.Failed[0].Error(), "DOCX") {
+	if len(res.Failed) != 1 || res.Failed[0].Input != 3 || !errors.Is(res.Failed[0].Err, ErrUnsupported) || !strings.Contains(res.Failed[0].Error(), "XLSX") {
 		t.Errorf("failed: %v", res.Failed)
 	}
 	pages := readPages(t, out)

@@ -70,7 +70,7 @@ func (f *flow) coverFields(c CoverFields) error {
 		if row.value == "" {
 			continue
 		}
-		if err := f.row([][]span{{{row.label + ":", label}}, {{row.value, value}}}, []float64{1, 5}); err != nil {
+		if err := f.row([]cell{{spans: []span{{row.label + ":", label}}, share: 1}, {spans: []span{{row.value, value}}, share: 5}}, false, false); err != nil {
 			return err
 		}
 		f.gap(1.5)

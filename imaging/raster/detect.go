@@ -2,6 +2,7 @@ package raster
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +24,13 @@ const (
 	TypePNG
 	TypeJPEG
 	TypeGIF
+	TypeBMP
+	TypeWebP
+	TypeDOCX
 )
 
 func (t Type) String() string {
-	names := [...]string{"unknown type", "text", "HTML", "PDF", "TIFF", "PNG", "JPEG", "GIF"}
+	names := [...]string{"unknown type", "text", "HTML", "PDF", "TIFF", "PNG", "JPEG", "GIF", "BMP", "WebP", "Word document"}
 	if t < 0 || int(t) >= len(names) {
 		return names[0]
 	}
@@ -48,10 +52,29 @@ func DetectDocument(doc Document) (Type, error) {
 		return TypeOther, ErrEmpty
 	}
 	t, other := Detect(head[:n], doc.Name, doc.MIME)
+	if t == TypeOther && encryptedOffice(doc, head[:n]) {
+		return t, ErrEncrypted
+	}
 	if t == TypeOther {
 		return t, fail(ErrUnsupported, other)
 	}
 	return t, nil
+}
+
+// encryptedOffice tells whether a compound file (MS-CFB) holds an Office document with a password: a stream named
+// EncryptedPackage (MS-OFFCRYPTO 2.3.4.4), as a rule at the start of the directory.
+func encryptedOffice(doc Document, head []byte) bool {
+	if len(head) < 512 || !bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")) {
+		return false
+	}
+	shift := min(binary.LittleEndian.Uint16(head[30:]), 12) // 9: sectors of 512 octets
+	at := (int64(binary.LittleEndian.Uint32(head[48:])) + 1) << shift
+	dir := make([]byte, 8192)
+	n, err := doc.R.ReadAt(dir, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	return bytes.Contains(dir[:n], []byte("E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00"))
 }
 
 // magics are signatures at the start of a file; what is not rendered has a name for the notice.
@@ -66,7 +89,7 @@ var magics = []struct {
 	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", TypeOther, "old Microsoft Office file"},
 	{"{\\rtf", TypeOther, "RTF document"}, {"%!PS", TypeOther, "PostScript"}, {"\xc5\xd0\xd3\xc6", TypeOther, "EPS"},
 	{"\x1b%-12345X", TypeOther, "printer file (PCL)"}, {"\x1bE", TypeOther, "printer file (PCL)"}, {"8BPS", TypeOther, "Photoshop picture"},
-	{"BM", TypeOther, "BMP picture"}, {"Rar!\x1a\x07", TypeOther, "RAR archive"}, {"7z\xbc\xaf\x27\x1c", TypeOther, "7-Zip archive"},
+	{"BM", TypeBMP, ""}, {"Rar!\x1a\x07", TypeOther, "RAR archive"}, {"7z\xbc\xaf\x27\x1c", TypeOther, "7-Zip archive"},
 	{"\x1f\x8b", TypeOther, "gzip archive"}, {"BZh", TypeOther, "bzip2 archive"}, {"\xfd7zXZ\x00", TypeOther, "xz archive"},
 	{"MZ", TypeOther, "Windows program"}, {"\x7fELF", TypeOther, "program"}, {"OggS", TypeOther, "Ogg sound"}, {"ID3", TypeOther, "MP3 sound"},
 	{"fLaC", TypeOther, "FLAC sound"}, {"\x78\x9f\x3e\x22", TypeOther, "winmail.dat"}, {"\x00\x00\x01\x00", TypeOther, "icon"},
@@ -87,7 +110,7 @@ func Detect(head []byte, name, mime string) (Type, string) {
 			continue
 		}
 		// Two letters are no proof: a text may begin with them.
-		if m.t == TypeOther && len(m.magic) < 3 && looksLikeText(head) {
+		if len(m.magic) < 3 && looksLikeText(head) {
 			continue
 		}
 		return m.t, m.name
@@ -96,12 +119,15 @@ func Detect(head []byte, name, mime string) (Type, string) {
 		return TypeOther, isoMedia(string(head[8:12]))
 	}
 	if len(head) >= 12 && string(head[:4]) == "RIFF" {
-		if name := map[string]string{"WEBP": "WebP picture", "WAVE": "WAV sound", "AVI ": "AVI film"}[string(head[8:12])]; name != "" {
+		if string(head[8:12]) == "WEBP" {
+			return TypeWebP, ""
+		}
+		if name := map[string]string{"WAVE": "WAV sound", "AVI ": "AVI film"}[string(head[8:12])]; name != "" {
 			return TypeOther, name
 		}
 	}
 	if bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06")) {
-		return TypeOther, zipKind(head, ext, mime)
+		return zipKind(head, ext, mime)
 	}
 	if !looksLikeText(head) {
 		return TypeOther, otherName(ext, mime)
@@ -169,21 +195,21 @@ func isoMedia(brand string) string {
 	return "MPEG-4 film"
 }
 
-func zipKind(head []byte, ext, mime string) string {
+func zipKind(head []byte, ext, mime string) (Type, string) {
 	has := func(s string) bool { return bytes.Contains(head, []byte(s)) }
 	switch {
-	case has("word/"), ext == ".docx", strings.Contains(mime, "wordprocessingml"):
-		return "Word document (DOCX)"
-	case has("xl/"), ext == ".xlsx", strings.Contains(mime, "spreadsheetml"):
-		return "Excel sheet (XLSX)"
-	case has("ppt/"), ext == ".pptx", strings.Contains(mime, "presentationml"):
-		return "PowerPoint slides (PPTX)"
 	case has("mimetypeapplication/vnd.oasis"):
-		return "OpenDocument file"
+		return TypeOther, "OpenDocument file"
 	case has("mimetypeapplication/epub"):
-		return "EPUB book"
+		return TypeOther, "EPUB book"
+	case has("word/"), ext == ".docx", ext == ".docm", strings.Contains(mime, "wordprocessingml"):
+		return TypeDOCX, ""
+	case has("xl/"), ext == ".xlsx", strings.Contains(mime, "spreadsheetml"):
+		return TypeOther, "Excel sheet (XLSX)"
+	case has("ppt/"), ext == ".pptx", strings.Contains(mime, "presentationml"):
+		return TypeOther, "PowerPoint slides (PPTX)"
 	}
-	return "ZIP archive"
+	return TypeOther, "ZIP archive"
 }
 
 // otherName names binary data that has no known signature.

@@ -9,8 +9,8 @@ import (
 var (
 	// ErrUnsupported is returned when the document's type cannot be rendered; the error names the type.
 	ErrUnsupported = errors.New("this type of document cannot be faxed, please send it as PDF")
-	// ErrEncrypted is returned when a PDF needs a password to open.
-	ErrEncrypted = errors.New("the PDF is protected by a password")
+	// ErrEncrypted is returned when a document needs a password to open.
+	ErrEncrypted = errors.New("the document is protected by a password")
 	// ErrBroken is returned when a document's data is damaged, or crashed its decoder.
 	ErrBroken = errors.New("the document is damaged and cannot be read")
 	// ErrNotFaxPages is returned with Options.FaxPages when the document is not a TIFF of undamaged fax pages.

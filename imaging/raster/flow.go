@@ -22,6 +22,27 @@ type paragraph struct {
 	indent float64 // mm from the left margin
 	hang   string  // bullet or number, set left of the indent
 	keep   bool    // keep runs of spaces (preformatted)
+	align  align
+}
+
+// align is where lines stand between their edges.
+type align uint8
+
+const (
+	alignStart align = iota // left
+	alignCenter
+	alignEnd // right
+)
+
+// shift returns how far right of the left edge a line of width w stands in room pels.
+func (a align) shift(w, room float64) int {
+	switch a {
+	case alignCenter:
+		return int(max(0, room-w) / 2)
+	case alignEnd:
+		return int(max(0, room-w))
+	}
+	return 0
 }
 
 // line is one line of set text: pieces with their x in pels from the paragraph's left edge.
@@ -32,7 +53,7 @@ type line struct {
 
 type piece struct {
 	span
-	x float64
+	x, w float64 // pels
 }
 
 // pt returns the size of the line's largest text.
@@ -60,6 +81,9 @@ type wrapper struct {
 	any   bool    // something, maybe white space, is on the current line
 }
 
+// tabStop is the distance between tab stops in running text, in mm.
+const tabStop = 12.5
+
 // wrap sets spans in lines of at most width pels. Words longer than a line are broken.
 func (t *typesetter) wrap(spans []span, width float64, keep bool) []line {
 	w := &wrapper{t: t, width: math.Max(width, 1), keep: keep}
@@ -76,7 +100,7 @@ func (t *typesetter) wrap(spans []span, width float64, keep bool) []line {
 func (w *wrapper) span(s span) {
 	start := 0
 	for i, r := range s.text {
-		if r != ' ' && r != '\n' {
+		if r != ' ' && r != '\n' && r != '\t' {
 			continue
 		}
 		w.addWord(s.text[start:i], s.st)
@@ -85,6 +109,9 @@ func (w *wrapper) span(s span) {
 		w.any = true
 		if r == '\n' {
 			w.newline()
+		} else if r == '\t' {
+			stop := tabStop * w.t.kx
+			w.space = (math.Floor((w.cur.width+w.space)/stop)+1)*stop - w.cur.width
 		} else if w.keep || len(w.cur.pieces) > 0 && w.space == 0 {
 			w.space += w.t.measure(s.st, " ")
 		}
@@ -137,8 +164,8 @@ func (w *wrapper) flushWord() {
 	}
 	x := w.cur.width + w.space
 	for _, p := range w.word {
-		p.x = x
-		x += w.t.measure(p.st, p.text)
+		p.x, p.w = x, w.t.measure(p.st, p.text)
+		x += p.w
 		w.cur.pieces = append(w.cur.pieces, p)
 	}
 	w.cur.width = x
@@ -160,6 +187,7 @@ type flow struct {
 	page        *imaging.Bitmap
 	y           int
 	used        bool // something is printed on the page
+	pictures    int  // met so far in the document
 }
 
 // Margins in mm. 20 mm at the sides leaves room for 82 monospaced characters of 10 pt.
@@ -220,7 +248,13 @@ func (f *flow) line(l line, x int, pt float64) error {
 	return nil
 }
 
+// printed sees every line that is set, in tests.
+var printed func(line)
+
 func (f *flow) put(l line, x, baseline int) {
+	if printed != nil {
+		printed(l)
+	}
 	for _, p := range l.pieces {
 		f.t.draw(f.page, p.st, p.text, float64(x)+p.x, baseline)
 		f.used = f.used || strings.TrimSpace(p.text) != ""
@@ -241,9 +275,10 @@ func (f *flow) paragraph(p paragraph) error {
 				return err
 			}
 			st := style{face: regular, pt: pt}
-			f.t.draw(f.page, st, p.hang, float64(x)-f.t.measure(st, p.hang+" "), f.y+f.t.ascent(l.pt(pt)))
+			hang := line{pieces: []piece{{span: span{p.hang, st}}}}
+			f.put(hang, x-int(f.t.measure(st, p.hang+" ")), f.y+f.t.ascent(l.pt(pt)))
 		}
-		if err := f.line(l, x, pt); err != nil {
+		if err := f.line(l, x+p.align.shift(l.width, float64(f.right-x)), pt); err != nil {
 			return err
 		}
 	}
@@ -259,45 +294,5 @@ func (f *flow) rule(mm float64) error {
 	fill(f.page, f.left, f.y, f.right-f.left, h)
 	f.y += h
 	f.used = true
-	return nil
-}
-
-// row prints cells side by side, each in its share of the columns, between mm of space.
-func (f *flow) row(cells [][]span, shares []float64) error {
-	const gutter = 3.0 // mm
-	total := 0.0
-	for _, s := range shares {
-		total += s
-	}
-	set, height, x := make([][]line, len(cells)), 0, make([]int, len(cells))
-	at := 0.0
-	for i, c := range cells {
-		x[i] = f.left + int(f.columns()*at/total)
-		w := f.columns()*shares[i]/total - float64(f.r.sheet.x(gutter))
-		at += shares[i]
-		set[i] = f.t.wrap(c, w, false)
-		height = max(height, len(set[i]))
-	}
-	for n := range height {
-		pt, any := 0.0, false
-		for i := range set {
-			if n < len(set[i]) {
-				pt, any = max(pt, set[i][n].pt(bodyPt)), true
-			}
-		}
-		if !any {
-			break
-		}
-		h := f.t.lineHeight(pt)
-		if err := f.room(h); err != nil {
-			return err
-		}
-		for i := range set {
-			if n < len(set[i]) {
-				f.put(set[i][n], x[i], f.y+f.t.ascent(pt))
-			}
-		}
-		f.y += h
-	}
 	return nil
 }

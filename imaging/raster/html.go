@@ -3,6 +3,7 @@ package raster
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -59,6 +60,7 @@ type htmlWalker struct {
 	before float64 // mm of space above the next paragraph
 	spans  []span
 	lists  []int // open lists: the number of the last item, -1 for bullets
+	align  align
 }
 
 // text adds character data to the paragraph, white space collapsed unless preformatted.
@@ -104,7 +106,7 @@ func (w *htmlWalker) end(after float64) {
 		w.spans = w.spans[:0]
 		return
 	}
-	w.err = w.f.paragraph(paragraph{spans: w.spans, before: w.before, indent: w.indent, hang: w.hang, keep: w.pre})
+	w.err = w.f.paragraph(paragraph{spans: w.spans, before: w.before, indent: w.indent, hang: w.hang, keep: w.pre, align: w.align})
 	w.spans, w.before, w.hang = w.spans[:0], 0, ""
 }
 
@@ -136,7 +138,9 @@ func (w *htmlWalker) element(n *html.Node, depth int) {
 		return
 	}
 	saved := *w
-	restore := func() { w.st, w.pre, w.indent, w.lists = saved.st, saved.pre, saved.indent, saved.lists }
+	restore := func() {
+		w.st, w.pre, w.indent, w.lists, w.align = saved.st, saved.pre, saved.indent, saved.lists, saved.align
+	}
 	switch n.DataAtom {
 	case atom.Br:
 		w.spans = append(w.spans, span{"\n", w.st})
@@ -146,9 +150,7 @@ func (w *htmlWalker) element(n *html.Node, depth int) {
 		w.err = w.f.rule(0.3)
 		w.before = 2
 	case atom.Img:
-		if alt := strings.TrimSpace(attr(n, "alt")); alt != "" {
-			w.text("[" + alt + "]")
-		}
+		w.img(n)
 	case atom.B, atom.Strong, atom.Th:
 		w.st.face = bold
 		w.children(n, depth)
@@ -181,6 +183,9 @@ func (w *htmlWalker) element(n *html.Node, depth int) {
 		}
 		saved.end(0) // saved shares the spans collected so far
 		w.spans, w.err, w.before, w.hang = w.spans[:0], saved.err, max(saved.before, space), saved.hang
+		if a := alignOf(n); a != alignStart {
+			w.align = a
+		}
 		w.children(n, depth)
 		w.end(space)
 		restore()
@@ -218,6 +223,36 @@ func (w *htmlWalker) block(n *html.Node) (space float64, ok bool) {
 	return 0, false
 }
 
+// img prints a picture that stands in the document itself (RFC 2397); any other shows its alternative text.
+func (w *htmlWalker) img(n *html.Node) {
+	sc, ok := w.f.dataPicture(attr(n, "src"))
+	if !ok {
+		if alt := strings.TrimSpace(attr(n, "alt")); alt != "" {
+			w.text("[" + alt + "]")
+		}
+		return
+	}
+	wmm, hmm := sc.size(cssPixels(attr(n, "width")), cssPixels(attr(n, "height")))
+	if wmm < 3 && hmm < 3 { // a counting pixel
+		return
+	}
+	w.end(1)
+	if w.err == nil {
+		w.f.gap(1)
+		w.err = w.f.picture(sc, wmm, hmm, w.align)
+		w.before = 1
+	}
+}
+
+// cssPixels reads a width or height attribute; 0 if it has none in pixels.
+func cssPixels(s string) float64 {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(s), "px"), 64)
+	if err != nil || !(n > 0 && n < 1e5) {
+		return 0
+	}
+	return n
+}
+
 func (w *htmlWalker) item(n *html.Node, depth int) {
 	w.end(0.5)
 	w.hang = "•"
@@ -233,38 +268,34 @@ func (w *htmlWalker) item(n *html.Node, depth int) {
 // row prints a table row: side by side if it is a row of data, one after another if it is page layout.
 func (w *htmlWalker) row(n *html.Node, depth int) {
 	w.end(0.5)
-	var cells [][]span
+	var cells []cell
 	data, filled := true, 0
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		if c.DataAtom != atom.Td && c.DataAtom != atom.Th || hidden(c) {
 			continue
 		}
-		cell := htmlWalker{f: w.f, st: w.st}
+		in := htmlWalker{f: w.f, st: w.st}
 		if c.DataAtom == atom.Th {
-			cell.st.face = bold
+			in.st.face = bold
 		}
-		data = data && cell.inline(c, depth+1)
+		data = data && in.inline(c, depth+1)
 		length := 0
-		for _, s := range cell.spans {
+		for _, s := range in.spans {
 			length += len(strings.TrimSpace(s.text))
 		}
 		if length > 0 {
 			filled++
 		}
 		data = data && length < 400
-		cells = append(cells, cell.spans)
+		cells = append(cells, cell{spans: in.spans, share: 1, align: alignOf(c)})
 	}
 	if !data || filled < 2 || len(cells) > 10 {
 		w.children(n, depth)
 		w.end(0.5)
 		return
 	}
-	shares := make([]float64, len(cells))
-	for i := range shares {
-		shares[i] = 1
-	}
 	w.f.gap(w.before)
-	w.err = w.f.row(cells, shares)
+	w.err = w.f.row(cells, false, false)
 	w.before = 0.5
 }
 
@@ -298,6 +329,19 @@ func (w *htmlWalker) inline(n *html.Node, depth int) bool {
 		}
 	}
 	return true
+}
+
+// alignOf returns where an element asks its text to stand.
+func alignOf(n *html.Node) align {
+	css := strings.ToLower(strings.Join(strings.Fields(attr(n, "style")), ""))
+	a := strings.ToLower(attr(n, "align"))
+	switch {
+	case a == "center", strings.Contains(css, "text-align:center"), n.DataAtom == atom.Center:
+		return alignCenter
+	case a == "right", strings.Contains(css, "text-align:right"), strings.Contains(css, "text-align:end"):
+		return alignEnd
+	}
+	return alignStart
 }
 
 func attr(n *html.Node, name string) string {

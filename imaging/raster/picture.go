@@ -14,6 +14,9 @@ import (
 	"io"
 	"math"
 
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/webp"
+
 	"github.com/tipring/tipring/imaging"
 )
 
@@ -35,29 +38,47 @@ type pictureInfo struct {
 	orient int     // EXIF orientation, 1 to 8
 }
 
-// picture renders a PNG, JPEG or GIF (its first frame).
+// picture renders a PNG, JPEG, BMP, WebP or GIF (its first frame).
 func (r *renderer) picture(ctx context.Context, doc Document, kind Type) error {
-	info, err := pictureHeader(doc, kind)
+	sc, err := decodePicture(doc, kind)
 	if err != nil {
 		return err
 	}
-	if err := info.check(); err != nil {
-		return err
-	}
-	rd := bufio.NewReader(io.NewSectionReader(doc.R, 0, doc.Size))
-	var img image.Image
+	return r.image(ctx, sc)
+}
+
+// decodePicture unpacks a picture, unless its header promises more than maxDecoded.
+func decodePicture(doc Document, kind Type) (scan, error) {
+	var decode func(io.Reader) (image.Image, error)
 	switch kind {
 	case TypePNG:
-		img, err = png.Decode(rd)
+		decode = png.Decode
 	case TypeJPEG:
-		img, err = jpeg.Decode(rd)
+		decode = jpeg.Decode
 	case TypeGIF:
-		img, err = gif.Decode(rd)
+		decode = gif.Decode
+	case TypeBMP:
+		decode = bmp.Decode
+	case TypeWebP:
+		decode = webp.Decode
+	default:
+		return scan{}, fail(ErrUnsupported, kind.String())
+	}
+	info, err := pictureHeader(doc, kind)
+	if err != nil {
+		return scan{}, err
+	}
+	if err := info.check(); err != nil {
+		return scan{}, err
+	}
+	img, err := decode(bufio.NewReader(io.NewSectionReader(doc.R, 0, doc.Size)))
+	if errors.Is(err, bmp.ErrUnsupported) {
+		return scan{}, fail(ErrUnsupported, "BMP picture of a rare kind")
 	}
 	if err != nil {
-		return broken(kind.String(), err)
+		return scan{}, broken(kind.String(), err)
 	}
-	return r.image(ctx, scan{img: img, orient: info.orient, aspect: 1})
+	return scan{img: img, orient: info.orient, aspect: 1}, nil
 }
 
 // check refuses a picture whose unpacked size is over the limit.
@@ -83,8 +104,17 @@ func pictureHeader(doc Document, kind Type) (pictureInfo, error) {
 	case TypeGIF:
 		cfg, err = gif.DecodeConfig(rd)
 		info.perPix = 2 // the screen and one frame of at most its size
+	case TypeBMP:
+		cfg, err = bmp.DecodeConfig(rd)
+		info.perPix = modelOctets(cfg.ColorModel)
+	case TypeWebP:
+		cfg, err = webp.DecodeConfig(rd)
+		info.perPix = 8 // the decoder's own planes and what they are converted to
 	case TypeJPEG:
 		return jpegHeader(io.NewSectionReader(doc.R, 0, doc.Size))
+	}
+	if errors.Is(err, bmp.ErrUnsupported) {
+		return info, fail(ErrUnsupported, "BMP picture of a rare kind")
 	}
 	if err != nil {
 		return info, broken(kind.String(), err)

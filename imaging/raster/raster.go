@@ -137,8 +137,10 @@ func (r *renderer) document(ctx context.Context, doc Document) error {
 		err = r.html(ctx, doc)
 	case TypeTIFF:
 		err = r.tiff(ctx, doc)
-	case TypePNG, TypeJPEG, TypeGIF:
+	case TypePNG, TypeJPEG, TypeGIF, TypeBMP, TypeWebP:
 		err = r.picture(ctx, doc, kind)
+	case TypeDOCX:
+		err = r.docx(ctx, doc)
 	case TypePDF:
 		err = r.pdfDocument(ctx, doc)
 	default:

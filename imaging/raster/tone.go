@@ -134,6 +134,19 @@ func (t *toner) photo() bool {
 	return even*100 < 70*len(t.top)
 }
 
+// middles counts the pels that are neither near black nor near the paper's grey.
+func (t *toner) middles() (n int) {
+	lo, hi := uint8(t.paper/5), uint8(t.paper*4/5)
+	for y := range t.h {
+		for _, v := range t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w] {
+			if v > lo && v < hi {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // around returns for each block the brightest value within reach blocks.
 func (t *toner) around(reach int) []uint8 {
 	wide, out := make([]uint8, len(t.top)), make([]uint8, len(t.top))
