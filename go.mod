@@ -8,6 +8,7 @@ require (
 	github.com/emersion/go-message v0.18.2
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
 	github.com/emersion/go-smtp v0.25.1
+	github.com/go-text/typesetting v0.3.5
 	github.com/klippa-app/go-pdfium v1.19.8
 	github.com/letsencrypt/pebble/v2 v2.10.1
 	github.com/libdns/rfc2136 v1.0.1

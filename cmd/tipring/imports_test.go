@@ -64,6 +64,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/net":                 {"imaging/raster", "smtpstack/message", "smtpstack/receive", "smtpstack/send", "smtpstack/verify"},
 	"golang.org/x/text":                {"imaging/raster", "smtpstack/message", "smtpstack/tnef"},
 	"github.com/klippa-app/go-pdfium":  {"imaging/raster"},
+	"github.com/go-text/typesetting":   {"imaging/raster"},
 	"github.com/tetratelabs/wazero":    {"imaging/raster"},
 	"github.com/emersion/go-smtp":      {"smtpstack/receive", "appliance"},
 	"github.com/emersion/go-message":   {"smtpstack/message"},

@@ -122,6 +122,13 @@ type childProc struct {
 
 func (c Child) run(ctx context.Context, req childRequest, files []*os.File) (Result, error) {
 	req.Job.Options.CacheDir = c.CacheDir
+	if dir := req.Job.Options.Fonts; dir != "" {
+		abs, err := filepath.Abs(dir) // the child runs elsewhere
+		if err != nil {
+			return Result{}, fmt.Errorf("raster: %w", err)
+		}
+		req.Job.Options.Fonts = abs
+	}
 	if c.CacheDir != "" {
 		if err := os.MkdirAll(c.CacheDir, 0o700); err != nil {
 			return Result{}, fmt.Errorf("raster: the PDF engine's cache: %w", err)

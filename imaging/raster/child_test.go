@@ -182,6 +182,11 @@ func TestChild_MixedJob(t *testing.T) {
 		inFile(t, "sums.xlsx", xlsx),
 		inFile(t, "pic.png", encodePNG(t, grayPicture(400, 300))),
 	}}
+	job.Options.Fonts = t.TempDir() // read before the child gives up its rights, used thereafter
+	if err := os.WriteFile(filepath.Join(job.Options.Fonts, "a.ttf"), dejavuTTF, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	job.Inputs[1].Data = []byte("plain text body, 漢 שלום\n")
 	out := outFile(t)
 	res, err := testChild(t, "render").Render(context.Background(), job, out)
 	if err != nil {

@@ -125,6 +125,11 @@ func childRun(ctx context.Context, req childRequest, send func(childReply)) (Res
 	}
 	// The fonts and the PDF engine come first: they are ours, and need files. No untrusted octet was decoded yet.
 	faces()
+	embeddedFonts()
+	fonts, err := openFonts(req.Job.Options.Fonts)
+	if err != nil {
+		return Result{}, err
+	}
 	var pdf *pdfEngine
 	if needPDF {
 		e, err := openPDFAnyway(ctx, req.Job.Options.CacheDir)
@@ -142,7 +147,7 @@ func childRun(ctx context.Context, req childRequest, send func(childReply)) (Res
 		return Result{}, err
 	}
 	send(childReply{Confinement: locks})
-	return renderJob(ctx, req.Job, out, scratch, pdf, func(i int) { send(childReply{Input: &i}) })
+	return renderJob(ctx, req.Job, out, scratch, pdf, fonts, func(i int) { send(childReply{Input: &i}) })
 }
 
 // openPDFAnyway opens the PDF engine also when its cache is damaged or cannot be used: a fax that starts some seconds

@@ -26,7 +26,12 @@ func Cover(ctx context.Context, c CoverFields, opt Options, emit func(*imaging.P
 	if err != nil {
 		return err
 	}
-	r := &renderer{opt: opt, sheet: newSheet(opt), emit: emit}
+	fonts, err := openFonts(opt.Fonts)
+	if err != nil {
+		return err
+	}
+	r := &renderer{opt: opt, sheet: newSheet(opt), emit: emit, fonts: fonts}
+	defer r.close()
 	return r.cover(ctx, c)
 }
 

@@ -34,6 +34,17 @@ const (
 	alignEnd // right
 )
 
+// mirrored is the same place in text that runs from right to left.
+func (a align) mirrored() align {
+	switch a {
+	case alignStart:
+		return alignEnd
+	case alignEnd:
+		return alignStart
+	}
+	return a
+}
+
 // shift returns how far right of the left edge a line of width w stands in room pels.
 func (a align) shift(w, room float64) int {
 	switch a {
@@ -49,11 +60,13 @@ func (a align) shift(w, room float64) int {
 type line struct {
 	pieces []piece
 	width  float64
+	rtl    bool // the paragraph runs from right to left
 }
 
 type piece struct {
 	span
 	x, w float64 // pels
+	rtl  bool    // written from right to left
 }
 
 // pt returns the size of the line's largest text.
@@ -79,6 +92,7 @@ type wrapper struct {
 	wordW float64
 	space float64 // pending space before the word
 	any   bool    // something, maybe white space, is on the current line
+	rtl   bool    // the paragraph runs from right to left
 }
 
 // tabStop is the distance between tab stops in running text, in mm.
@@ -86,7 +100,7 @@ const tabStop = 12.5
 
 // wrap sets spans in lines of at most width pels. Words longer than a line are broken.
 func (t *typesetter) wrap(spans []span, width float64, keep bool) []line {
-	w := &wrapper{t: t, width: math.Max(width, 1), keep: keep}
+	w := &wrapper{t: t, width: math.Max(width, 1), keep: keep, rtl: baseRTL(spans)}
 	for _, s := range spans {
 		w.span(s)
 	}
@@ -98,8 +112,13 @@ func (t *typesetter) wrap(spans []span, width float64, keep bool) []line {
 }
 
 func (w *wrapper) span(s span) {
-	start := 0
+	start, may := 0, breaks(s.text)
 	for i, r := range s.text {
+		if may[i] && i > start {
+			w.addWord(s.text[start:i], s.st)
+			w.flushWord()
+			start = i
+		}
 		if r != ' ' && r != '\n' && r != '\t' {
 			continue
 		}
@@ -146,6 +165,9 @@ func (w *wrapper) addWord(text string, st style) {
 // fit returns how many octets of text fit into width.
 func (w *wrapper) fit(text string, st style, width float64) (n int, used float64) {
 	for i, r := range text {
+		if isMark(r) {
+			continue
+		}
 		rw := w.t.measure(st, string(r))
 		if used+rw > width {
 			return i, used
@@ -173,7 +195,7 @@ func (w *wrapper) flushWord() {
 }
 
 func (w *wrapper) newline() {
-	w.lines = append(w.lines, w.cur)
+	w.lines = append(w.lines, w.t.visual(w.cur, w.rtl))
 	w.cur, w.space, w.any = line{}, 0, false
 }
 
@@ -199,7 +221,7 @@ const (
 func (r *renderer) flow(ctx context.Context) *flow {
 	s := r.sheet
 	off := (float64(s.w)/s.kx - s.paperMM) / 2 // the scan line is a little wider than the paper
-	return &flow{ctx: ctx, r: r, t: newTypesetter(r.opt.Resolution),
+	return &flow{ctx: ctx, r: r, t: newTypesetter(r.opt.Resolution, r.fonts),
 		left: s.x(marginSide + off), right: s.x(s.paperMM - marginSide + off),
 		top: s.y(marginTop), bottom: s.h - s.y(marginTop), y: s.y(marginTop)}
 }
@@ -256,33 +278,51 @@ func (f *flow) put(l line, x, baseline int) {
 		printed(l)
 	}
 	for _, p := range l.pieces {
-		f.t.draw(f.page, p.st, p.text, float64(x)+p.x, baseline)
+		if p.rtl {
+			f.t.drawRTL(f.page, p.st, p.text, float64(x)+p.x, baseline)
+		} else {
+			f.t.draw(f.page, p.st, p.text, float64(x)+p.x, baseline)
+		}
 		f.used = f.used || strings.TrimSpace(p.text) != ""
 	}
 }
 
 // paragraph prints a block of running text.
 func (f *flow) paragraph(p paragraph) error {
-	x := f.left + min(f.r.sheet.x(p.indent), (f.right-f.left)/2)
+	indent := min(f.r.sheet.x(p.indent), (f.right-f.left)/2)
+	room := float64(f.right - f.left - indent)
 	pt := bodyPt
 	if len(p.spans) > 0 {
 		pt = p.spans[0].st.pt
 	}
 	f.gap(p.before)
-	for i, l := range f.t.wrap(p.spans, float64(f.right-x), p.keep) {
+	for i, l := range f.t.wrap(p.spans, room, p.keep) {
 		if i == 0 && p.hang != "" {
 			if err := f.room(f.t.lineHeight(l.pt(pt))); err != nil {
 				return err
 			}
-			st := style{face: regular, pt: pt}
-			hang := line{pieces: []piece{{span: span{p.hang, st}}}}
-			f.put(hang, x-int(f.t.measure(st, p.hang+" ")), f.y+f.t.ascent(l.pt(pt)))
+			f.hang(p.hang, style{face: regular, pt: pt}, indent, l)
 		}
-		if err := f.line(l, x+p.align.shift(l.width, float64(f.right-x)), pt); err != nil {
+		x, a := f.left+indent, p.align
+		if l.rtl {
+			x, a = f.left, a.mirrored()
+		}
+		if err := f.line(l, x+a.shift(l.width, room), pt); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hang prints a bullet or number in the indent before line l.
+func (f *flow) hang(text string, st style, indent int, l line) {
+	w := f.t.measure(st, text)
+	space := f.t.measure(st, " ")
+	x := f.left + indent - int(w+space)
+	if l.rtl {
+		x = f.right - indent + int(space)
+	}
+	f.put(line{pieces: []piece{{span: span{text, st}, w: w}}}, x, f.y+f.t.ascent(l.pt(st.pt)))
 }
 
 // rule prints a horizontal line across the columns, mm thick.

@@ -55,7 +55,11 @@ func (f *flow) rowLines(cells []cell, r *setRow, ruled bool) error {
 		}
 		for i, set := range r.set {
 			if n < len(set) {
-				f.put(set[n], r.x[i]+cells[i].align.shift(set[n].width, r.w[i]), f.y+f.t.ascent(r.pt(n)))
+				a := cells[i].align
+				if set[n].rtl {
+					a = a.mirrored()
+				}
+				f.put(set[n], r.x[i]+a.shift(set[n].width, r.w[i]), f.y+f.t.ascent(r.pt(n)))
 			}
 		}
 		if ruled {

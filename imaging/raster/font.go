@@ -74,11 +74,23 @@ type typesetter struct {
 	cache  map[glyphKey]*glyph
 	buf    sfnt.Buffer
 	raster vector.Rasterizer
+
+	covered map[coverKey]bool // what the Go fonts have
+	fonts   *fontSet          // may be nil
+	complex *shaper           // made when it is needed first
 }
 
-func newTypesetter(res imaging.Resolution) *typesetter {
+// newTypesetter makes a typesetter that knows the embedded fonts and those of the set, which may be nil.
+func newTypesetter(res imaging.Resolution, fonts *fontSet) *typesetter {
 	kx, ky := perMM(res)
-	return &typesetter{kx: kx, ky: ky, cache: make(map[glyphKey]*glyph)}
+	return &typesetter{kx: kx, ky: ky, cache: make(map[glyphKey]*glyph), covered: make(map[coverKey]bool), fonts: fonts}
+}
+
+func (t *typesetter) shape(st style, text string, rtl bool) *shaped {
+	if t.complex == nil {
+		t.complex = newShaper(t, t.fonts)
+	}
+	return t.complex.shape(st, text, rtl)
 }
 
 const mmPerPt = 25.4 / 72
@@ -214,31 +226,58 @@ func (t *typesetter) box(em float64, r rune) *glyph {
 // measure returns the width of text in pels.
 func (t *typesetter) measure(st style, text string) float64 {
 	w := 0.0
-	for _, r := range text {
-		if p, ok := plain(r); ok {
-			w += t.glyph(st, p).adv
+	t.stretches(st.face, text, func(part string, complex bool) {
+		if complex {
+			w += t.shape(st, part, hasRTL(part)).w
+			return
 		}
-	}
+		for _, r := range part {
+			if p, ok := plain(r); ok {
+				w += t.glyph(st, p).adv
+			}
+		}
+	})
 	return w
 }
 
-// draw prints text with its baseline at y and returns the pen's new x. What lies outside the bitmap is not printed.
+// draw prints text from left to right with its baseline at y and returns the pen's new x. What lies outside the bitmap is
+// not printed.
 func (t *typesetter) draw(b *imaging.Bitmap, st style, text string, x float64, y int) float64 {
 	start := x
-	for _, r := range text {
-		p, ok := plain(r)
-		if !ok {
-			continue
+	t.stretches(st.face, text, func(part string, complex bool) {
+		if complex {
+			x = t.drawShaped(b, t.shape(st, part, hasRTL(part)), x, y)
+			return
 		}
-		g := t.glyph(st, p)
-		blit(b, g.bits, int(math.Round(x))+g.x0, y+g.y0)
-		x += g.adv
+		for _, r := range part {
+			if p, ok := plain(r); ok {
+				g := t.glyph(st, p)
+				blit(b, g.bits, int(math.Round(x))+g.x0, y+g.y0)
+				x += g.adv
+			}
+		}
+	})
+	t.underline(b, st, start, x, y)
+	return x
+}
+
+// drawRTL prints text from right to left, its left end at x.
+func (t *typesetter) drawRTL(b *imaging.Bitmap, st style, text string, x float64, y int) {
+	t.underline(b, st, x, t.drawShaped(b, t.shape(st, text, true), x, y), y)
+}
+
+func (t *typesetter) drawShaped(b *imaging.Bitmap, s *shaped, x float64, y int) float64 {
+	for _, g := range s.glyphs {
+		blit(b, g.bits, int(math.Round(x+g.dx))+g.x0, y+g.y0+g.dy)
 	}
+	return x + s.w
+}
+
+func (t *typesetter) underline(b *imaging.Bitmap, st style, from, to float64, y int) {
 	if st.underline {
 		thick := max(1, int(st.pt*0.05*mmPerPt*t.ky))
-		fill(b, int(start), y+1+thick, int(x-start), thick)
+		fill(b, int(from), y+1+thick, int(to-from), thick)
 	}
-	return x
 }
 
 // blit prints src's black pels onto dst at x, y, clipped.

@@ -36,7 +36,7 @@ type HeaderFields struct {
 // the width. If all does not fit, names are shortened and at last left out, but never the date, the sender's number or
 // the page.
 func HeaderText(h HeaderFields, width int, res imaging.Resolution) string {
-	t := newTypesetter(res)
+	t := newTypesetter(res, nil)
 	name, number, to := headerClean(h.FromName), headerClean(h.FromNumber), headerClean(h.To)
 	if to != "" {
 		to = "to " + to
@@ -111,7 +111,7 @@ func Header(text string, width int, res imaging.Resolution) *imaging.Bitmap {
 	if len(parts) == 0 || width <= 0 {
 		return imaging.New(max(0, width), 0)
 	}
-	t := newTypesetter(res)
+	t := newTypesetter(res, nil)
 	b := imaging.New(width, headerRows(res))
 	total, widths := 0.0, make([]float64, len(parts))
 	for i, p := range parts {

@@ -77,7 +77,11 @@ func RenderJob(ctx context.Context, job Job, out io.Writer) (Result, error) {
 		defer f.Close()
 		scratch = f
 	}
-	return renderJob(ctx, job, out, scratch, nil, func(int) {})
+	fonts, err := openFonts(job.Options.Fonts)
+	if err != nil {
+		return Result{}, err
+	}
+	return renderJob(ctx, job, out, scratch, nil, fonts, func(int) {})
 }
 
 // openScratch makes a temporary file without a name in dir ("": the system's).
@@ -115,12 +119,12 @@ type jobRun struct {
 	fatal error // an error of the output, not of a document
 }
 
-func renderJob(ctx context.Context, job Job, out io.Writer, scratch *os.File, pdf *pdfEngine, at func(int)) (Result, error) {
+func renderJob(ctx context.Context, job Job, out io.Writer, scratch *os.File, pdf *pdfEngine, fonts *fontSet, at func(int)) (Result, error) {
 	opt, err := job.Options.withDefaults()
 	if err != nil {
 		return Result{}, err
 	}
-	j := &jobRun{renderer: renderer{opt: opt, sheet: newSheet(opt), pdf: pdf}, job: job, at: at}
+	j := &jobRun{renderer: renderer{opt: opt, sheet: newSheet(opt), pdf: pdf, fonts: fonts}, job: job, at: at}
 	defer j.close()
 	buf := bufio.NewWriterSize(out, 1<<16)
 	if job.countsPages() {

@@ -45,6 +45,9 @@ type Options struct {
 	// FaxPages takes nothing but TIFFs whose pages all are undamaged fax pages of T.30 Table 2, and passes these as they
 	// are, however fine; anything else is ErrNotFaxPages.
 	FaxPages bool
+	// Fonts is a folder of further fonts (.ttf, .otf, .ttc), for characters that the embedded ones lack, in the order of
+	// their names; "": none.
+	Fonts string
 	// Proportional sets plain text in a proportional font. The default keeps columns: 82 characters on an A4 line.
 	Proportional bool
 }
@@ -73,7 +76,11 @@ func RenderDocument(ctx context.Context, doc Document, opt Options, emit func(*i
 	if err != nil {
 		return err
 	}
-	r := &renderer{opt: opt, sheet: newSheet(opt), emit: emit}
+	fonts, err := openFonts(opt.Fonts)
+	if err != nil {
+		return err
+	}
+	r := &renderer{opt: opt, sheet: newSheet(opt), emit: emit, fonts: fonts}
 	defer r.close()
 	return r.document(ctx, doc)
 }
@@ -85,6 +92,7 @@ type renderer struct {
 	emit  func(*imaging.Page) error
 	pages int
 	pdf   *pdfEngine // opened at the first PDF
+	fonts *fontSet
 }
 
 func (r *renderer) close() {
@@ -92,6 +100,7 @@ func (r *renderer) close() {
 		r.pdf.close()
 		r.pdf = nil
 	}
+	r.fonts.close()
 }
 
 // page hands one finished page on.

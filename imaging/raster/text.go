@@ -80,7 +80,11 @@ func (f *flow) textLine(l string, st style) error {
 		lines = []line{{}}
 	}
 	for _, set := range lines {
-		if err := f.line(set, f.left+int(indent), st.pt); err != nil {
+		x := f.left + int(indent)
+		if set.rtl {
+			x = f.left + alignEnd.shift(set.width, f.columns()-indent)
+		}
+		if err := f.line(set, x, st.pt); err != nil {
 			return err
 		}
 	}
