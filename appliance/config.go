@@ -111,7 +111,10 @@ type RetryConfig struct {
 
 // CoverConfig is the text before the attachments.
 type CoverConfig struct {
-	Body bool `toml:"body"` // the mail's text becomes the first page or pages
+	Body     bool   `toml:"body"`     // the mail's text becomes the first page or pages
+	Language string `toml:"language"` // en, de, fr, es, nl
+	Template string `toml:"template"` // HTML file; empty: the built-in one
+	Logo     string `toml:"logo"`     // picture file; empty: none
 }
 
 // RenderConfig limits the child process that turns documents into pages.
@@ -120,6 +123,10 @@ type RenderConfig struct {
 	Timeout    Duration `toml:"timeout"`    // for one document
 	MaxPages   int      `toml:"max_pages"`  // of one fax
 	Resolution string   `toml:"resolution"` // standard, fine, superfine, r16, 200, 300, 400, 600
+	Paper      string   `toml:"paper"`      // a4, letter; empty: as [dial] country has it
+	Fonts      string   `toml:"fonts"`      // folder of further fonts; empty: none
+	Photos     string   `toml:"photos"`     // screen, diffusion
+	Despeckle  bool     `toml:"despeckle"`  // lone specks of scans are removed
 }
 
 // WebConfig is the status page.
@@ -176,8 +183,8 @@ func Default() Config {
 		Recipients: RecipientsConfig{Wait: Duration(10 * time.Minute)},
 		SRS:        SRSConfig{MaxAge: Duration(21 * 24 * time.Hour)},
 		Dial:       DialConfig{Country: "US"},
-		Cover:      CoverConfig{Body: true},
-		Render:     RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine"},
+		Cover:      CoverConfig{Body: true, Language: "en"},
+		Render:     RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine", Photos: "screen", Despeckle: true},
 		Web:        WebConfig{Listen: "127.0.0.1:8080"},
 		Retention:  RetentionConfig{Received: Duration(30 * 24 * time.Hour), Sent: Duration(7 * 24 * time.Hour), Records: Duration(365 * 24 * time.Hour)},
 	}

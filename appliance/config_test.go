@@ -156,6 +156,9 @@ func TestParse_Faults(t *testing.T) {
 		{"nothing to dial", strings.Replace(least, `allow = ["*"]`, "", 1) + line, "dial.allow"},
 		{"pattern", least + "deny = [\"x\"]\n", `pattern "x"`},
 		{"web open to all", least + "[web]\nlisten = \"0.0.0.0:80\"\n", "no sign-in"},
+		{"paper", least + "[render]\npaper = \"a3\"\n", "render.paper: \"a3\": use a4"},
+		{"photos", least + "[render]\nphotos = \"nice\"\n", "use screen or diffusion"},
+		{"language", least + "[cover]\nlanguage = \"la\"\n", "use en, de, fr, es, nl"},
 		{"memory", least + "[render]\nmemory_mb = 1\n", "render.memory_mb"},
 	}
 	for _, tt := range tests {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tipring/tipring/appliance/call"
 	"github.com/tipring/tipring/appliance/routing"
+	"github.com/tipring/tipring/imaging/raster"
 )
 
 // Validate checks what can be checked without touching anything; it returns every fault found, joined, each one
@@ -125,6 +126,9 @@ func (c Config) validateLimits(v *faults) {
 	v.need(r.Timeout > 0, "render.timeout must be longer than 0")
 	v.need(r.MaxPages >= 1 && r.MaxPages <= 2000, "render.max_pages = %d: use 1 to 2000", r.MaxPages)
 	v.need(oneOf(r.Resolution, "standard", "fine", "superfine", "r16", "200", "300", "400", "600"), "render.resolution: %q is not known", r.Resolution)
+	v.need(oneOf(r.Paper, "", "a4", "letter"), "render.paper: %q: use a4, letter, or \"\" for what [dial] country has", r.Paper)
+	v.need(oneOf(r.Photos, "screen", "diffusion"), "render.photos: %q: use screen or diffusion", r.Photos)
+	v.need(oneOf(c.Cover.Language, raster.CoverLanguages...), "cover.language: %q: use %s", c.Cover.Language, strings.Join(raster.CoverLanguages, ", "))
 	if c.Web.Listen != "" {
 		v.need(validListen(c.Web.Listen), "web.listen: %q is no host:port", c.Web.Listen)
 		v.need(loopback(c.Web.Listen), "web.listen: %q: the page has no sign-in, so it must stay on 127.0.0.1 or [::1]", c.Web.Listen)

@@ -73,17 +73,20 @@ func (a *Appliance) wire() error {
 	if err != nil {
 		return err
 	}
+	opt, err := a.cfg.renderOptions()
+	if err != nil {
+		return err
+	}
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
-		Render: render, RenderOptions: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages},
+		Render: render, RenderOptions: opt,
 		SenderChecks: a.checks, MailsPerSender: a.cfg.Limits.MailsPerSender, Senders: a.cfg.senderLists(),
 		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
 		Picture: a.cfg.Mail.Picture, NoContent: !a.cfg.Mail.Content, Receipts: a.cfg.Mail.Receipts, Letter: letter, MaxMail: int64(a.cfg.Mail.MaxSizeMB) << 20,
 		Relays: a.cfg.relays(senders, a.d.Deliver), Devices: a.devices,
 	})
-	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{},
-		opt: raster.Options{Resolution: resolutions[a.cfg.Render.Resolution], MaxPages: a.cfg.Render.MaxPages}}
+	a.offers = &offers{list: a.cfg.Offers, dir: filepath.Join(a.cfg.Data, "offers"), render: render, alarms: a.alarms, log: a.log, ready: map[int]readyOffer{}, opt: opt}
 	a.openLines()
 	return nil
 }

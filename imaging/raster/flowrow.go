@@ -138,7 +138,7 @@ func (f *flow) picture(sc scan, wmm, hmm float64, a align) error {
 		gw, gh = h, w
 	}
 	g := orient(scaleGray(sc.img, gw, gh), sc.orient)
-	bits := toBlack(rebase(g.SubImage(image.Rect(0, 0, w, h)).(*image.Gray)), s.res, scanned)
+	bits := f.r.toBlack(rebase(g.SubImage(image.Rect(0, 0, w, h)).(*image.Gray)), scanned)
 	blit(f.page, bits, f.left+a.shift(float64(w), f.columns()), f.y)
 	f.y += h
 	f.used = f.used || !blank(bits)

@@ -61,10 +61,14 @@ type htmlWalker struct {
 	spans  []span
 	lists  []int // open lists: the number of the last item, -1 for bullets
 	align  align
+	cover  *coverPage // of which this is the template; nil for all else
 }
 
 // text adds character data to the paragraph, white space collapsed unless preformatted.
 func (w *htmlWalker) text(s string) {
+	if w.cover != nil {
+		s = w.cover.fill(s)
+	}
 	if w.pre {
 		w.spans = append(w.spans, span{expandTabsAll(s), w.st})
 		return
@@ -134,7 +138,7 @@ func (w *htmlWalker) walk(n *html.Node, depth int) {
 }
 
 func (w *htmlWalker) element(n *html.Node, depth int) {
-	if hidden(n) {
+	if hidden(n) || w.cover != nil && (w.cover.omits(n) || w.field(n)) {
 		return
 	}
 	saved := *w
@@ -147,7 +151,9 @@ func (w *htmlWalker) element(n *html.Node, depth int) {
 	case atom.Hr:
 		w.end(2)
 		w.f.gap(2)
-		w.err = w.f.rule(0.3)
+		if w.err == nil {
+			w.err = w.f.rule(max(0.3, min(3, cssPixels(attr(n, "size"))*mmPerCSSPel)))
+		}
 		w.before = 2
 	case atom.Img:
 		w.img(n)
@@ -197,7 +203,7 @@ func (w *htmlWalker) block(n *html.Node) (space float64, ok bool) {
 	switch n.DataAtom {
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		sizes := map[atom.Atom]float64{atom.H1: 20, atom.H2: 16, atom.H3: 13, atom.H4: bodyPt, atom.H5: bodyPt, atom.H6: bodyPt}
-		w.st = style{face: bold, pt: sizes[n.DataAtom]}
+		w.st = style{face: bold, pt: headingSize(n, sizes[n.DataAtom])}
 		return 3, true
 	case atom.P, atom.Dl, atom.Table, atom.Figure, atom.Fieldset:
 		return 2.5, true
@@ -271,10 +277,10 @@ func (w *htmlWalker) row(n *html.Node, depth int) {
 	var cells []cell
 	data, filled := true, 0
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if c.DataAtom != atom.Td && c.DataAtom != atom.Th || hidden(c) {
+		if c.DataAtom != atom.Td && c.DataAtom != atom.Th || hidden(c) || w.cover != nil && w.cover.omits(c) {
 			continue
 		}
-		in := htmlWalker{f: w.f, st: w.st}
+		in := htmlWalker{f: w.f, st: w.st, cover: w.cover}
 		if c.DataAtom == atom.Th {
 			in.st.face = bold
 		}
@@ -287,13 +293,14 @@ func (w *htmlWalker) row(n *html.Node, depth int) {
 			filled++
 		}
 		data = data && length < 400
-		cells = append(cells, cell{spans: in.spans, share: 1, align: alignOf(c)})
+		cells = append(cells, cell{spans: in.spans, share: percent(attr(c, "width")), align: alignOf(c)})
 	}
 	if !data || filled < 2 || len(cells) > 10 {
 		w.children(n, depth)
 		w.end(0.5)
 		return
 	}
+	shareRest(cells)
 	w.f.gap(w.before)
 	w.err = w.f.row(cells, false, false)
 	w.before = 0.5
@@ -329,6 +336,50 @@ func (w *htmlWalker) inline(n *html.Node, depth int) bool {
 		}
 	}
 	return true
+}
+
+// headingSize returns the size of a heading that asks for one in points.
+func headingSize(n *html.Node, pt float64) float64 {
+	css := strings.ToLower(strings.Join(strings.Fields(attr(n, "style")), ""))
+	if _, after, ok := strings.Cut(css, "font-size:"); ok {
+		number, _, isPt := strings.Cut(after, "pt")
+		if v, err := strconv.ParseFloat(number, 64); isPt && err == nil && v >= 8 && v <= 72 {
+			return v
+		}
+	}
+	return pt
+}
+
+// percent reads a width like "20%" as a share of a row, 0 if it is none.
+func percent(s string) float64 {
+	number, ok := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || !(v >= 5 && v <= 95) {
+		return 0
+	}
+	return v
+}
+
+// shareRest gives the cells without a width equal parts of what the others leave, or all cells if that is too little.
+func shareRest(cells []cell) {
+	used, without := 0.0, 0
+	for _, c := range cells {
+		used += c.share
+		if c.share == 0 {
+			without++
+		}
+	}
+	if without == 0 {
+		return
+	}
+	rest := (100 - used) / float64(without)
+	for i := range cells {
+		if rest < 5 {
+			cells[i].share = 1
+		} else if cells[i].share == 0 {
+			cells[i].share = rest
+		}
+	}
 }
 
 // alignOf returns where an element asks its text to stand.

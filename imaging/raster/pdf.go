@@ -304,7 +304,7 @@ func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.B
 		return nil, fail(ErrMemory, "PDF")
 	}
 	g := &image.Gray{Pix: buf.Buffer, Stride: len(buf.Buffer) / rows, Rect: image.Rect(0, 0, w, rows)}
-	return toBlack(g, j.r.sheet.res, drawn), nil
+	return j.r.toBlack(g, drawn), nil
 }
 
 // linearMemory backs the sandbox's memory: mapped once at its cap, so that growing never copies; pages that are not

@@ -106,8 +106,6 @@ trailer << /Root 1 0 R >>
 	}
 }
 
-func abs(n int) int { return max(n, -n) }
-
 // Poppler, where it is installed, puts the same ink on the same places.
 func TestPDF_AgreesWithPoppler(t *testing.T) {
 	pdftoppm, err := exec.LookPath("pdftoppm")

@@ -275,7 +275,7 @@ func (r *renderer) image(ctx context.Context, sc scan) error {
 	for y := 0; y < at.h; y += usable {
 		part := g.SubImage(image.Rect(0, y, at.w, min(at.h, y+usable))).(*image.Gray)
 		page := imaging.New(s.w, s.h)
-		blit(page, toBlack(rebase(part), s.res, scanned), at.x, at.y)
+		blit(page, r.toBlack(rebase(part), scanned), at.x, at.y)
 		if blank(page) && y > 0 {
 			continue
 		}

@@ -48,6 +48,12 @@ type Options struct {
 	// Fonts is a folder of further fonts (.ttf, .otf, .ttc), for characters that the embedded ones lack, in the order of
 	// their names; "": none.
 	Fonts string
+	Cover CoverDesign // of cover pages
+	// Diffusion makes photos black and white by error diffusion: finer on screen, but ten times the octets on the line. The
+	// default is a clustered-dot screen.
+	Diffusion bool
+	// KeepSpecks leaves lone specks in scans; the default removes them.
+	KeepSpecks bool
 	// Proportional sets plain text in a proportional font. The default keeps columns: 82 characters on an A4 line.
 	Proportional bool
 }

@@ -45,17 +45,37 @@ const (
 	edge                       // beside a screened block: its flat tints belong to that
 )
 
+// tones says how grey becomes black, where there is a choice.
+type tones struct {
+	diffuse    bool // photos by error diffusion instead of the screen
+	keepSpecks bool
+}
+
+func (r *renderer) toBlack(g *image.Gray, src source) *imaging.Bitmap {
+	return toBlack(g, r.sheet.res, src, tones{diffuse: r.opt.Diffusion, keepSpecks: r.opt.KeepSpecks})
+}
+
 // toBlack turns a grey picture into pels of the same size.
-func toBlack(g *image.Gray, res imaging.Resolution, src source) *imaging.Bitmap {
+func toBlack(g *image.Gray, res imaging.Resolution, src source, how tones) *imaging.Bitmap {
 	t := &toner{g: g, w: g.Bounds().Dx(), h: g.Bounds().Dy(), res: res, tint: imaging.New(g.Bounds().Dx(), g.Bounds().Dy())}
 	out := imaging.New(t.w, t.h)
 	if t.w == 0 || t.h == 0 {
 		return out
 	}
+	if src == scanned {
+		t.denoise()
+	}
 	t.measure()
 	t.classify(src)
 	t.threshold(out)
-	t.screen(out)
+	if src == scanned && !how.keepSpecks {
+		t.despeckle(out)
+	}
+	if how.diffuse {
+		t.diffuse(out)
+	} else {
+		t.screen(out)
+	}
 	return out
 }
 
@@ -329,7 +349,7 @@ func (t *toner) screen(out *imaging.Bitmap) {
 	if !any {
 		return
 	}
-	dots, tw, th := dotScreen(t.res)
+	dots, tw, th := dotScreen(t.res, t.screenSide())
 	for y := range t.h {
 		pix := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
 		kinds := t.kind[y/t.bh*t.cols:]
@@ -377,10 +397,31 @@ func (t *toner) stretch() (lut [256]uint8, any bool) {
 	return lut, true
 }
 
-// dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, about 36 lines per inch, round on paper
-// whatever the pels' shape: a pel is black if its grey is below the threshold.
-func dotScreen(res imaging.Resolution) (dots []uint8, w, h int) {
-	w, h = max(8, (8*res.X/204+1)&^1), max(4, (8*res.Y/204+1)&^1)
+// The screen's tile in pels at 204 dpi, for a page with tints or small pictures and for a photo of some size: its dots are
+// coarse, and so few enough to be sent in half the time.
+const (
+	fineScreen   = 8  // 36 dots an inch
+	photoScreen  = 16 // 18 dots an inch
+	photoPerCent = 20 // of the page
+)
+
+func (t *toner) screenSide() int {
+	n := 0
+	for _, k := range t.kind {
+		if k == screened {
+			n++
+		}
+	}
+	if n*100 >= photoPerCent*len(t.kind) {
+		return photoScreen
+	}
+	return fineScreen
+}
+
+// dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, two dots to a tile of side pels (at 204 dpi),
+// round on paper whatever the pels' shape: a pel is black if its grey is below the threshold.
+func dotScreen(res imaging.Resolution, side int) (dots []uint8, w, h int) {
+	w, h = max(8, (side*res.X/204+1)&^1), max(4, (side*res.Y/204+1)&^1)
 	order := make([]int, w*h)
 	spot := make([]float64, w*h)
 	for i := range order {

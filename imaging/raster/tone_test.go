@@ -54,7 +54,7 @@ func TestTone_TextStaysText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, want := setText(t, c.paper, c.ink)
-			got := toBlack(g, imaging.Fine, c.src)
+			got := toBlack(g, imaging.Fine, c.src, tones{})
 			_, _, _, _, ink := inkBox(want)
 			if d := differing(got, want); d*100 > ink*2 {
 				t.Errorf("%d pels differ of %d black ones", d, ink)
@@ -70,7 +70,7 @@ func TestTone_RampKeepsItsTones(t *testing.T) {
 		for i := range g.Pix {
 			g.Pix[i] = uint8(i % w * 255 / (w - 1))
 		}
-		b := toBlack(g, res, scanned)
+		b := toBlack(g, res, scanned, tones{})
 		last := 101
 		for band := range 8 {
 			n := 0
@@ -93,7 +93,7 @@ func TestTone_RampKeepsItsTones(t *testing.T) {
 
 func TestTone_DotScreenIsBalanced(t *testing.T) {
 	for _, res := range []imaging.Resolution{imaging.Standard, imaging.Fine, imaging.Superfine, imaging.Res300, imaging.Res600} {
-		dots, w, h := dotScreen(res)
+		dots, w, h := dotScreen(res, fineScreen)
 		for _, grey := range []int{16, 64, 128, 192, 240} {
 			n := 0
 			for _, d := range dots {
@@ -116,7 +116,7 @@ func TestTone_NoBlockIsLeftOut(t *testing.T) {
 				g.Pix[i] = v
 			}
 			for _, src := range []source{drawn, scanned} {
-				b := toBlack(g, imaging.Fine, src)
+				b := toBlack(g, imaging.Fine, src, tones{})
 				_, _, _, _, n := inkBox(b)
 				if v == 255 && n != 0 || v == 0 && n != size[0]*size[1] {
 					t.Errorf("%v of grey %d: %d black", size, v, n)
