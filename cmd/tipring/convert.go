@@ -11,35 +11,51 @@ import (
 
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/pdf"
+	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/imaging/t4"
 	"github.com/tipring/tipring/imaging/tiff"
 )
 
-const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr|jbig] FILE..."
+const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr|jbig] [--paper a4|letter] [--fonts DIR] [--photos screen|diffusion]\n" +
+	"                [--cover [--language L] [--template FILE] [--logo FILE]] FILE..."
 
 func convertMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, convertUsage)
 	out := fs.String("o", "", "`file` to write: .tif, .pdf or .png (one file per page)")
 	resName := fs.String("resolution", "fine", "standard, fine, superfine, r16, 200, 300, 400 or 600")
 	codName := fs.String("coding", "mmr", "mh, mr, mmr or jbig; a PDF has MMR in place of JBIG")
+	paper := fs.String("paper", "a4", "a4 or letter")
+	fonts := fs.String("fonts", "", "`folder` of further fonts")
+	photos := fs.String("photos", "screen", "screen or diffusion")
+	cover := coverFlags(fs)
 	names, err := parse(fs, args)
 	if err != nil {
 		return exitUsage
 	}
-	if *out == "" || len(names) == 0 {
-		return usageError(s, fs, "convert needs -o and at least one file")
+	if *out == "" || len(names) == 0 && !cover.wanted {
+		return usageError(s, fs, "convert needs -o and at least one file, or --cover")
 	}
 	res, err := oneOf("resolution", *resName, resolutions)
 	coding, err2 := oneOf("coding", *codName, codings)
-	if err = errors.Join(err, err2); err != nil {
+	size, err3 := oneOf("paper", *paper, map[string]raster.Paper{"a4": raster.A4, "letter": raster.Letter})
+	diffusion, err4 := oneOf("photos", *photos, map[string]bool{"screen": false, "diffusion": true})
+	design, err5 := cover.design()
+	if err = errors.Join(err, err2, err3, err4, err5); err != nil {
 		return usageError(s, fs, "%v", err)
 	}
+	opt := renderOptions(res)
+	opt.Paper, opt.Fonts, opt.Diffusion, opt.Cover = size, *fonts, diffusion, design
 	w, err := newPageFile(*out, coding)
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
 	}
-	err = eachPage(ctx, names, res, w.add)
+	if cover.wanted {
+		err = raster.Cover(ctx, sampleCover(), opt, w.add)
+	}
+	if err == nil {
+		err = eachPage(ctx, names, opt, w.add)
+	}
 	if err = errors.Join(err, w.finish(err == nil)); err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage

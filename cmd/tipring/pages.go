@@ -43,7 +43,7 @@ func renderFiles(ctx context.Context, names []string, res imaging.Resolution) (*
 	}
 	os.Remove(out.Name())
 	w := tiff.NewWriter(out, tiff.Meta{})
-	err = eachPage(ctx, names, res, func(p *imaging.Page) error {
+	err = eachPage(ctx, names, renderOptions(res), func(p *imaging.Page) error {
 		return w.AddPage(*p, t4.File(imaging.MMR, p.Resolution))
 	})
 	if err == nil {
@@ -56,12 +56,17 @@ func renderFiles(ctx context.Context, names []string, res imaging.Resolution) (*
 	return out, nil
 }
 
-// eachPage renders the named files and calls emit for each page. Errors name the file.
-func eachPage(ctx context.Context, names []string, res imaging.Resolution, emit func(*imaging.Page) error) error {
+// renderOptions are those of the commands: with a cache for the PDF engine where the user keeps such.
+func renderOptions(res imaging.Resolution) raster.Options {
 	opt := raster.Options{Resolution: res}
 	if dir, err := os.UserCacheDir(); err == nil {
 		opt.CacheDir = filepath.Join(dir, "tipring")
 	}
+	return opt
+}
+
+// eachPage renders the named files and calls emit for each page. Errors name the file.
+func eachPage(ctx context.Context, names []string, opt raster.Options, emit func(*imaging.Page) error) error {
 	for _, name := range names {
 		if err := renderFile(ctx, name, opt, emit); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -12,6 +12,9 @@ const (
 
 // despeckle removes specks from the blocks that are line art.
 func (t *toner) despeckle(b *imaging.Bitmap) {
+	if t.w < 64 || t.h < 32 { // a picture so small may be nothing but a dot
+		return
+	}
 	ux, uy := max(1, t.res.X/200), max(1, t.res.Y/190) // pels in 1/8 mm
 	if t.res.Y < 150 {
 		uy = 1

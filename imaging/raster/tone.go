@@ -139,7 +139,11 @@ func (t *toner) classify(src source) {
 
 // photo tells whether a scanned picture is a photo rather than a page. On a page almost every block shows paper about
 // as light as around it, however shaded the whole is; in a photo the lightest parts of blocks differ.
+// What has hardly any grey, such as a logo, is none.
 func (t *toner) photo() bool {
+	if t.middles()*100 < 5*t.w*t.h {
+		return false
+	}
 	tops := slices.Clone(t.top)
 	slices.Sort(tops)
 	if int(tops[len(tops)/10])*100 < 45*t.paper {
@@ -192,7 +196,7 @@ func (t *toner) smooth() {
 		for i := range t.kind {
 			n := t.neighbours(i)
 			switch {
-			case t.kind[i] == screened && n < 2 && pass == 0:
+			case t.kind[i] == screened && n < 3 && pass == 0: // a blurred edge is a line of blocks
 				next[i] = lineArt
 			case t.kind[i] != screened && n >= 5:
 				next[i] = screened
