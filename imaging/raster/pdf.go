@@ -112,10 +112,14 @@ func (r *renderer) pdfDocument(ctx context.Context, doc Document) error {
 			return fail(ErrTooManyPages, fmt.Sprintf("more than %d", r.opt.MaxPages))
 		}
 		var parts []*imaging.Bitmap
+		var sc *pdfScan
 		err := j.limited(ctx, func() (err error) {
-			parts, err = j.page(i)
+			parts, sc, err = j.page(i)
 			return err
 		})
+		if err == nil && sc != nil {
+			err = r.pdfScan(ctx, sc)
+		}
 		if err != nil {
 			return err
 		}
@@ -173,41 +177,59 @@ func (j *pdfJob) open(doc Document) (pages int, err error) {
 	return n.PageCount, nil
 }
 
-// page renders page i: one bitmap, or several if the page is much longer than the paper.
-func (j *pdfJob) page(i int) ([]*imaging.Bitmap, error) {
+// scanTaken is told of each picture that is taken out, in tests.
+var scanTaken func()
+
+// pdfScan makes pages of a scanned page's picture.
+func (r *renderer) pdfScan(ctx context.Context, sc *pdfScan) error {
+	if scanTaken != nil {
+		scanTaken()
+	}
+	if sc.bilevel != nil {
+		return r.bilevel(ctx, *sc.bilevel)
+	}
+	return r.image(ctx, sc.grey)
+}
+
+// page renders page i: one bitmap, or several if the page is much longer than the paper. Of a scanned page it returns the
+// picture.
+func (j *pdfJob) page(i int) ([]*imaging.Bitmap, *pdfScan, error) {
 	ref, err := j.load(i)
 	if err != nil {
-		return nil, broken(fmt.Sprintf("PDF, page %d", i+1), err)
+		return nil, nil, broken(fmt.Sprintf("PDF, page %d", i+1), err)
 	}
 	defer j.inst.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: ref})
 	page := requests.Page{ByReference: &ref}
 	pw, err := j.inst.FPDF_GetPageWidthF(&requests.FPDF_GetPageWidthF{Page: page})
 	if err != nil {
-		return nil, broken("PDF", err)
+		return nil, nil, broken("PDF", err)
 	}
 	ph, err := j.inst.FPDF_GetPageHeightF(&requests.FPDF_GetPageHeightF{Page: page})
 	if err != nil {
-		return nil, broken("PDF", err)
+		return nil, nil, broken("PDF", err)
+	}
+	if sc := j.scan(page, float64(pw.PageWidth), float64(ph.PageHeight)); sc != nil {
+		return nil, sc, nil
 	}
 	p := j.r.sheet.placePDF(float64(pw.PageWidth), float64(ph.PageHeight))
 	if p.slices*len(p.rows()) == 0 {
-		return nil, fail(ErrBroken, fmt.Sprintf("PDF, page %d has no size", i+1))
+		return nil, nil, fail(ErrBroken, fmt.Sprintf("PDF, page %d has no size", i+1))
 	}
 	if p.slices > j.r.opt.MaxPages-j.r.pages {
-		return nil, fail(ErrTooManyPages, fmt.Sprintf("more than %d", j.r.opt.MaxPages))
+		return nil, nil, fail(ErrTooManyPages, fmt.Sprintf("more than %d", j.r.opt.MaxPages))
 	}
 	var out []*imaging.Bitmap
 	for n, rows := range p.rows() {
 		b, err := j.slice(page, p, n, rows)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if n > 0 && blank(b) {
 			continue
 		}
 		out = append(out, b)
 	}
-	return out, nil
+	return out, nil, nil
 }
 
 // load opens page i with its form fields and annotations made part of it, as print shows them.
@@ -276,9 +298,18 @@ func (s sheet) placePDF(pw, ph float64) placement {
 	return p
 }
 
-// slice renders part n of the placed page into a grey bitmap of the sheet's width and makes it black and white.
+// slice renders part n of the placed page as wide as the sheet and makes it black and white.
 func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.Bitmap, error) {
-	w := j.r.sheet.w
+	g, err := j.renderGrey(page, p, j.r.sheet.w, n, rows)
+	if err != nil {
+		return nil, err
+	}
+	return j.r.toBlack(g, drawn), nil
+}
+
+// renderGrey renders part n of the placed page into a grey bitmap of w x rows pels. The pels are the engine's: they hold
+// until its next call.
+func (j *pdfJob) renderGrey(page requests.Page, p placement, w, n, rows int) (*image.Gray, error) {
 	bm, err := j.inst.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{
 		Width: w, Height: rows, Format: enums.FPDF_BITMAP_FORMAT_GRAY, Pointer: uint64(0)})
 	if err != nil {
@@ -304,7 +335,7 @@ func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.B
 		return nil, fail(ErrMemory, "PDF")
 	}
 	g := &image.Gray{Pix: buf.Buffer, Stride: len(buf.Buffer) / rows, Rect: image.Rect(0, 0, w, rows)}
-	return j.r.toBlack(g, drawn), nil
+	return g, nil
 }
 
 // linearMemory backs the sandbox's memory: mapped once at its cap, so that growing never copies; pages that are not

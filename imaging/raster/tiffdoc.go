@@ -156,6 +156,11 @@ func (r *renderer) bilevelTIFF(ctx context.Context, f *tiff.File, n int) error {
 	if err != nil {
 		return tiffError(err)
 	}
+	return r.bilevel(ctx, p)
+}
+
+// bilevel passes a fax page on, or scales what is none.
+func (r *renderer) bilevel(ctx context.Context, p imaging.Page) error {
 	want := r.opt.Resolution
 	if p.Resolution == (imaging.Resolution{}) && p.Width == 1728 { // a fax without its resolution
 		p.Resolution = imaging.Fine
