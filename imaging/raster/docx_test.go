@@ -43,17 +43,6 @@ func makeDOCX(t testing.TB, body string, parts map[string]string) []byte {
 
 func para(text string) string { return "<w:p><w:r><w:t>" + text + "</w:t></w:r></w:p>" }
 
-func samePages(t *testing.T, what string, a, b []*imaging.Page, same bool) {
-	t.Helper()
-	equal := len(a) == len(b)
-	for i := range a {
-		equal = equal && a[i].Equal(b[i].Bitmap)
-	}
-	if equal != same {
-		t.Errorf("%s: the same print: %v, want %v", what, equal, same)
-	}
-}
-
 // The letter's first page has its text where the document says, and nothing hidden.
 func TestDOCX_LibreOfficeLetter(t *testing.T) {
 	data, err := os.ReadFile("testdata/letter.docx")

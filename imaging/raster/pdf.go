@@ -212,20 +212,27 @@ func (j *pdfJob) page(i int) ([]*imaging.Bitmap, *pdfScan, error) {
 		return nil, sc, nil
 	}
 	p := j.r.sheet.placePDF(float64(pw.PageWidth), float64(ph.PageHeight))
-	if p.slices*len(p.rows()) == 0 {
+	if p.h == 0 {
 		return nil, nil, fail(ErrBroken, fmt.Sprintf("PDF, page %d has no size", i+1))
 	}
-	if p.slices > j.r.opt.MaxPages-j.r.pages {
+	if (p.h+p.sheetH-1)/p.sheetH > j.r.opt.MaxPages-j.r.pages {
 		return nil, nil, fail(ErrTooManyPages, fmt.Sprintf("more than %d", j.r.opt.MaxPages))
 	}
 	var out []*imaging.Bitmap
-	for n, rows := range p.rows() {
-		b, err := j.slice(page, p, n, rows)
+	for y := 0; y < p.h; {
+		b, err := j.slice(page, p, y, min(p.sheetH, p.h-y))
 		if err != nil {
 			return nil, nil, err
 		}
-		if n > 0 && blank(b) {
+		if y+b.Height < p.h {
+			b = cutAtWhite(b)
+		}
+		y += b.Height
+		if len(out) > 0 && blank(b) {
 			continue
+		}
+		if len(out) == j.r.opt.MaxPages-j.r.pages {
+			return nil, nil, fail(ErrTooManyPages, fmt.Sprintf("more than %d", j.r.opt.MaxPages))
 		}
 		out = append(out, b)
 	}
@@ -257,17 +264,7 @@ func (j *pdfJob) load(i int) (references.FPDF_PAGE, error) {
 type placement struct {
 	x, w, h int // left edge and size in pels and lines of the whole page
 	turn    bool
-	slices  int
 	sheetH  int
-}
-
-// rows returns the height of each slice.
-func (p placement) rows() []int {
-	rows := make([]int, 0, p.slices)
-	for y := 0; y < p.h; y += p.sheetH {
-		rows = append(rows, min(p.sheetH, p.h-y))
-	}
-	return rows
 }
 
 // placePDF fits a page of pw x ph points: true to scale if it fits, else smaller; landscape is turned; a page much
@@ -294,22 +291,21 @@ func (s sheet) placePDF(pw, ph float64) placement {
 		p.h = s.h
 	}
 	p.x = (s.w - p.w) / 2
-	p.slices = (p.h + s.h - 1) / s.h
 	return p
 }
 
-// slice renders part n of the placed page as wide as the sheet and makes it black and white.
-func (j *pdfJob) slice(page requests.Page, p placement, n, rows int) (*imaging.Bitmap, error) {
-	g, err := j.renderGrey(page, p, j.r.sheet.w, n, rows)
+// slice renders rows lines of the placed page from line y on, as wide as the sheet, and makes them black and white.
+func (j *pdfJob) slice(page requests.Page, p placement, y, rows int) (*imaging.Bitmap, error) {
+	g, err := j.renderGrey(page, p, j.r.sheet.w, y, rows)
 	if err != nil {
 		return nil, err
 	}
 	return j.r.toBlack(g, drawn), nil
 }
 
-// renderGrey renders part n of the placed page into a grey bitmap of w x rows pels. The pels are the engine's: they hold
+// renderGrey renders rows lines of the placed page from line y on into a grey bitmap w pels wide. The pels are the engine's: they hold
 // until its next call.
-func (j *pdfJob) renderGrey(page requests.Page, p placement, w, n, rows int) (*image.Gray, error) {
+func (j *pdfJob) renderGrey(page requests.Page, p placement, w, y, rows int) (*image.Gray, error) {
 	bm, err := j.inst.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{
 		Width: w, Height: rows, Format: enums.FPDF_BITMAP_FORMAT_GRAY, Pointer: uint64(0)})
 	if err != nil {
@@ -325,7 +321,7 @@ func (j *pdfJob) renderGrey(page requests.Page, p placement, w, n, rows int) (*i
 		rotate = enums.FPDF_PAGE_ROTATION_90_CW
 	}
 	_, err = j.inst.FPDF_RenderPageBitmap(&requests.FPDF_RenderPageBitmap{Bitmap: bm.Bitmap, Page: page,
-		StartX: p.x, StartY: -n * p.sheetH, SizeX: p.w, SizeY: p.h, Rotate: rotate,
+		StartX: p.x, StartY: -y, SizeX: p.w, SizeY: p.h, Rotate: rotate,
 		Flags: enums.FPDF_RENDER_FLAG_ANNOT | enums.FPDF_RENDER_FLAG_GRAYSCALE | enums.FPDF_RENDER_FLAG_RENDER_LIMITEDIMAGECACHE})
 	if err != nil {
 		return nil, broken("PDF", err)

@@ -199,6 +199,6 @@ func meanGrey(pix []byte) int {
 func (j *pdfJob) agrees(page requests.Page, pw, ph float64, mean int) bool {
 	w := 128
 	h := min(512, max(1, int(float64(w)*ph/pw)))
-	g, err := j.renderGrey(page, placement{w: w, h: h, slices: 1, sheetH: h}, w, 0, h)
+	g, err := j.renderGrey(page, placement{w: w, h: h, sheetH: h}, w, 0, h)
 	return err == nil && abs(meanGrey(g.Pix)-mean) <= scanAgrees
 }

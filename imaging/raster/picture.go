@@ -272,11 +272,16 @@ func (r *renderer) image(ctx context.Context, sc scan) error {
 		g = orient(g, 6)
 	}
 	usable := s.h - 2*at.y
-	for y := 0; y < at.h; y += usable {
+	for y := 0; y < at.h; {
 		part := g.SubImage(image.Rect(0, y, at.w, min(at.h, y+usable))).(*image.Gray)
+		b := r.toBlack(rebase(part), scanned)
+		if y+b.Height < at.h {
+			b = cutAtWhite(b)
+		}
+		y += b.Height
 		page := imaging.New(s.w, s.h)
-		blit(page, r.toBlack(rebase(part), scanned), at.x, at.y)
-		if blank(page) && y > 0 {
+		blit(page, b, at.x, at.y)
+		if blank(page) && y > b.Height {
 			continue
 		}
 		if err := r.bitmap(ctx, page); err != nil {
@@ -284,6 +289,24 @@ func (r *renderer) image(ctx context.Context, sc scan) error {
 		}
 	}
 	return nil
+}
+
+// cutAtWhite ends a page, which goes on with the next, in the lowest white gap of its last fifth, if there is one: no line of
+// text is cut in two.
+func cutAtWhite(b *imaging.Bitmap) *imaging.Bitmap {
+	const minGap = 3 // lines
+	gap := 0
+	for y := b.Height - 1; y >= b.Height*4/5; y-- {
+		switch {
+		case blankRow(b, y):
+			gap++
+		case gap >= minGap:
+			return b.Crop(image.Rect(0, 0, b.Width, y+1+(gap+1)/2))
+		default:
+			gap = 0
+		}
+	}
+	return b
 }
 
 // rebase gives a part of a picture the origin 0, 0.
