@@ -301,9 +301,27 @@ func (w *htmlWalker) row(n *html.Node, depth int) {
 		return
 	}
 	shareRest(cells)
-	w.f.gap(w.before)
-	w.err = w.f.row(cells, false, false)
+	ruled, first := tableRow(n)
+	if first || !ruled {
+		w.f.gap(w.before)
+	}
+	w.err = w.f.row(cells, ruled, first)
 	w.before = 0.5
+}
+
+// tableRow tells whether a row's table asks for rules (border="1"), and whether the row is its first.
+func tableRow(n *html.Node) (ruled, first bool) {
+	first = true
+	for e := n; e != nil && e.DataAtom != atom.Table; e = e.Parent {
+		for before := e.PrevSibling; before != nil; before = before.PrevSibling {
+			first = first && before.Type != html.ElementNode
+		}
+		if e.Parent != nil && e.Parent.DataAtom == atom.Table {
+			b := attr(e.Parent, "border")
+			ruled = b != "" && b != "0"
+		}
+	}
+	return ruled, first
 }
 
 // inline collects a cell's text if it has no blocks but paragraphs in it; false if it has.
