@@ -269,7 +269,7 @@ func (g *Gateway) renderJob(j queue.Job, m queue.Mail, msg *message.Message) (ra
 	text, html := bodyOf(msg)
 	asked := j.Cover == "yes"
 	if asked || g.o.CoverText && j.Cover != "no" && (text != "" || html != "") {
-		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: j.Subject, Date: m.Received.Local(), Text: text, HTML: html}
+		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: j.Subject, Date: m.Received.Local(), Text: text, HTML: showPictures(html, msg.Attachments)}
 		if msg.From != nil {
 			cover.From = short(strings.TrimSpace(msg.From.Name+" <"+msg.From.Address+">"), 80)
 		}

@@ -58,7 +58,6 @@ var inputMakers = []inputMaker{
 	{"cp-lsb.tif", 1, "tiffcp -f lsb2msb -c g4 gs-g4.tif cp-lsb.tif"},
 	{"cp-big.tif", 1, "tiffcp -B -c g4 gs-g4.tif cp-big.tif"},
 	{"cp-strips.tif", 1, "tiffcp -r 8 -c g4 gs-g4.tif cp-strips.tif"},
-	{"cp-jpeg.tif", 1, "tiffcp -r 16 -c jpeg:r:90 gs-gray.tif cp-jpeg.tif"},
 	{"cp-two.tif", 2, "tiffcp gs-g3.tif gs-g4.tif cp-two.tif"},
 	{"fax2tiff.tif", 1, "gs -q -sDEVICE=faxg3 -r204x196 -o fax.g3 letter.ps && fax2tiff -M -o fax2tiff.tif fax.g3"},
 	{"tiff2pdf.pdf", 2, "tiff2pdf -o tiff2pdf.pdf cp-two.tif"},
@@ -74,6 +73,17 @@ var inputMakers = []inputMaker{
 	{"chromium.pdf", 1, "chromium --headless --no-sandbox --disable-gpu --user-data-dir=$PWD/chromium --print-to-pdf=chromium.pdf page.html 2>/dev/null"},
 }
 
+// refusedMakers make what is refused by its name.
+var refusedMakers = []struct{ file, command, name string }{
+	{"cp-jpeg.tif", "tiffcp -r 16 -c jpeg:r:90 gs-gray.tif cp-jpeg.tif", "TIFF of a rare kind"},
+	{"letter.ps", "true", "PostScript"},
+	{"lo.odt", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to odt lo.docx", "OpenDocument"},
+	{"lo.rtf", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to rtf lo.docx", "RTF"},
+	{"lo.doc", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to doc lo.docx", "old Microsoft Office"},
+	{"im.psd", "convert gs.png im.psd", "Photoshop"},
+	{"locked.pdf", "qpdf --encrypt a b 256 -- gs.pdf locked.pdf", "protected by a password"},
+}
+
 const pageHTML = `<html><head><meta charset="utf-8"></head><body><h1>Invoice 4711</h1><p>Dear customer, <b>please pay</b> soon.</p>
 <table border="1"><tr><th>Item</th><th>Price</th></tr><tr><td>Pump</td><td>1,280.00</td></tr></table><ul><li>one</li><li>two</li></ul></body></html>`
 
@@ -81,7 +91,7 @@ const pageHTML = `<html><head><meta charset="utf-8"></head><body><h1>Invoice 471
 // be looked at.
 func TestPeers_RealWorldInputs(t *testing.T) {
 	t.Parallel()
-	need(t, "gs", "tiffcp", "fax2tiff", "tiff2pdf", "convert", "soffice", "chromium")
+	need(t, "gs", "tiffcp", "fax2tiff", "tiff2pdf", "convert", "soffice", "chromium", "qpdf")
 	dir := t.TempDir()
 	out := os.Getenv("TIPRING_REALWORLD")
 	if out == "" {
@@ -102,6 +112,18 @@ func TestPeers_RealWorldInputs(t *testing.T) {
 			continue
 		}
 		converts(t, filepath.Join(dir, m.file), out, m.pages)
+	}
+	for _, m := range refusedMakers {
+		cmd := exec.Command("sh", "-c", m.command)
+		cmd.Dir = dir
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", m.command, err, said)
+			continue
+		}
+		_, said, status := tipring(t, time.Minute, "convert", "-o", filepath.Join(out, "refused.png"), filepath.Join(dir, m.file))
+		if status != exitUsage || !strings.Contains(said, m.name) {
+			t.Errorf("%s: status %d: %s", m.file, status, said)
+		}
 	}
 	for name, text := range mailBodies {
 		write("mail-"+name+".html", `<html><head><meta charset="utf-8"></head><body><p>`+text+"</p></body></html>")

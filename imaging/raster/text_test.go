@@ -215,6 +215,8 @@ func FuzzText(f *testing.F) {
 
 func FuzzHTML(f *testing.F) {
 	f.Add("<ul><li><table><tr><td>x<td><pre>y")
+	f.Add(`<table border=1><tr><td width="200%">a<td>b</table><ol><li>x</ol><img src="data:,x"><hr size=99999>`)
+	f.Add(`<h1 style="font-size:1e9pt">x</h1><center>y</center><p dir=rtl>שלום`)
 	f.Add("<b>a<p>b</b>c<blockquote><ol><li>1<li><h1>z")
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 4000 {
