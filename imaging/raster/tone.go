@@ -124,7 +124,7 @@ func (t *toner) classify(src source) {
 		case int(top)*100 < paper(i)*cut && int(t.mean[i])*100 > t.paper*12:
 			t.kind[i] = screened
 			tones++
-		case int(t.mean[i])*100 < paper(i)*60:
+		case int(t.mean[i])*100 < paper(i)*60 && t.darkAround(i)*100 < paper(i)*60: // not just a thick letter
 			t.kind[i] = darkPaper
 		}
 	}
@@ -211,6 +211,17 @@ func (t *toner) smooth() {
 		}
 	}
 	t.kind = next
+}
+
+// darkAround returns the mean grey of a block and those beside it.
+func (t *toner) darkAround(i int) int {
+	bx, by, sum, n := i%t.cols, i/t.cols, 0, 0
+	for y := max(0, by-1); y <= min(t.rows-1, by+1); y++ {
+		for x := max(0, bx-1); x <= min(t.cols-1, bx+1); x++ {
+			sum, n = sum+int(t.mean[y*t.cols+x]), n+1
+		}
+	}
+	return sum / n
 }
 
 func (t *toner) neighbours(i int) (n int) {
