@@ -271,7 +271,11 @@ func (g *Gateway) renderJob(j queue.Job, m queue.Mail, msg *message.Message) (ra
 	if asked || g.o.CoverText && j.Cover != "no" && (text != "" || html != "") {
 		cover := &raster.CoverFields{To: j.Name, ToNumber: j.Number, From: m.From, Subject: j.Subject, Date: m.Received.Local(), Text: text, HTML: showPictures(html, msg.Attachments)}
 		if msg.From != nil {
-			cover.From = short(strings.TrimSpace(msg.From.Name+" <"+msg.From.Address+">"), 80)
+			from := msg.From.Address
+			if msg.From.Name != "" {
+				from = msg.From.Name + " <" + from + ">"
+			}
+			cover.From = short(from, 80)
 		}
 		job.Inputs = append(job.Inputs, raster.Input{Cover: cover})
 	}
