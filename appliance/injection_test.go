@@ -92,7 +92,8 @@ func (f *fortress) jobs() []queue.Job {
 func (f *fortress) hostileFax(evil string) {
 	f.t.Helper()
 	ctx, far := f.t.Context(), t30.Remote{ID: evil}
-	k := f.app.g.NewKeeper(queue.NewFax{Line: "two", Caller: evil, Dialed: demoReceiver, Subaddress: evil})
+	// Of no line that works: one that opens its modem ends what its last run had left open.
+	k := f.app.g.NewKeeper(queue.NewFax{Line: "elsewhere", Caller: evil, Dialed: demoReceiver, Subaddress: evil})
 	w, err := call.NewSink(k, nil).BeginPage(ctx, far, t30.PageFormat{Resolution: t30.Fine, Width: t30.WidthA4, Coding: t30.MMR})
 	if err != nil {
 		f.t.Fatal(err)
