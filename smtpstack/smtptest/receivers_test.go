@@ -3,11 +3,13 @@ package smtptest_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tipring/tipring/smtpstack"
@@ -187,6 +189,11 @@ func (p receiver) take(t *testing.T, ca *smtptest.Authority, client tls.Certific
 	m := send.Message{From: from, To: []string{"15551234@" + final, "+4930123@" + final},
 		DSN: &send.DSN{Return: "HDRS", EnvelopeID: "job 12+3", Notify: []string{"FAILURE", "DELAY"}, Original: map[string]string{"15551234@" + final: "fax+1@example.com"}}}
 	rep := deliver(t, p.sender(t, ca, client, w), m, ascii)
+	// In TLS 1.3 the client writes before it hears that its certificate is missing; when the server has closed by then, the reset takes
+	// the alert with it. The next attempt, as the queue makes one, may hear it.
+	for tries := 0; w == noCert && tries < 20 && errors.Is(rep.Results[0].Err, syscall.ECONNRESET); tries++ {
+		rep = deliver(t, p.sender(t, ca, client, w), m, ascii)
+	}
 	want := smtpstack.Delivered
 	switch w {
 	case wrongName, downgrade:
