@@ -136,11 +136,10 @@ func (p *domainPeers) deliver(t *testing.T, c domainCase) Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := p.policies.Client()
-	client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.ca.Pool},
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.ca.Pool},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, p.policies.Listener.Addr().String())
-		}}
+		}}}
 	port := 0
 	fmt.Sscan(c.port, &port)
 	s, err := New(Config{Hostname: "fax.test", Port: port, DANE: true, STS: NewSTS(client), TLSConfig: &tls.Config{RootCAs: p.ca.Pool}}, r)

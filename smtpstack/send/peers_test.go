@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,13 +172,13 @@ func TestPeer_GoSMTP(t *testing.T) {
 
 // ours is a receive backend that counts.
 type ours struct {
-	n int64
+	n atomic.Int64
 }
 
 func (*ours) Recipient(context.Context, smtpstack.Envelope, smtpstack.Recipient) error { return nil }
 func (o *ours) Begin(context.Context, smtpstack.Envelope) (receive.Spool, error)       { return o, nil }
-func (o *ours) Write(b []byte) (int, error)                                            { o.n += int64(len(b)); return len(b), nil }
-func (o *ours) Commit(context.Context) (string, error)                                 { return fmt.Sprint(o.n), nil }
+func (o *ours) Write(b []byte) (int, error)                                            { o.n.Add(int64(len(b))); return len(b), nil }
+func (o *ours) Commit(context.Context) (string, error)                                 { return fmt.Sprint(o.n.Load()), nil }
 func (o *ours) Abort()                                                                 {}
 
 // TestLarge_SmallMemory sends 200 MB from here to the receive connector.
@@ -203,8 +204,8 @@ func TestLarge_SmallMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	rep := deliver(t, Config{Host: l.Addr().String()}, m)
 	runtime.ReadMemStats(&after)
-	if rep.Results[0].Class != smtpstack.Delivered || b.n < int64(size) {
-		t.Errorf("%+v, %d octets", rep.Results, b.n)
+	if rep.Results[0].Class != smtpstack.Delivered || b.n.Load() < int64(size) {
+		t.Errorf("%+v, %d octets", rep.Results, b.n.Load())
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 2<<20 {
 		t.Errorf("%d octets were allocated for a stream", grown)
