@@ -185,7 +185,7 @@ func deliver(t *testing.T, cfg Config, m Message) Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	rep := s.Deliver(ctx, m)
 	for i, r := range rep.Results {
