@@ -50,6 +50,7 @@ func TestSupervisor_RestartsWithBackoffAndAlarms(t *testing.T) {
 			return ctx.Err()
 		})
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if len(starts) != 4 || starts[1] != firstRestart || starts[2] != 3*firstRestart || starts[3] != 7*firstRestart {
 			t.Errorf("started at %v", starts)
 		}
