@@ -93,21 +93,6 @@ func TestChain_FirstThatKnowsAnswers(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	d := put(t, Options{}, append(someEntries, Entry{Kind: Group, Name: "Empty", Aliases: []string{"empty@contoso.test"}})...)
-	ad := &scripted{name: "ad", known: map[string]Member{"eve@x.test": person("eve@x.test")}}
-	c := NewChain(d.st, d.Table(), ad)
-	boxes, unknown, err := Resolve(t.Context(), c, []string{"bob@contoso.test", "sales@contoso.test", "nobody@x.test", "eve@x.test", "empty@contoso.test", "no address"})
-	if err != nil || !slices.Equal(boxes, []string{"bob@contoso.test", "ann@contoso.test", "eve@x.test"}) ||
-		!slices.Equal(unknown, []string{"nobody@x.test", "empty@contoso.test", "no address"}) {
-		t.Errorf("%v, unknown %v, %v", boxes, unknown, err)
-	}
-	ad.down.Store(true)
-	if boxes, unknown, err := Resolve(t.Context(), c, []string{"bob@contoso.test", "new@x.test"}); !errors.Is(err, ErrUnavailable) || boxes != nil || unknown != nil {
-		t.Errorf("a directory is down: %v, unknown %v, %v", boxes, unknown, err)
-	}
-}
-
 func TestChain_Remembers(t *testing.T) {
 	const day = 24 * time.Hour
 	tests := []struct {

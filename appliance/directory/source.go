@@ -2,9 +2,7 @@ package directory
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -59,28 +57,6 @@ func (f *Failure) Error() string { return fmt.Sprintf("directory: %s: %v", f.Sou
 
 // Unwrap returns ErrUnavailable and the cause.
 func (f *Failure) Unwrap() []error { return []error{ErrUnavailable, f.Err} }
-
-// Resolve looks up the recipients of one fax. boxes holds each mailbox once, in their order; unknown are the addresses
-// that no directory has and the groups without a mailbox in them: a fax to those would go nowhere. Errors:
-// ErrUnavailable, and then nothing is said of any address.
-func Resolve(ctx context.Context, l Lookup, addresses []string) (boxes, unknown []string, err error) {
-	for _, a := range addresses {
-		res, err := l.Lookup(ctx, a)
-		if err != nil && !errors.Is(err, ErrUnknown) {
-			return nil, nil, err
-		}
-		if err != nil || len(res.Mailboxes) == 0 {
-			unknown = append(unknown, a)
-			continue
-		}
-		for _, b := range res.Mailboxes {
-			if !slices.Contains(boxes, b) {
-				boxes = append(boxes, b)
-			}
-		}
-	}
-	return boxes, unknown, nil
-}
 
 // Remembering is a Lookup that remembers its answers by itself, with times and bounds of its own: a [Chain] asks it each time.
 type Remembering interface {

@@ -107,8 +107,3 @@ func DMARCPolicy(ctx context.Context, r resolve.Resolver, domain string) (policy
 	}
 	return rec.asks(domain), "_dmarc." + rec.domain, nil
 }
-
-// SharedHosts tells whether a host is one of Microsoft's that serve many organizations.
-func SharedHosts(host string) bool {
-	return shared(strings.ToLower(strings.TrimSuffix(host, "."))) != ""
-}
