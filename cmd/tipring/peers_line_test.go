@@ -123,7 +123,7 @@ func efaxToEfax(t *testing.T, page string, want pbm) error {
 	rx := &proc{t: t, name: "receiving efax", cmd: cmd, out: &lockedBuffer{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = rx.out, rx.out
 	rx.run()
-	waitFor(t, 15*time.Second, "efax that waits", func() bool {
+	waitFor(t, 2*time.Minute, "efax that waits", func() bool {
 		at := l.events(virtual.EventCommand, "5550101")
 		return len(at) > 0 && strings.Contains(at[len(at)-1].Text, "S0=1")
 	})
@@ -152,20 +152,20 @@ func efaxToEfax(t *testing.T, page string, want pbm) error {
 	return samePage(want, got[0], 40) // efax puts a header band on top
 }
 
-// TestLine_OurselvesToOurselves: `tipring receive` and `tipring send` over `tipring line` at eight times the speed.
+// TestLine_OurselvesToOurselves: `tipring receive` and `tipring send` over `tipring line` at four times the speed.
 func TestLine_OurselvesToOurselves(t *testing.T) {
 	t.Parallel()
 	need(t, "tiffsplit", "tifftopnm")
 	for _, flags := range [][]string{nil, {"--no-ecm", "--modulation", "v29", "--coding", "mh"}} {
 		t.Run(strings.Join(append([]string{"flags"}, flags...), " "), func(t *testing.T) {
 			t.Parallel()
-			l := startLine(t, "--speed", "8", "--delay", "10ms")
+			l := startLine(t, "--speed", "4", "--delay", "10ms")
 			out := t.TempDir()
 			rx := start(t, tipringBin, "receive", "--modem", l.tty(1), "--out", out, "--id", "5550101", "--count", "1", "--json")
-			waitFor(t, 15*time.Second, "modem set-up", func() bool { return len(l.events(virtual.EventCommand, "5550101")) > 6 })
+			waitFor(t, 2*time.Minute, "modem set-up", func() bool { return len(l.events(virtual.EventCommand, "5550101")) > 6 })
 			time.Sleep(time.Second)
 			args := append([]string{"send", "--modem", l.tty(0), "--to", "5550101", "--id", "5550100", "--header", "none"}, flags...)
-			r, status := callJSON(t, 2*time.Minute, append(args, repoFile(t, letter))...)
+			r, status := callJSON(t, 4*time.Minute, append(args, repoFile(t, letter))...)
 			if status != exitOK || r.Outcome != "sent" || r.Pages != 3 || r.RemoteID != "5550101" || r.ECM == (flags != nil) {
 				t.Errorf("status %d, %+v", status, r)
 			}
