@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"github.com/tipring/tipring/smtpstack/smtptest"
 	"net"
 	"net/textproto"
 	"os"
@@ -74,7 +75,7 @@ func paddedMail(t *testing.T, n, padding int) []byte {
 func TestLoad_FullDisk(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("mounts a file system")
+		smtptest.Missing(t, "only root can mount a file system")
 	}
 	ttys := exchange(t, "20")
 	s := newSink(t)
