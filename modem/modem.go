@@ -9,6 +9,7 @@ import (
 
 	"github.com/tipring/tipring/modem/at"
 	"github.com/tipring/tipring/modem/class1"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -71,7 +72,7 @@ func (m *Modem) open(ctx context.Context, o Options) error {
 	if len(m.id.Classes) > 0 && !m.id.HasClass("1") && !m.id.HasClass("1.0") {
 		return fmt.Errorf("%w: %v", ErrNoFaxClass, m.id.Classes)
 	}
-	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Pulse: o.Pulse, Speaker: o.Speaker, Init: o.Init})
+	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Line: phone.Config{Quirks: p.phone, Pulse: o.Pulse, Speaker: o.Speaker, Init: o.Init}})
 	if errors.Is(err, class1.ErrNotClass1) {
 		err = errors.Join(ErrNoFaxClass, err)
 	}

@@ -4,12 +4,14 @@ import (
 	"strings"
 
 	"github.com/tipring/tipring/modem/class1"
+	"github.com/tipring/tipring/modem/phone"
 )
 
 // profile is what is known of one family of modems.
 type profile struct {
 	name   string
 	match  []string // any of these in the identity, in lower case
+	phone  phone.Quirks
 	class1 class1.Quirks
 }
 

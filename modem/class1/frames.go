@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 	"github.com/tipring/tipring/t30/hdlc"
 )
@@ -107,7 +108,7 @@ func (l *line) ReceiveFrame(ctx context.Context, wait time.Duration) (t30.Frame,
 			if !errors.Is(err, errAgain) {
 				return err
 			}
-			if err := sleep(ctx, repeatGap); err != nil {
+			if err := phone.Sleep(ctx, repeatGap); err != nil {
 				return err
 			}
 		}
@@ -142,7 +143,7 @@ func (l *line) awaitFlags(ctx context.Context, until time.Time) error {
 		case at.FCError:
 			gap = fcErrorGap
 		}
-		if err := sleep(ctx, gap); err != nil {
+		if err := phone.Sleep(ctx, gap); err != nil {
 			return err
 		}
 	}

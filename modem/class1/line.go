@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -23,10 +24,7 @@ const (
 )
 
 const (
-	hangupWait = 12 * time.Second // all of Hangup apart from an unsent rest of a page
-	ath0Wait   = 3 * time.Second
-	dtrLow     = 700 * time.Millisecond // S25 is at most some 100 ms
-	dtrSettle  = 300 * time.Millisecond
+	commandWait = phone.CommandWait
 	// modemBuffer is how much page data a modem may still hold when a send is given up, in octets.
 	modemBuffer = 4096
 )
@@ -96,7 +94,7 @@ func (l *line) command(ctx context.Context, cmd string, within time.Duration) (a
 	if err := l.toCommandState(ctx); err != nil {
 		return at.Reply{}, err
 	}
-	if err := sleep(ctx, l.p.cfg.Quirks.CommandGap); err != nil {
+	if err := phone.Sleep(ctx, l.p.cfg.Quirks.CommandGap); err != nil {
 		return at.Reply{}, err
 	}
 	return l.ch.Command(ctx, cmd, within)
@@ -142,7 +140,7 @@ func (l *line) Silence(ctx context.Context, d time.Duration) error {
 				return err
 			}
 		}
-		return sleep(ctx, d-time.Since(start))
+		return phone.Sleep(ctx, d-time.Since(start))
 	})
 }
 
@@ -175,24 +173,24 @@ func (l *line) Hangup() error {
 		l.run.Lock()
 		defer l.run.Unlock()
 		l.hangErr = l.hangup()
-		l.p.release()
+		l.p.phone.Release()
 	})
 	return l.hangErr
 }
 
 func (l *line) hangup() error {
-	wait := hangupWait
+	wait := phone.HangupWait
 	if l.state == sendingData {
 		wait += airTime(modemBuffer, l.rate)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	if err := l.quiesce(ctx); err == nil {
-		if err = l.p.onHook(ctx); err == nil {
+		if err = l.p.phone.OnHook(ctx); err == nil {
 			return nil
 		}
 	}
-	if err := l.p.dropDTR(ctx); err != nil {
+	if err := l.p.phone.DropDTR(ctx); err != nil {
 		return fmt.Errorf("class1: hang up: %w", err)
 	}
 	return nil
@@ -221,48 +219,4 @@ func (l *line) quiesce(ctx context.Context) error {
 		}
 	}
 	return l.ch.Abort(ctx)
-}
-
-// onHook hangs up by command.
-func (p *Phone) onHook(ctx context.Context) error {
-	_, err := p.ch.Do(ctx, "ATH0", ath0Wait)
-	return err
-}
-
-// dropDTR hangs up by circuit 108 (AT&D2) and looks whether the modem is there again.
-func (p *Phone) dropDTR(ctx context.Context) error {
-	if err := p.ch.Err(); err != nil {
-		return err
-	}
-	p.dirty.Store(true)
-	p.ch.Purge()
-	if err := p.ch.SetDTR(false); err != nil {
-		return err
-	}
-	err := sleep(ctx, dtrLow)
-	if err2 := p.ch.SetDTR(true); err == nil {
-		err = err2
-	}
-	if err == nil {
-		err = sleep(ctx, dtrSettle)
-	}
-	if err == nil {
-		_, err = p.ch.Do(ctx, "AT", time.Second)
-	}
-	return err
-}
-
-// sleep waits for d or the end of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -71,7 +72,7 @@ func (l *line) transmit(ctx context.Context, name string, m t30.Modulation, dela
 		}
 		l.state, l.rate = sendingData, m.Rate
 		start := time.Now()
-		if err := sleep(ctx, delay); err != nil {
+		if err := phone.Sleep(ctx, delay); err != nil {
 			return err
 		}
 		if err := l.feed(ctx, lead); err != nil {
@@ -195,7 +196,7 @@ func (l *line) awaitCarrier(ctx context.Context, c carrier, until time.Time) err
 				return t30.ErrV21
 			}
 		}
-		if err := sleep(ctx, repeatGap); err != nil {
+		if err := phone.Sleep(ctx, repeatGap); err != nil {
 			return err
 		}
 	}

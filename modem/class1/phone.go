@@ -1,17 +1,15 @@
 // Package class1 drives a fax modem of Service Class 1 (T.31, EIA/TIA-578): a [t30.Phone] and its calls as [t30.Line].
 // The host runs T.30 and, in error correction mode, HDLC on the high-speed carrier; the modem does V.21 with its HDLC and
-// the modulations.
+// the modulations. Dialing and ringing are [phone]'s.
 package class1
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/tipring/tipring/modem/at"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -20,41 +18,31 @@ var (
 	ErrOnHook = errors.New("class1: on hook")
 	// ErrNotClass1 is returned by New when the modem refuses Class 1 or names no modulation.
 	ErrNotClass1 = errors.New("class1: no Class 1 modem")
-	// ErrNumber is returned by Dial for a number with characters that cannot be dialed.
-	ErrNumber = errors.New("class1: not a dialable number")
-)
-
-const (
-	commandWait = 3 * time.Second // for commands that only set something
-	resetWait   = 6 * time.Second // for ATZ
-	s7Seconds   = 60              // T0: how long the modem waits for the far end's carrier
 )
 
 // Config is how to use one modem. The zero value is fine.
 type Config struct {
-	Quirks  Quirks
-	Pulse   bool   // dial with pulses, not tones
-	Speaker bool   // loudspeaker on until the far end answers
-	Init    string // the user's own commands, without AT; sent before +FCLASS=1
+	Line   phone.Config
+	Quirks Quirks
 }
 
 // Phone is a Class 1 modem, a [t30.Phone].
 type Phone struct {
-	ch   *at.Channel
-	cfg  Config
-	caps t30.Capabilities
-	far  bool // +FAR=1 is on
-
-	// own is held by whoever uses the channel: Dial, WaitRing, a ringing or a Line.
-	own   chan struct{}
-	dirty atomic.Bool // the modem's state is not known: reset before the next use
+	phone *phone.Line
+	ch    *at.Channel
+	cfg   Config
+	caps  t30.Capabilities
+	far   bool // +FAR=1 is on
 }
 
 // New resets the modem, puts it into Class 1 and asks what it can do. ErrNotClass1, at.ErrNoReply, at.ErrPortLost.
 func New(ctx context.Context, ch *at.Channel, cfg Config) (*Phone, error) {
-	p := &Phone{ch: ch, cfg: cfg, own: make(chan struct{}, 1)}
-	p.dirty.Store(true)
-	if err := p.setup(ctx); err != nil {
+	p := &Phone{ch: ch, cfg: cfg}
+	p.phone = phone.New(ch, cfg.Line, phone.Class{Enter: p.enter, Prepare: p.prepare, Judge: judge})
+	if err := p.phone.Setup(ctx); err != nil {
+		if errors.Is(err, phone.ErrClass) {
+			err = fmt.Errorf("%w: %w", ErrNotClass1, err)
+		}
 		return nil, fmt.Errorf("class1: setup: %w", err)
 	}
 	tx, err := p.codes(ctx, "AT+FTM=?")
@@ -73,7 +61,7 @@ func New(ctx context.Context, ch *at.Channel, cfg Config) (*Phone, error) {
 }
 
 func (p *Phone) codes(ctx context.Context, cmd string) (map[int]bool, error) {
-	r, err := p.ch.Command(ctx, cmd, commandWait)
+	r, err := p.ch.Command(ctx, cmd, phone.CommandWait)
 	if err != nil {
 		return nil, fmt.Errorf("class1: %w", err)
 	}
@@ -83,109 +71,53 @@ func (p *Phone) codes(ctx context.Context, cmd string) (map[int]bool, error) {
 // Capabilities implements [t30.Phone].
 func (p *Phone) Capabilities() t30.Capabilities { return p.caps }
 
-// setup brings the modem into the state every call starts from, with a reset first if its state is not known.
-func (p *Phone) setup(ctx context.Context) error {
-	if p.dirty.Load() {
-		if _, err := p.ch.Command(ctx, "ATZ", resetWait); err != nil {
-			return err
-		}
-	}
-	speaker := "ATM0"
-	if p.cfg.Speaker {
-		speaker = "ATM1"
-	}
-	must := []string{"ATE0V1Q0", "ATS0=0"}
-	may := []string{"ATX4", fmt.Sprintf("ATS7=%d", s7Seconds), "AT&D2", speaker}
-	for _, q := range p.cfg.Quirks.Init {
-		may = append(may, "AT"+q)
-	}
-	for _, cmd := range must {
-		if _, err := p.ch.Do(ctx, cmd, commandWait); err != nil {
-			return err
-		}
-	}
-	if err := p.try(ctx, may...); err != nil {
-		return err
-	}
-	if _, err := p.firstOf(ctx, "AT+IFC=2,2", "AT&K3"); err != nil { // RTS/CTS
-		return err
-	}
-	if p.cfg.Init != "" {
-		if _, err := p.ch.Do(ctx, "AT"+strings.TrimPrefix(p.cfg.Init, "AT"), commandWait); err != nil {
-			return err
-		}
-	}
-	if err := p.enterClass1(ctx); err != nil {
-		return err
-	}
-	callerID := []string{"AT+VCID=1", "AT#CID=1"}
-	if p.cfg.Quirks.CallerID != nil {
-		callerID = nil
-		for _, c := range p.cfg.Quirks.CallerID {
-			callerID = append(callerID, "AT"+c)
-		}
-	}
-	if _, err := p.firstOf(ctx, callerID...); err != nil {
-		return err
-	}
-	p.dirty.Store(false)
-	return nil
-}
-
-// enterClass1 sends +FCLASS=1 and what goes with it.
-func (p *Phone) enterClass1(ctx context.Context) error {
-	r, err := p.ch.Command(ctx, "AT+FCLASS=1", commandWait)
-	if err != nil {
-		return err
-	}
-	if r.Code != at.OK {
-		return fmt.Errorf("%w: +FCLASS=1: %s", ErrNotClass1, r.Text)
-	}
-	for _, q := range p.cfg.Quirks.AfterClass {
-		if err := p.try(ctx, "AT"+q); err != nil {
-			return err
-		}
-	}
-	if !p.cfg.Quirks.NoFAR {
-		p.far, err = p.firstOf(ctx, "AT+FAR=1")
+// enter sends +FCLASS=1 and what goes with it.
+func (p *Phone) enter(ctx context.Context) error {
+	err := p.phone.EnterClass(ctx, "1")
+	if err == nil && !p.cfg.Quirks.NoFAR {
+		p.far, err = p.phone.FirstOf(ctx, "+FAR=1")
 	}
 	return err
 }
 
-// try sends commands that may be refused.
-func (p *Phone) try(ctx context.Context, cmds ...string) error {
-	for _, cmd := range cmds {
-		if _, err := p.ch.Command(ctx, cmd, commandWait); err != nil {
-			return err
-		}
+// prepare sets adaptive answering. It needs a modem with +FAE; without it the call is taken for a fax.
+func (p *Phone) prepare(ctx context.Context, m t30.AnswerMode) error {
+	if m == t30.AnswerAdaptive {
+		return p.phone.Try(ctx, "+FAE=1")
 	}
-	return nil
+	return p.phone.Try(ctx, "+FAE=0")
 }
 
-// firstOf sends commands until one is accepted; ok tells whether one was.
-func (p *Phone) firstOf(ctx context.Context, cmds ...string) (ok bool, err error) {
-	for _, cmd := range cmds {
-		r, err := p.ch.Command(ctx, cmd, commandWait)
-		if err != nil {
-			return false, err
-		}
-		if r.Code == at.OK {
-			return true, nil
-		}
+// judge: after ATD and ATA the modem is in V.21 (T.31 8.2.3, 8.2.4).
+func judge(l at.Line) (connected bool, err error) { return l.Code == at.Connect, nil }
+
+// Dial implements [t30.Phone]; number as [phone.Line.Dial] takes it.
+func (p *Phone) Dial(ctx context.Context, number string) (t30.Line, error) {
+	if err := p.phone.Dial(ctx, number); err != nil {
+		return nil, fmt.Errorf("class1: %w", err)
 	}
-	return false, nil
+	return newLine(p, receivingFrame), nil
 }
 
-// acquire waits for the channel to be free.
-func (p *Phone) acquire(ctx context.Context) error {
-	select {
-	case p.own <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-p.ch.Lost():
-		return p.ch.Err()
+// WaitRing implements [t30.Phone].
+func (p *Phone) WaitRing(ctx context.Context) (t30.Ringing, error) {
+	r, err := p.phone.WaitRing(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("class1: %w", err)
 	}
+	return ringing{r, p}, nil
 }
 
-func (p *Phone) release() { <-p.own }
+// ringing is one call that rings, a [t30.Ringing].
+type ringing struct {
+	*phone.Ringing
+	p *Phone
+}
+
+// Answer implements [t30.Ringing].
+func (r ringing) Answer(ctx context.Context, m t30.AnswerMode) (t30.Line, error) {
+	if err := r.Ringing.Answer(ctx, m); err != nil {
+		return nil, fmt.Errorf("class1: %w", err)
+	}
+	return newLine(r.p, sendingFrames), nil
+}

@@ -2,15 +2,8 @@ package class1
 
 import "time"
 
-// Quirks is how a modem departs from T.31. The zero value is a modem after the standard.
+// Quirks is how a modem departs from T.31, beside [phone.Quirks]. The zero value is a modem after the standard.
 type Quirks struct {
-	// Init is sent before +FCLASS=1; a refusal is no error. "AT" is put in front.
-	Init []string
-	// AfterClass is sent after every +FCLASS=1; a refusal is no error. Field: U.S. Robotics changes to XON/XOFF on
-	// entering Class 1 and needs &H1 again.
-	AfterClass []string
-	// CallerID are the commands that turn caller ID on; the first that is accepted is kept. nil: +VCID=1, #CID=1.
-	CallerID []string
 	// CommandGap is the pause before each command after a change of state. Field: Silicon Labs Si2417 and Si2435
 	// want 100 ms.
 	CommandGap time.Duration

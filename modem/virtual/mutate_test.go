@@ -97,7 +97,7 @@ func failing(t *testing.T, args ...string) []string {
 // cross are the tests in which driver and virtual modem meet; own are those of each side alone.
 var (
 	cross = []string{"-run", "^TestDriver_EveryRate|^TestDriver_LineFaults|^TestDriver_Drops", "."}
-	own   = []string{"-skip", "^TestDriver|^TestConformance|^Fuzz", ".", "../at", "../class1", "../../t30/hdlc"}
+	own   = []string{"-skip", "^TestDriver|^TestConformance|^Fuzz", ".", "../at", "../phone", "../class1", "../../t30/hdlc"}
 )
 
 // TestMutate_SeededBugs makes one mistake at a time in one of the two sides. Were a parser, DLE or HDLC shared, it would cancel out

@@ -1,0 +1,13 @@
+package phone
+
+// Quirks is how a modem departs from V.250 and V.253 in what all service classes share. The zero value is a modem after the
+// standards.
+type Quirks struct {
+	// Init is sent before +FCLASS; a refusal is no error. "AT" is put in front.
+	Init []string
+	// AfterClass is sent after every +FCLASS; a refusal is no error. Field: U.S. Robotics changes to XON/XOFF on
+	// entering Class 1 and needs &H1 again.
+	AfterClass []string
+	// CallerID are the commands that turn caller ID on; the first that is accepted is kept. nil: +VCID=1, #CID=1.
+	CallerID []string
+}
