@@ -83,6 +83,9 @@ func TestWriter_Deterministic(t *testing.T) {
 	if got := date(meta.Time.UTC()); got != "D:20261122210500Z" {
 		t.Errorf("UTC: %s", got)
 	}
+	if got := date(meta.Time.In(time.FixedZone("", -12600))); got != "D:20261122173500-03'30'" {
+		t.Errorf("Newfoundland: %s", got)
+	}
 }
 
 // TestWriter_Table finds each object where the table says it is.
@@ -95,7 +98,7 @@ func TestWriter_Table(t *testing.T) {
 	}
 	lines := strings.Split(string(data[at:]), "\n")
 	n, err := strconv.Atoi(strings.Fields(lines[1])[1])
-	if err != nil || n != objFirstPage+3*len(formats) {
+	if err != nil || n != objFirst+1+3*len(formats) {
 		t.Fatalf("%d objects, %v", n, err)
 	}
 	for i := 1; i < n; i++ {

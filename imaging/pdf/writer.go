@@ -7,10 +7,7 @@ import (
 	"hash"
 	"io"
 	"math/bits"
-	"strconv"
 	"strings"
-	"time"
-	"unicode/utf16"
 
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/jbig"
@@ -18,26 +15,32 @@ import (
 )
 
 var (
-	// ErrFormat is returned when a page cannot be stored: no width, no lines, or a coding that PDF does not have.
+	// ErrFormat is returned when a page cannot be stored: no width, no lines, too many of them, or a coding that is no fax coding.
 	ErrFormat = errors.New("pdf: format not supported")
 	// ErrNoPage is returned when a file without pages is closed.
 	ErrNoPage = errors.New("pdf: no page")
 )
 
-// Meta is what a file says of itself.
-type Meta struct {
-	Title    string
-	Producer string    // "" is Tipring
-	Time     time.Time // creation date; zero: none
-}
-
-// Numbers of the objects that every file has; each page has three more.
+// Numbers of the objects that every file has. The others follow as they come: each page has three, each group of pages one.
 const (
 	objCatalog = 1 + iota
 	objPages
 	objInfo
-	objFirstPage
+	objMetadata
+	objIntent
+	objProfile
+	objFirst
 )
+
+// groupPages is how many pages a node of the page tree has at most: an array may have 8191 elements (ISO 19005-1 6.1.12), and
+// readers find a page of thousands sooner.
+const groupPages = 500
+
+// group is a node of the page tree.
+type group struct {
+	object int
+	kids   []int
+}
 
 // Writer writes a PDF file page by page.
 type Writer struct {
@@ -45,17 +48,15 @@ type Writer struct {
 	m       Meta
 	err     error
 	off     int64   // written so far
-	offsets []int64 // of each object, by number
+	offsets []int64 // of each object, by number; 0: not written yet
 	pages   int
+	groups  []group
 	sum     hash.Hash // of all that was written, for the file's ID
 }
 
 // NewWriter returns a writer to w. Nothing is written before the first page.
 func NewWriter(w io.Writer, m Meta) *Writer {
-	if m.Producer == "" {
-		m.Producer = "Tipring"
-	}
-	return &Writer{w: w, m: m, offsets: make([]int64, objFirstPage), sum: sha256.New()}
+	return &Writer{w: w, m: m.clean(), offsets: make([]int64, objFirst), sum: sha256.New()}
 }
 
 // AddPage codes a page as MMR and adds it.
@@ -73,7 +74,7 @@ func (w *Writer) AddPage(p imaging.Page) error {
 
 // AddCoded adds a page with its data as it is coded; least significant bit first is turned around. A page without a resolution
 // is shown as fine. Data with bad lines is shown differently by different readers: code those pages anew. JBIG is coded anew as MMR: PDF
-// has JBIG2 only. ErrFormat if the page has no pels or a coding that is not of T.4, T.6 or T.82.
+// has JBIG2 only. ErrFormat if the page has no pels, more lines than t4.MaxLines, or a coding that is not of T.4, T.6 or T.82.
 func (w *Writer) AddCoded(c t4.Coded) error {
 	if w.err != nil {
 		return w.err
@@ -89,28 +90,32 @@ func (w *Writer) AddCoded(c t4.Coded) error {
 	if w.pages == 0 {
 		w.printf("%%PDF-1.4\n%%\xe2\xe3\xcf\xd3\n")
 	}
-	data := c.Data
-	if c.Format.Order == t4.LSBFirst {
-		data = make([]byte, len(c.Data))
-		for i, b := range c.Data {
-			data[i] = bits.Reverse8(b)
-		}
+	if len(w.groups) == 0 || len(w.groups[len(w.groups)-1].kids) == groupPages {
+		w.groups = append(w.groups, group{object: w.object()})
 	}
-	page := objFirstPage + 3*w.pages
+	g := &w.groups[len(w.groups)-1]
+	page, contents, picture := w.object(), w.object(), w.object()
+	g.kids = append(g.kids, page)
 	width, height := pageSize(c)
 	w.begin(page)
 	w.printf("<</Type/Page/Parent %d 0 R/MediaBox[0 0 %s %s]/Contents %d 0 R"+
-		"/Resources<</ProcSet[/PDF/ImageB]/XObject<</F %d 0 R>>>>>>\nendobj\n", objPages, width, height, page+1, page+2)
-	content := fmt.Sprintf("q %s 0 0 %s 0 0 cm /F Do Q\n", width, height)
-	w.begin(page + 1)
-	w.printf("<</Length %d>>\nstream\n%sendstream\nendobj\n", len(content), content)
-	w.begin(page + 2)
-	w.printf("<</Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 1/ColorSpace/DeviceGray"+
-		"/Filter/CCITTFaxDecode/DecodeParms<<%s>>/Length %d>>\nstream\n", c.Width, c.Height, params, len(data))
-	w.write(data)
-	w.printf("\nendstream\nendobj\n")
+		"/Resources<</ProcSet[/PDF/ImageB]/XObject<</F %d 0 R>>>>>>\nendobj\n", g.object, width, height, contents, picture)
+	w.stream(contents, "", []byte("q "+width+" 0 0 "+height+" 0 0 cm /F Do Q"))
+	w.stream(picture, fmt.Sprintf("/Type/XObject/Subtype/Image/Width %d/Height %d/BitsPerComponent 1/ColorSpace/DeviceGray"+
+		"/Filter/CCITTFaxDecode/DecodeParms<<%s>>", c.Width, c.Height, params), msbFirst(c))
 	w.pages++
 	return w.err
+}
+
+func msbFirst(c t4.Coded) []byte {
+	if c.Format.Order != t4.LSBFirst {
+		return c.Data
+	}
+	data := make([]byte, len(c.Data))
+	for i, b := range c.Data {
+		data[i] = bits.Reverse8(b)
+	}
+	return data
 }
 
 // recode returns c, or what PDF can hold in place of it.
@@ -136,29 +141,40 @@ func (w *Writer) Close() error {
 	if w.err == nil && w.pages == 0 {
 		return ErrNoPage
 	}
-	w.begin(objCatalog)
-	w.printf("<</Type/Catalog/Pages %d 0 R>>\nendobj\n", objPages)
-	w.begin(objPages)
-	w.printf("<</Type/Pages/Count %d/Kids[", w.pages)
-	for i := range w.pages {
-		w.printf("%d 0 R\n", objFirstPage+3*i)
-	}
-	w.printf("]>>\nendobj\n")
+	w.tree()
 	w.begin(objInfo)
-	w.printf("<</Producer%s", text(w.m.Producer))
-	if w.m.Title != "" {
-		w.printf("/Title%s", text(w.m.Title))
-	}
-	if !w.m.Time.IsZero() {
-		w.printf("/CreationDate(%s)", date(w.m.Time))
-	}
-	w.printf(">>\nendobj\n")
+	w.printf("%s\nendobj\n", w.m.info())
+	w.stream(objMetadata, "/Type/Metadata/Subtype/XML", w.m.xmp())
+	w.begin(objIntent)
+	w.printf("<</Type/OutputIntent/S/GTS_PDFA1/OutputConditionIdentifier(Black and white)/Info(Black and white)/DestOutputProfile %d 0 R>>\nendobj\n", objProfile)
+	w.stream(objProfile, "/N 1", greyProfile())
 	w.trailer()
 	err := w.err
 	if w.err == nil {
 		w.err = errors.New("pdf: writer is closed")
 	}
 	return err
+}
+
+// tree writes the catalog and the page tree.
+func (w *Writer) tree() {
+	w.begin(objCatalog)
+	w.printf("<</Type/Catalog/Pages %d 0 R/Metadata %d 0 R/OutputIntents[%d 0 R]/PageLabels<</Nums[0<</S/D/St %d>>]>>>>\nendobj\n",
+		objPages, objMetadata, objIntent, w.m.FirstPage)
+	w.begin(objPages)
+	w.printf("<</Type/Pages/Count %d/Kids[", w.pages)
+	for _, g := range w.groups {
+		w.printf("%d 0 R\n", g.object)
+	}
+	w.printf("]>>\nendobj\n")
+	for _, g := range w.groups {
+		w.begin(g.object)
+		w.printf("<</Type/Pages/Parent %d 0 R/Count %d/Kids[", objPages, len(g.kids))
+		for _, k := range g.kids {
+			w.printf("%d 0 R\n", k)
+		}
+		w.printf("]>>\nendobj\n")
+	}
 }
 
 func (w *Writer) trailer() {
@@ -172,13 +188,24 @@ func (w *Writer) trailer() {
 		len(w.offsets), objCatalog, objInfo, id, id, xref)
 }
 
+// object returns the number of a new object.
+func (w *Writer) object() int {
+	w.offsets = append(w.offsets, 0)
+	return len(w.offsets) - 1
+}
+
 // begin starts object n.
 func (w *Writer) begin(n int) {
-	for len(w.offsets) <= n {
-		w.offsets = append(w.offsets, 0)
-	}
 	w.offsets[n] = w.off
 	w.printf("%d 0 obj\n", n)
+}
+
+// stream writes object n, a stream with these entries in its dictionary.
+func (w *Writer) stream(n int, entries string, data []byte) {
+	w.begin(n)
+	w.printf("<<%s/Length %d>>\nstream\n", entries, len(data))
+	w.write(data)
+	w.printf("\nendstream\nendobj\n")
 }
 
 func (w *Writer) printf(format string, args ...any) { w.write(fmt.Appendf(nil, format, args...)) }
@@ -190,15 +217,21 @@ func (w *Writer) write(p []byte) {
 	w.sum.Write(p)
 	n, err := w.w.Write(p)
 	w.off += int64(n)
+	if err == nil && w.off > maxFile {
+		err = fmt.Errorf("%w: file over 10 GB", ErrFormat)
+	}
 	if err != nil {
 		w.err = fmt.Errorf("pdf: writing: %w", err)
 	}
 }
 
+// maxFile is how far the ten digits of an offset go.
+const maxFile = 9_999_999_999
+
 // decodeParms returns the parameters of CCITTFaxDecode (ISO 32000-1 7.4.6) that differ from their defaults.
 func decodeParms(c t4.Coded) (string, error) {
 	f := c.Format
-	if c.Width < 1 || c.Width > t4.MaxWidth || c.Height < 1 {
+	if c.Width < 1 || c.Width > t4.MaxWidth || c.Height < 1 || c.Height > t4.MaxLines {
 		return "", fmt.Errorf("%w: %d x %d pels", ErrFormat, c.Width, c.Height)
 	}
 	var s strings.Builder
@@ -227,38 +260,4 @@ func decodeParms(c t4.Coded) (string, error) {
 		s.WriteString("/BlackIs1 true")
 	}
 	return s.String(), nil
-}
-
-// pageSize returns a page's width and height in points of 1/72 inch.
-func pageSize(c t4.Coded) (width, height string) {
-	r := c.Resolution
-	if r.X <= 0 || r.Y <= 0 {
-		r = imaging.Fine
-	}
-	x, y := r.DPI()
-	return points(float64(c.Width) * 72 / x), points(float64(c.Height) * 72 / y)
-}
-
-func points(v float64) string {
-	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 3, 64), "0"), ".")
-}
-
-// text returns a text string object in UTF-16 (ISO 32000-1 7.9.2.2), in hexadecimal: nothing needs escaping.
-func text(s string) string {
-	var b strings.Builder
-	b.WriteString("<FEFF")
-	for _, u := range utf16.Encode([]rune(s)) {
-		fmt.Fprintf(&b, "%04X", u)
-	}
-	b.WriteString(">")
-	return b.String()
-}
-
-// date returns a date string (ISO 32000-1 7.9.4).
-func date(t time.Time) string {
-	s := t.Format("D:20060102150405-07'00'")
-	if strings.HasSuffix(s, "+00'00'") {
-		return strings.TrimSuffix(s, "+00'00'") + "Z"
-	}
-	return s
 }
