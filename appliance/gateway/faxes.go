@@ -96,7 +96,7 @@ func (g *Gateway) attachment(f queue.Fax, document string, d queue.Delivery) mes
 	if isPart(d) {
 		base += fmt.Sprintf("-pages-%d-%d", d.First, d.Last)
 	}
-	file := message.File{Name: base + ".pdf", Type: "application/pdf", Open: func() (io.ReadCloser, error) { return g.openPart(document, d, writePDF) }}
+	file := message.File{Name: base + ".pdf", Type: "application/pdf", Open: func() (io.ReadCloser, error) { return g.openPart(document, d, pdfOf(f, d)) }}
 	if g.o.FaxType == control.TIFF {
 		file.Name, file.Type = base+".tif", "image/tiff"
 		file.Open = func() (io.ReadCloser, error) { return g.openPart(document, d, writeTIFF) }
@@ -235,7 +235,7 @@ func (g *Gateway) OpenFax(id queue.FaxID, as control.FileType) (io.ReadCloser, e
 	case control.TIFF:
 		r, err = g.st.OpenFile(name)
 	case control.PDF, "":
-		r, err = g.openPart(name, queue.Delivery{}, writePDF)
+		r, err = g.openPart(name, queue.Delivery{}, pdfOf(f, queue.Delivery{}))
 	default:
 		err = fmt.Errorf("%w: file type %q", control.ErrInvalid, as)
 	}

@@ -325,8 +325,10 @@ type adder interface {
 	Close() error
 }
 
-func writePDF(w io.Writer, next func() (t4.Coded, error)) error {
-	return addAll(pdf.NewWriter(w, pdf.Meta{}), next)
+// pdfOf writes pages of a fax as a PDF that says which fax it is, its pages numbered as in the whole fax.
+func pdfOf(f queue.Fax, d queue.Delivery) pageFile {
+	meta := pdf.Meta{Title: faxSubject(f, d), Author: Caller(f), Time: f.Started.Local(), FirstPage: d.First}
+	return func(w io.Writer, next func() (t4.Coded, error)) error { return addAll(pdf.NewWriter(w, meta), next) }
 }
 
 func writeTIFF(w io.Writer, next func() (t4.Coded, error)) error {
