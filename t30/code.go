@@ -18,6 +18,8 @@ const (
 	CodeBlacklisted  Code = 15 // the modem refuses to dial the number now
 	CodeGlare        Code = 16 // a call came in, nothing was dialed
 	CodeCallAborted  Code = 17 // we gave up ringing ourselves
+	CodeNoLine       Code = 18 // nothing was dialed: no voltage on the line, the cord is out
+	CodeLineInUse    Code = 19 // nothing was dialed: a telephone on the same line is in use
 
 	// Answered, phase A and B.
 	CodeNoFax         Code = 20 // answered, but no fax signal (T1 ran out)
@@ -32,6 +34,7 @@ const (
 	CodePassword      Code = 29 // password or subaddress refused
 	CodeRefused       Code = 30 // we refused: nothing to receive into
 	CodeNoDocument    Code = 31 // we answered, the caller sent no DCS (T2/T1)
+	CodeData          Code = 32 // we answered, a data modem called
 
 	// In and after a page.
 	CodeHungUpC       Code = 40 // line dropped in or after a page
@@ -57,12 +60,13 @@ var codeNames = map[Code]string{
 	CodeBusy: "busy", CodeNoAnswer: "no answer", CodeNoDialTone: "no dial tone", CodeNoCarrier: "no carrier",
 	CodeNotInService: "number not in service", CodeBlacklisted: "modem refuses to dial this number now",
 	CodeGlare: "incoming call first", CodeCallAborted: "ringing given up",
+	CodeNoLine: "no telephone line", CodeLineInUse: "line in use by a telephone",
 	CodeNoFax: "no fax answered", CodeVoice: "voice answered", CodeHungUpB: "far end hung up before the first page",
 	CodeCannotReceive: "far end cannot receive", CodeIncompatible: "no common format", CodeTraining: "training failed at every rate",
 	CodeDCNInB: "far end disconnected before the first page", CodeNoReplyDCS: "no answer to DCS",
 	CodeNothingToPoll: "nothing to poll", CodePassword: "password or subaddress refused", CodeRefused: "refused by us",
-	CodeNoDocument: "caller sent nothing",
-	CodeHungUpC:    "line dropped in a page", CodeNoReplyPage: "no answer after a page", CodeDCNAfterPage: "far end disconnected after a page",
+	CodeNoDocument: "caller sent nothing", CodeData: "data modem called",
+	CodeHungUpC: "line dropped in a page", CodeNoReplyPage: "no answer after a page", CodeDCNAfterPage: "far end disconnected after a page",
 	CodePageRefused: "page refused as unreadable", CodeECMGivenUp: "error correction gave up", CodeReceiverBusy: "receiver not ready for too long",
 	CodePageLost: "page lost", CodeNoPostMessage: "nothing came after the page", CodeProtocol: "protocol error", CodeInterrupted: "operator interrupt",
 	CodeModem: "modem fault", CodeSource: "page cannot be read", CodeSink: "page cannot be stored", CodeCanceled: "canceled",

@@ -83,7 +83,7 @@ func notConnected(ctx context.Context, start time.Time, k Kind, err error) (Repo
 	case errors.Is(err, ErrVoice):
 		rep.Code = CodeVoice
 	case errors.Is(err, ErrData):
-		rep.Code = CodeNoFax
+		rep.Code = CodeData
 	default:
 		rep.Code = CodeModem
 	}

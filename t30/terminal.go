@@ -42,7 +42,9 @@ type Ring struct {
 	Caller  string // calling number, "" unknown
 	Name    string // calling name, "" unknown
 	Dialed  string // the digits dialed to reach us (DID, DTMF), "" unknown
-	Pattern string // distinctive ring, "" plain
+	Pattern string // distinctive ring ("A", "2", "DRON=8/DROF=4"), "" plain
+	// NoCaller is why there is no calling number: "withheld" by the caller, "unavailable" to the exchange; "" nobody said.
+	NoCaller string
 }
 
 // AnswerMode says what a ringing call is taken for.

@@ -41,7 +41,7 @@ func (o Outcome) code() t30.Code {
 // dialed tells whether the exchange may have seen the number.
 func (o Outcome) dialed() bool {
 	switch ClassOf(o.code()) {
-	case ClassNoDialTone, ClassGlare, ClassModemWait:
+	case ClassNoDialTone, ClassLineInUse, ClassGlare, ClassModemWait:
 		return false
 	case ClassFault, ClassCanceled:
 		return !o.Report.Start.IsZero()

@@ -15,6 +15,7 @@ const (
 	ClassNoAnswer   Class = "no answer"
 	ClassNoNumber   Class = "no such number"
 	ClassNoDialTone Class = "no dial tone"   // nothing was dialed: the line's fault, spends no tries
+	ClassLineInUse  Class = "line in use"    // nothing was dialed: somebody telephones on the line, spends no tries
 	ClassGlare      Class = "glare"          // a call came in first, nothing was dialed: spends no tries
 	ClassModemWait  Class = "modem waits"    // the modem's own redial block: nothing was dialed
 	ClassNoFax      Class = "no fax"         // a person or a machine that is no fax answered
@@ -38,13 +39,15 @@ func ClassOf(c t30.Code) Class {
 		return ClassNoAnswer
 	case t30.CodeNotInService:
 		return ClassNoNumber
-	case t30.CodeNoDialTone:
+	case t30.CodeNoDialTone, t30.CodeNoLine:
 		return ClassNoDialTone
+	case t30.CodeLineInUse:
+		return ClassLineInUse
 	case t30.CodeGlare:
 		return ClassGlare
 	case t30.CodeBlacklisted:
 		return ClassModemWait
-	case t30.CodeNoFax, t30.CodeVoice:
+	case t30.CodeNoFax, t30.CodeVoice, t30.CodeData:
 		return ClassNoFax
 	case t30.CodeCannotReceive, t30.CodeReceiverBusy:
 		return ClassCannot
@@ -89,6 +92,7 @@ func DefaultPolicy() Policy {
 			ClassNoAnswer:   {2, []time.Duration{10 * m}},
 			ClassNoNumber:   {1, nil},
 			ClassNoDialTone: {200, []time.Duration{m, 2 * m, 5 * m, 10 * m}},
+			ClassLineInUse:  {1000, []time.Duration{m}},
 			ClassGlare:      {100, []time.Duration{10 * time.Second}},
 			ClassModemWait:  {30, []time.Duration{5 * m}},
 			ClassNoFax:      {2, []time.Duration{5 * m}},
@@ -180,8 +184,11 @@ var sentences = map[t30.Code]string{
 	t30.CodeBlacklisted:   "The modem does not dial this number again yet.",
 	t30.CodeGlare:         "A call came in on the line at the same moment.",
 	t30.CodeCallAborted:   "Nobody answered in time.",
+	t30.CodeNoLine:        "Our telephone line is dead; its cord may be out.",
+	t30.CodeLineInUse:     "Our telephone line was in use by a telephone.",
 	t30.CodeNoFax:         "The call was answered, but not by a fax machine.",
 	t30.CodeVoice:         "A person answered, not a fax machine.",
+	t30.CodeData:          "A data modem called.",
 	t30.CodeHungUpB:       "The other side hung up before the first page.",
 	t30.CodeCannotReceive: "The other fax machine cannot receive now; it may be out of paper or its memory may be full.",
 	t30.CodeIncompatible:  "The other fax machine accepts no format that we can send.",

@@ -48,6 +48,9 @@ func TestParseLine(t *testing.T) {
 		"NO CARRIER": NoCarrier, "BUSY": Busy, "NO ANSWER": NoAnswer, "NO DIALTONE": NoDialTone, "NO DIAL TONE": NoDialTone,
 		"+FCERROR": FCError, "+FRH:3": FRH3, "RING": Ring, "RING B": Ring, "RINGING": Ringback, "NMBR=1": CallerID,
 		"NAME = A=B": CallerID, "0,1,1.0": Info, "CONNECTED": Info, "OKAY": Info, "": Info, "X=1": Info, "DELAYED 2": Blacklisted,
+		"RING1": Ring, "RINGB": Ring, "RING;5550123": Ring, "RINGS": Info, "NO LINE": NoLine, "LINE-IN-USE": LineInUse, "LINE IN USE": LineInUse,
+		"+CLIP: \"5550123\",129": CallerID, "CALLER NUMBER: 5550123": CallerID, "04 09 30 31 30 31 31 32 30 30 4F 1F": CallerID,
+		"04093031303131323030 4F20": Info, "14400": Info, "DDN_NMBR = 1": CallerID, "MODEM NUMBER: 5": Info,
 	} {
 		if got, _ := ParseLine(in); got != want {
 			t.Errorf("%q: %d, want %d", in, got, want)

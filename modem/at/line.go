@@ -25,13 +25,15 @@ const (
 	Fax                     // FAX: an adaptive answer found a fax machine
 	Ringback                // RINGING, RINGBACK: the far telephone rings
 	Ring                    // RING, RING A
-	CallerID                // DATE=, TIME=, NMBR=, NAME=, NDID=, DRON=, ...
+	CallerID                // DATE=, TIME=, NMBR=, NAME=, NDID=, DRON=, +CLIP:, a dump: see callerid.go
+	NoLine                  // NO LINE: no voltage, the cord is out (Silicon Labs %V)
+	LineInUse               // LINE IN USE: a telephone on the same line is off hook (Silicon Labs %V, Conexant -STE)
 )
 
 // Final tells whether a line with this code ends a command.
 func (c Code) Final() bool {
 	switch c {
-	case OK, Error, Connect, NoCarrier, Busy, NoAnswer, NoDialTone, Blacklisted, FCError, FRH3, Voice:
+	case OK, Error, Connect, NoCarrier, Busy, NoAnswer, NoDialTone, Blacklisted, FCError, FRH3, Voice, NoLine, LineInUse:
 		return true
 	}
 	return false
@@ -53,18 +55,15 @@ var exact = map[string]Code{
 	"+FCERROR": FCError, "+F4": FCError, "+FRH:3": FRH3, "+FRH: 3": FRH3, "VOICE": Voice, "VCON": Voice,
 	"DATA": Data, "FAX": Fax, "RINGING": Ringback, "RINGBACK": Ringback, "RING BACK": Ringback, "RING": Ring,
 	"CONNECT": Connect,
+	"NO LINE": NoLine, "NO LOOP CURRENT": NoLine, "LINE IN USE": LineInUse, "LINE-IN-USE": LineInUse,
+	"LINE BUSY": LineInUse, "PARALLEL PHONE": LineInUse, "PARALLEL PHONE DETECTED": LineInUse, "EXTENSION IN USE": LineInUse,
 }
 
 var prefixes = []struct {
 	text string
 	code Code
 }{
-	{"CONNECT ", Connect}, {"RING ", Ring}, {"+CME ERROR", Error}, {"BLACKLISTED", Blacklisted}, {"DELAYED", Blacklisted},
-}
-
-var callerKeys = map[string]bool{
-	"DATE": true, "TIME": true, "NMBR": true, "NAME": true, "MESG": true, "NDID": true, "DDN": true,
-	"DRON": true, "DROF": true,
+	{"CONNECT ", Connect}, {"RING ", Ring}, {"RING;", Ring}, {"RING/", Ring}, {"+CME ERROR", Error}, {"BLACKLISTED", Blacklisted}, {"DELAYED", Blacklisted},
 }
 
 // ParseLine tells what kind of line text is. Letter case does not matter; stray octets that line noise or a wrong speed
@@ -75,12 +74,15 @@ func ParseLine(text string) (code Code, clean string) {
 	if c, ok := exact[up]; ok {
 		return c, clean
 	}
+	if ringNumbered(up) {
+		return Ring, clean
+	}
 	for _, p := range prefixes {
 		if strings.HasPrefix(up, p.text) {
 			return p.code, clean
 		}
 	}
-	if key, _, ok := strings.Cut(up, "="); ok && callerKeys[strings.TrimSpace(key)] {
+	if _, _, ok := CallerField(clean); ok {
 		return CallerID, clean
 	}
 	return Info, clean

@@ -121,7 +121,7 @@ func TestWaitRing_CallerID(t *testing.T) {
 	}{
 		{"before the ring", id + "< RING\n", []t30.Ring{{Caller: "5550123", Name: "J. DOE", Dialed: "4711"}}},
 		{"after the first ring", "< RING\n1s\n" + id + "4s\n< RING\n", []t30.Ring{{}, {Caller: "5550123", Name: "J. DOE", Dialed: "4711"}}},
-		{"withheld", "< NMBR = P\n< NAME = O\n< RING\n", []t30.Ring{{}}},
+		{"withheld", "< NMBR = P\n< NAME = O\n< RING\n", []t30.Ring{{NoCaller: phone.Withheld}}},
 		{"pattern", "< RING A\n4s\n< RING A\n", []t30.Ring{{Pattern: "A"}, {Pattern: "A"}}},
 		{"cadence", "< DRON=8\n< DROF=4\n< RING\n", []t30.Ring{{Pattern: "DRON=8/DROF=4"}}},
 	}

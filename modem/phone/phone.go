@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,14 @@ type Config struct {
 	Pulse   bool   // dial with pulses, not tones
 	Speaker bool   // loudspeaker on until the far end answers
 	Init    string // the user's own commands, without AT; sent before +FCLASS
+	Country string // ISO 3166 code for +GCI, or "#" and the T.35 code in hexadecimal; "": the modem's own setting stays
+	// BlindDial dials without waiting for dial tone (X3), behind exchanges that have none.
+	BlindDial bool
+	// Shared is a line with a telephone on it: nothing is dialed without dial tone, and the modem looks before it goes off
+	// hook where it can ([Quirks].LineStatus). BlindDial does not count.
+	Shared bool
+	// Patterns turns reports of distinctive rings on ([Quirks].DistinctiveRing).
+	Patterns bool
 }
 
 // Class is what a service class does in its own way. All of it runs on the goroutine that has the line.
@@ -56,6 +65,13 @@ type Line struct {
 	// own is held by whoever uses the channel: Setup, Dial, WaitRing, a Ringing or the class's call.
 	own   chan struct{}
 	dirty atomic.Bool // the modem's state is not known: reset before the next use
+	// early are unsolicited lines that came while dialing: the next WaitRing begins with them.
+	early []at.Line
+	// told are the commands of reports that were accepted after the last reset.
+	told []string
+
+	mu       sync.Mutex
+	warnings map[string]string
 }
 
 // New returns the line of the modem on ch, which is not touched before Setup.
@@ -71,21 +87,23 @@ func (l *Line) Channel() *at.Channel { return l.ch }
 // Setup brings the modem into the state every call starts from, with a reset first if its state is not known. ErrClass,
 // at.ErrNoReply, at.ErrPortLost.
 func (l *Line) Setup(ctx context.Context) error {
-	if l.dirty.Load() {
+	fresh := l.dirty.Load()
+	if fresh {
 		if _, err := l.ch.Command(ctx, "ATZ", resetWait); err != nil {
 			return err
 		}
-	}
-	speaker := "M0"
-	if l.cfg.Speaker {
-		speaker = "M1"
 	}
 	for _, cmd := range []string{"ATE0V1Q0", "ATS0=0"} {
 		if _, err := l.ch.Do(ctx, cmd, CommandWait); err != nil {
 			return err
 		}
 	}
-	if err := l.Try(ctx, append([]string{"X4", fmt.Sprintf("S7=%d", s7Seconds), "&D2", speaker}, l.cfg.Quirks.Init...)...); err != nil {
+	if fresh && l.cfg.Country != "" {
+		if err := l.setCountry(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.Try(ctx, append(l.settings(), l.cfg.Quirks.Init...)...); err != nil {
 		return err
 	}
 	if _, err := l.FirstOf(ctx, "+IFC=2,2", "&K3"); err != nil { // RTS/CTS
@@ -99,15 +117,60 @@ func (l *Line) Setup(ctx context.Context) error {
 	if err := l.class.Enter(ctx); err != nil {
 		return err
 	}
-	callerID := l.cfg.Quirks.CallerID
-	if callerID == nil {
-		callerID = []string{"+VCID=1", "#CID=1"}
-	}
-	if _, err := l.FirstOf(ctx, callerID...); err != nil {
+	if err := l.reports(ctx, fresh); err != nil {
 		return err
 	}
 	l.dirty.Store(false)
 	return nil
+}
+
+// settings are commands that may be refused.
+func (l *Line) settings() []string {
+	x, speaker := "X4", "M0"
+	if l.cfg.BlindDial && !l.cfg.Shared {
+		x = "X3"
+	}
+	if l.cfg.Speaker {
+		speaker = "M1"
+	}
+	return []string{x, fmt.Sprintf("S7=%d", s7Seconds), "&D2", speaker}
+}
+
+// reports turns on what the modem is to tell of ringing calls and of the line. A modem that has just been reset is asked for the
+// commands it knows, later only those are sent.
+func (l *Line) reports(ctx context.Context, fresh bool) error {
+	if !fresh {
+		return l.Try(ctx, l.told...)
+	}
+	q := l.cfg.Quirks
+	l.told = nil
+	lists := [][]string{orDefault(q.CallerID, callerIDCommands)}
+	if l.cfg.Patterns {
+		lists = append(lists, orDefault(q.DistinctiveRing, distinctiveRingCommands))
+	}
+	if l.cfg.Shared {
+		lists = append(lists, orDefault(q.LineStatus, lineStatusCommands))
+	}
+	for _, list := range lists {
+		for _, cmd := range list {
+			ok, err := l.FirstOf(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			if ok {
+				l.told = append(l.told, cmd)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func orDefault(list, def []string) []string {
+	if list == nil {
+		return def
+	}
+	return list
 }
 
 // EnterClass sends +FCLASS=class and the quirks that go with it. ErrClass.

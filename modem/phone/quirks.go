@@ -8,6 +8,18 @@ type Quirks struct {
 	// AfterClass is sent after every +FCLASS; a refusal is no error. Field: U.S. Robotics changes to XON/XOFF on
 	// entering Class 1 and needs &H1 again.
 	AfterClass []string
-	// CallerID are the commands that turn caller ID on; the first that is accepted is kept. nil: +VCID=1, #CID=1.
+	// CallerID are the commands that turn caller ID on; the first that is accepted is kept. nil: +VCID=1, #CID=1, %CCID=1,
+	// #CC1, *ID1.
 	CallerID []string
+	// DistinctiveRing are those that turn reports of ringing patterns on, likewise. nil: +VDR=1,0, -SDR=7.
+	DistinctiveRing []string
+	// LineStatus are those that make the modem look for voltage and for a telephone in use before it goes off hook, likewise. nil:
+	// -STE=1 (Conexant). Field: Silicon Labs has %V2.
+	LineStatus []string
 }
+
+var (
+	callerIDCommands        = []string{"+VCID=1", "#CID=1", "%CCID=1", "#CC1", "*ID1"}
+	distinctiveRingCommands = []string{"+VDR=1,0", "-SDR=7"}
+	lineStatusCommands      = []string{"-STE=1"}
+)

@@ -40,6 +40,7 @@ func (l *Line) outcome(ctx context.Context, dialing bool) (end at.Line, err erro
 		op = "dial"
 	}
 	until := time.Now().Add(callWait)
+	l.early = nil
 	var rang time.Time // the last RINGING, of modems that tell
 	data := false
 	for {
@@ -51,6 +52,7 @@ func (l *Line) outcome(ctx context.Context, dialing bool) (end at.Line, err erro
 			return at.Line{}, fmt.Errorf("phone: %s: %w", op, err)
 		}
 		if r.Code.Unsolicited() {
+			l.keep(r)
 			if r.Code == at.Ring && dialing && time.Since(r.At) < freshRing { // glare: the exchange rang before it gave dial tone
 				return at.Line{}, fmt.Errorf("phone: dial: %w", t30.ErrRinging)
 			}
@@ -78,6 +80,15 @@ func (l *Line) outcome(ctx context.Context, dialing bool) (end at.Line, err erro
 	}
 }
 
+// maxEarly bounds what is kept of a call that comes in while another is dialed, in lines.
+const maxEarly = 16
+
+func (l *Line) keep(r at.Line) {
+	if len(l.early) < maxEarly {
+		l.early = append(l.early, r)
+	}
+}
+
 // judgeSilence makes the end of a call without a carrier an answer that was no fax if the ringing had stopped before, and no answer if
 // it rang to the end.
 func judgeSilence(l at.Line, rang time.Time) at.Line {
@@ -101,6 +112,10 @@ func callError(l at.Line) error {
 		code = t30.CodeNoAnswer
 	case at.NoDialTone:
 		code = t30.CodeNoDialTone
+	case at.NoLine:
+		code = t30.CodeNoLine
+	case at.LineInUse:
+		code = t30.CodeLineInUse
 	case at.Blacklisted:
 		code = t30.CodeBlacklisted
 	case at.Voice:

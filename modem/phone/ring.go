@@ -33,21 +33,36 @@ func (l *Line) waitRing(ctx context.Context) (*Ringing, error) {
 		}
 	}
 	var call callInfo
+	var told time.Time
 	for {
-		r, err := l.ch.NextLine(ctx, 0)
+		r, err := l.next(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if time.Since(r.At) > freshRing {
 			continue // of a call that is over
 		}
+		if r.At.Sub(told) > freshRing {
+			call = callInfo{} // of one that never rang
+		}
 		switch r.Code {
 		case at.CallerID:
 			call.add(r.Text)
+			told = r.At
 		case at.Ring:
 			return l.startRinging(r, call), nil
 		}
 	}
+}
+
+// next is the next line, those that came while dialing first.
+func (l *Line) next(ctx context.Context) (at.Line, error) {
+	if len(l.early) > 0 {
+		r := l.early[0]
+		l.early = l.early[1:]
+		return r, ctx.Err()
+	}
+	return l.ch.NextLine(ctx, 0)
 }
 
 // Ringing is one call that rings. It holds the line until the ringing has stopped, or was answered: then the line is the
