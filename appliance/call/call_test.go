@@ -1,6 +1,7 @@
 package call
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -601,6 +602,17 @@ func TestMapping(t *testing.T) {
 	for c, want := range map[t30.Coding]imaging.Coding{t30.MH: imaging.MH, t30.MR: imaging.MR, t30.MMR: imaging.MMR, t30.JBIG: imaging.JBIG} {
 		if got := ImagingCoding(c); got != want {
 			t.Errorf("%v becomes %v", c, got)
+		}
+	}
+}
+
+// What follows RTC lets a receiver that decodes ahead see it; with ECM there is nothing behind a page.
+func TestDocument_FillBehindRTC(t *testing.T) {
+	d := NewDocument(DocumentOptions{Pages: PageList{textLike(1728, 300, imaging.Fine, 1)}})
+	for _, ecm := range []bool{false, true} {
+		_, data := read(t, d, 1, all(ecm))
+		if got := bytes.HasSuffix(data, afterRTC[:]); got == ecm {
+			t.Errorf("ecm %v: fill behind the page %v", ecm, got)
 		}
 	}
 }

@@ -155,12 +155,19 @@ func code(b *imaging.Bitmap, f t30.PageFormat, limit t30.PageLimit) ([]byte, err
 	lf := lineFormat(f, limit)
 	data, err := t4.Append(nil, b, lf)
 	least := t4.LineBits(limit.MinPage, limit.Rate)
-	if err != nil || b.Height == 0 || 8*len(data) >= least {
-		return data, err
+	if err == nil && b.Height > 0 && 8*(len(data)+len(afterRTC)) < least {
+		lf.MinLineBits = max(lf.MinLineBits, (least+b.Height-1)/b.Height)
+		data, err = t4.Append(data[:0], b, lf)
 	}
-	lf.MinLineBits = max(lf.MinLineBits, (least+b.Height-1)/b.Height)
-	return t4.Append(data[:0], b, lf)
+	if err == nil && !limit.ECM {
+		data = append(data, afterRTC[:]...)
+	}
+	return data, err
 }
+
+// afterRTC is fill behind a page's RTC. Field: efax decodes ahead; when the carrier ends with RTC's last bit it takes the page for cut off and
+// leaves a file without a length, although it confirms the page.
+var afterRTC [2]byte
 
 // layOut brings a page into the format chosen for it, with its header line on top.
 func (d *Document) layOut(page imaging.Page, abs int, limit t30.PageLimit) (t30.PageFormat, *imaging.Bitmap) {
