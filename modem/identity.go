@@ -16,19 +16,26 @@ var ErrNoModem = errors.New("modem: no modem answers")
 const (
 	syncWait  = 700 * time.Millisecond
 	syncTries = 3
+	syncDTR   = 700 * time.Millisecond // DTR off before the last try: longer than any modem's S25
 	queryWait = 2 * time.Second
+	// syncTime bounds the search for a modem on a port, whatever is at its other end: then it is ErrNoModem.
+	syncTime = 12 * time.Second
 	// maxIdentity bounds one identity text, in octets.
 	maxIdentity = 400
 )
 
-// Identity is what a modem tells of itself.
+// Identity is what a modem tells of itself, and what was made of it.
 type Identity struct {
 	Manufacturer string   // +FMI?
 	Model        string   // +FMM?
 	Revision     string   // +FMR?
-	Info         []string // ATI, ATI3
+	Info         []string // ATI, ATI3, ATI6, +GMI?
+	USB          string   // vendor and product, "0572:1340"; "" if it is no USB device
 	Classes      []string // +FCLASS=?: "0", "1", "1.0", "2", "2.0", "2.1", ...
 	Profile      string   // the quirk profile taken for it
+	Title        string   // the family of modems it is for
+	Class        string   // the service class it is used in
+	Why          string   // why this class, a sentence
 }
 
 // HasClass tells whether the modem offers a service class ("1", "2.0").
@@ -59,63 +66,85 @@ func identify(ctx context.Context, ch *at.Channel) (Identity, error) {
 	if err := synchronize(ctx, ch); err != nil {
 		return id, err
 	}
-	var err error
-	ask := func(cmd string) []string {
-		if err != nil {
-			return nil
-		}
-		var r at.Reply
-		r, err = ch.Command(ctx, cmd, queryWait)
-		if errors.Is(err, at.ErrNoReply) { // answers AT, but not this
-			err = nil
-			return nil
-		}
-		if r.Code != at.OK {
-			return nil
-		}
-		return r.Info
+	a := asker{ch: ch}
+	for _, cmd := range []string{"ATI", "ATI3", "ATI6"} {
+		a.info(ctx, &id, cmd)
 	}
-	one := func(cmd string) string {
-		text := strings.Join(ask(cmd), " ")
-		if len(text) > maxIdentity {
-			text = strings.ToValidUTF8(text[:maxIdentity], "")
-		}
-		return unprefixed(text)
+	id.Manufacturer, id.Model, id.Revision = a.one(ctx, "AT+FMI?"), a.one(ctx, "AT+FMM?"), a.one(ctx, "AT+FMR?")
+	if id.Manufacturer == "" {
+		a.info(ctx, &id, "AT+GMI?")
 	}
-	for _, cmd := range []string{"ATI", "ATI3"} {
-		if s := one(cmd); s != "" {
-			id.Info = append(id.Info, s)
-		}
-	}
-	id.Manufacturer, id.Model, id.Revision = one("AT+FMI?"), one("AT+FMM?"), one("AT+FMR?")
-	id.Classes = parseClasses(ask("AT+FCLASS=?"))
-	if err != nil {
-		return id, fmt.Errorf("modem: identify: %w", err)
+	id.Classes = parseClasses(a.ask(ctx, "AT+FCLASS=?"))
+	if a.err != nil {
+		return id, fmt.Errorf("modem: identify: %w", a.err)
 	}
 	return id, nil
 }
 
-// synchronize gets an OK out of the modem whatever state it was left in.
+// asker puts questions that a modem need not know; its first error ends them.
+type asker struct {
+	ch   *at.Channel
+	dumb bool // the last question was not answered at all
+	err  error
+}
+
+func (a *asker) ask(ctx context.Context, cmd string) []string {
+	if a.err != nil {
+		return nil
+	}
+	r, err := a.ch.Command(ctx, cmd, queryWait)
+	if errors.Is(err, at.ErrNoReply) && !a.dumb { // it answers AT, but not this
+		a.dumb = true
+		return nil
+	}
+	if a.err = err; err != nil || r.Code != at.OK {
+		return nil
+	}
+	a.dumb = false
+	return r.Info
+}
+
+func (a *asker) one(ctx context.Context, cmd string) string {
+	text := strings.Join(a.ask(ctx, cmd), " ")
+	if len(text) > maxIdentity {
+		text = strings.ToValidUTF8(text[:maxIdentity], "")
+	}
+	return unprefixed(text)
+}
+
+func (a *asker) info(ctx context.Context, id *Identity, cmd string) {
+	if s := a.one(ctx, cmd); s != "" {
+		id.Info = append(id.Info, s)
+	}
+}
+
+// synchronize gets an OK out of the modem whatever state it was left in. A port without a modem takes it 12 s at most.
 func synchronize(ctx context.Context, ch *at.Channel) error {
+	limited, cancel := context.WithTimeout(ctx, syncTime)
+	defer cancel()
 	var heard []string
+	taken := true // the port takes what is written to it
 	for i := range syncTries {
-		if i > 0 { // perhaps it sends a page, or a frame, of a program that died
-			if err := ch.EndData(ctx); err != nil {
-				return fmt.Errorf("modem: %w", err)
-			}
+		if err := rouse(limited, ch, i); err != nil && limited.Err() == nil {
+			return fmt.Errorf("modem: %w", err)
 		}
-		r, err := ch.Command(ctx, "ATQ0V1E0", syncWait)
+		r, err := ch.Command(limited, "ATQ0V1E0", syncWait)
 		if err == nil && r.Code == at.OK {
 			return nil
 		}
 		heard = append(heard, r.Info...)
-		if err == nil {
+		switch {
+		case err == nil:
 			heard = append(heard, r.Text)
-		} else if !errors.Is(err, at.ErrNoReply) {
+		case limited.Err() != nil && ctx.Err() == nil:
+			taken = false
+		case !errors.Is(err, at.ErrNoReply):
 			return fmt.Errorf("modem: %w", err)
 		}
 	}
 	switch n := ch.Received(); {
+	case !taken:
+		return fmt.Errorf("%w: the port takes no data (flow control holds it)", ErrNoModem)
 	case n == 0:
 		return fmt.Errorf("%w: nothing heard in answer to AT", ErrNoModem)
 	case len(heard) == 0:
@@ -123,6 +152,26 @@ func synchronize(ctx context.Context, ch *at.Channel) error {
 	default:
 		return fmt.Errorf("%w: heard %.80q instead of OK", ErrNoModem, strings.Join(heard, " | "))
 	}
+}
+
+// rouse is what goes before another try: the end of a page or frame of a program that died, then circuit 108, which puts a modem
+// out of any state that it is still aware of (AT&D2).
+func rouse(ctx context.Context, ch *at.Channel, try int) error {
+	if try == 0 {
+		return nil
+	}
+	ch.Purge()
+	if try < syncTries-1 {
+		return ch.EndData(ctx)
+	}
+	if err := ch.SetDTR(false); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(syncDTR):
+	case <-ctx.Done():
+	}
+	return ch.SetDTR(true)
 }
 
 // unprefixed takes "+FMI:" and quotation marks off an answer.

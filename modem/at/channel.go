@@ -219,11 +219,15 @@ func (c *Channel) write(ctx context.Context, b []byte) error {
 	}
 }
 
-// fill makes c.cur hold octets, waiting until the time given; the zero time means without limit.
+// fill makes c.cur hold octets, waiting until the time given; the zero time means without limit. What came later than that does not
+// count: a port that never falls silent (a receiver of satellite positions, a console) ends no wait.
 func (c *Channel) fill(ctx context.Context, until time.Time) error {
 	var expired <-chan time.Time
 	for {
 		if c.take() {
+			if !until.IsZero() && c.cur.at.After(until) {
+				return ErrNoReply
+			}
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -242,12 +246,15 @@ func (c *Channel) fill(ctx context.Context, until time.Time) error {
 			return ErrNoReply
 		case <-c.gone:
 			if c.take() { // what came before the loss still counts
-				return nil
+				continue
 			}
 			return c.Err()
 		}
 	}
 }
+
+// takeBefore is take for what came until now at the latest, so that a loop over it ends on a port that never falls silent.
+func (c *Channel) takeBefore(now time.Time) bool { return c.take() && !c.cur.at.After(now) }
 
 // take moves to the next chunk when the current one is used up; false if there is none.
 func (c *Channel) take() bool {

@@ -120,7 +120,7 @@ func (c *Channel) keep(l Line) {
 // Early returns a final result that has come already, without waiting: in a data phase towards the modem it means that
 // the modem has left it.
 func (c *Channel) Early() (Line, bool) {
-	for c.take() {
+	for now := time.Now(); c.takeBefore(now); {
 		l, ok := c.scanLine()
 		switch {
 		case ok && l.Code.Unsolicited():
@@ -134,7 +134,7 @@ func (c *Channel) Early() (Line, bool) {
 
 // drain takes what has already arrived: unsolicited lines are kept, late results dropped.
 func (c *Channel) drain() error {
-	for c.take() {
+	for now := time.Now(); c.takeBefore(now); {
 		l, ok := c.scanLine()
 		if ok && l.Code.Unsolicited() {
 			c.keep(l)
@@ -146,6 +146,9 @@ func (c *Channel) drain() error {
 // line returns the next line that is not the echo of the last command.
 func (c *Channel) line(ctx context.Context, until time.Time) (Line, error) {
 	for {
+		if err := ctx.Err(); err != nil { // also while lines come and come
+			return Line{}, err
+		}
 		if err := c.fill(ctx, until); err != nil {
 			return Line{}, err
 		}
