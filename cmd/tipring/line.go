@@ -18,7 +18,7 @@ import (
 	"github.com/tipring/tipring/modem/virtual"
 )
 
-const lineUsage = "line [--modems N] [--dir DIR] [--speed X] [--script NUMBER=OUTCOME,...] [--log FILE] [--json]"
+const lineUsage = "line [--modems N | --modem NUMBER:PERSONALITY ...] [--dir DIR] [--speed X] [--script NUMBER=OUTCOME,...] [--log FILE] [--json]"
 
 // firstNumber is the number of the first modem; the others follow.
 const firstNumber = 5550100
@@ -29,6 +29,7 @@ const maxLineModems = 64
 // lineOptions are the flags of `tipring line`.
 type lineOptions struct {
 	modems  int
+	kinds   []lineModem // in place of modems
 	dir     string
 	speed   float64
 	delay   time.Duration
@@ -38,11 +39,57 @@ type lineOptions struct {
 	json    bool
 }
 
+// lineModem is one modem asked for with --modem.
+type lineModem struct {
+	number string
+	opts   virtual.ModemOptions
+}
+
+// addModem takes one --modem.
+func (o *lineOptions) addModem(v string) error {
+	number, name, ok := strings.Cut(v, ":")
+	if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
+		return errors.New("want NUMBER:PERSONALITY, as in 5550100:rockwell")
+	}
+	opts, err := virtual.Personality(name)
+	if err != nil {
+		return err
+	}
+	for _, m := range o.kinds {
+		if m.number == number {
+			return fmt.Errorf("two modems on %s", number)
+		}
+	}
+	o.kinds = append(o.kinds, lineModem{number, opts})
+	return nil
+}
+
+// list are the modems to run.
+func (o *lineOptions) list() []lineModem {
+	list := o.kinds
+	if len(list) == 0 {
+		for i := range o.modems {
+			list = append(list, lineModem{number: strconv.Itoa(firstNumber + i)})
+		}
+	}
+	return list
+}
+
+// personalities is the usage of --modem.
+func personalities() string {
+	var b strings.Builder
+	for _, name := range virtual.Personalities() {
+		fmt.Fprintf(&b, "\n  %-10s %s", name, virtual.Describe(name))
+	}
+	return b.String()
+}
+
 // lineMain runs virtual modems behind ptys until ctx ends. Opening a pty raises DTR, closing it hangs up.
 func lineMain(ctx context.Context, args []string, s streams) int {
 	o := lineOptions{scripts: map[string][]virtual.Outcome{}}
 	fs := newFlags(s, lineUsage)
 	fs.IntVar(&o.modems, "modems", 2, "number of modems, 1 to 64")
+	fs.Func("modem", "a modem by number and personality, as in 5550100:rockwell; may repeat, in place of --modems:"+personalities(), o.addModem)
 	fs.StringVar(&o.dir, "dir", "", "folder for symbolic links ttyF0, ttyF1, ... to the ptys (default: none)")
 	fs.Float64Var(&o.speed, "speed", 1, "seconds of line time in one second, up to 100")
 	fs.DurationVar(&o.delay, "delay", 0, "one-way delay of the line, up to 1 s")
@@ -59,6 +106,8 @@ func lineMain(ctx context.Context, args []string, s streams) int {
 		return exitUsage
 	case len(words) > 0:
 		return usageError(s, fs, "line takes no arguments")
+	case len(o.kinds) > maxLineModems:
+		return usageError(s, fs, "at most %d modems", maxLineModems)
 	case o.modems < 1 || o.modems > maxLineModems:
 		return usageError(s, fs, "--modems must be 1 to %d", maxLineModems)
 	case !(o.speed > 0 && o.speed <= 100):
@@ -113,8 +162,7 @@ func runLine(ctx context.Context, o lineOptions, out io.Writer) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer wg.Wait()
 	defer stop()
-	for i := range o.modems {
-		number := strconv.Itoa(firstNumber + i)
+	for i, lm := range o.list() {
 		p, err := openPty()
 		if err != nil {
 			return err
@@ -128,7 +176,8 @@ func runLine(ctx context.Context, o lineOptions, out io.Writer) (err error) {
 			}
 			defer unlinkPty(p.name, device)
 		}
-		m := ex.NewModem(number, virtual.ModemOptions{CallerID: true})
+		lm.opts.CallerID = true
+		m := ex.NewModem(lm.number, lm.opts)
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -136,9 +185,9 @@ func runLine(ctx context.Context, o lineOptions, out io.Writer) (err error) {
 			p.serve(ctx, m)
 		}()
 		if o.json {
-			err = json.NewEncoder(out).Encode(map[string]string{"number": number, "device": device})
+			err = json.NewEncoder(out).Encode(map[string]string{"number": lm.number, "device": device})
 		} else {
-			_, err = fmt.Fprintln(out, number, device)
+			_, err = fmt.Fprintln(out, lm.number, device)
 		}
 		if err != nil {
 			return err

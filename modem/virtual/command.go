@@ -155,10 +155,7 @@ func parseRegister(s string) (c command, rest string, ok bool) {
 
 // parseExtended parses +NAME, +NAME?, +NAME=?, +NAME=value up to a semicolon or the end.
 func parseExtended(s string) (c command, rest string, ok bool) {
-	body := s
-	if i := strings.IndexByte(s, ';'); i >= 0 {
-		body, rest = s[:i], s[i+1:]
-	}
+	body, rest := splitExtended(s)
 	body = strings.TrimSpace(body)
 	i := strings.IndexAny(body, "=?")
 	if i < 0 {
@@ -177,6 +174,24 @@ func parseExtended(s string) (c command, rest string, ok bool) {
 		return c, rest, false
 	}
 	return c, rest, len(c.name) > 1
+}
+
+// splitExtended cuts off what follows an extended command: after a semicolon, or the next +F, since Class 2 lets the semicolon be left out.
+// Neither counts between quotation marks.
+func splitExtended(s string) (body, rest string) {
+	quoted := false
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case quoted:
+		case s[i] == ';':
+			return s[:i], s[i+1:]
+		case s[i] == '+' && i+1 < len(s) && upper(s[i+1]) == 'F':
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
 }
 
 // digits splits leading digits from s.

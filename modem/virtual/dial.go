@@ -150,6 +150,10 @@ func (m *Modem) answeredBy(d *dialing) {
 	d.stop()
 	r := &receiveFrame{m: m, dial: true}
 	left := time.Duration(m.set.s[7]) * time.Second
+	if f := dialectOf(m.set.class); f != nil {
+		m.startFax(f, true, left)
+		return
+	}
 	r.timer = m.ex.after(left, func() {
 		m.hangup()
 		m.finish(resNoCarrier)
@@ -193,7 +197,11 @@ func (m *Modem) answer() {
 	a := &answering{m: m}
 	m.start(a)
 	c.answered()
-	if !m.set.fax() {
+	fax := dialectOf(m.set.class)
+	if m.set.class == "0" && m.set.t2.adapt {
+		fax = m.adapted()
+	}
+	if !m.set.fax() && fax == nil {
 		a.timer = m.ex.after(time.Duration(m.set.s[7])*time.Second, func() {
 			m.hangup()
 			m.finish(resNoCarrier)
@@ -206,6 +214,10 @@ func (m *Modem) answer() {
 		a.timer = m.ex.after(cedLength+cedGap, func() {
 			a.stop()
 			m.act = nil
+			if fax != nil {
+				m.startFax(fax, false, 0)
+				return
+			}
 			m.transmitFrames()
 		})
 	})

@@ -172,20 +172,30 @@ func (m *Modem) register(c command) status {
 	return done
 }
 
-const (
-	maker    = "Tipring"
-	model    = "Virtual Fax Modem"
-	revision = "1.0"
-)
+// Identity of a modem that is nothing in particular.
+func (o *ModemOptions) maker() string    { return either(o.Maker, "Tipring") }
+func (o *ModemOptions) model() string    { return either(o.Model, "Virtual Fax Modem") }
+func (o *ModemOptions) revision() string { return either(o.Revision, "1.0") }
+
+func either(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
 
 func (m *Modem) identify(n int) status {
+	if s, ok := m.opts.Info[n]; ok {
+		m.info(s)
+		return done
+	}
 	switch n {
 	case 0:
 		m.info("14400")
 	case 3:
-		m.info(maker + " " + model)
+		m.info(m.opts.maker() + " " + m.opts.model())
 	case 1, 2, 4, 5, 6, 7, 8, 9:
-		m.info(revision)
+		m.info(m.opts.revision())
 	default:
 		return failed
 	}

@@ -9,12 +9,15 @@ import (
 
 // extended carries out the commands with a prefix: V.250 5.4, T.31 8.
 func (m *Modem) extended(c command) status {
+	if st, ok := m.class2(c); ok {
+		return st
+	}
 	switch c.name {
 	case "+FMI", "+FMM", "+FMR", "+GMI", "+GMM", "+GMR":
 		if c.op == '=' {
 			return failed
 		}
-		m.info(map[byte]string{'I': maker, 'M': model, 'R': revision}[c.name[3]])
+		m.info(map[byte]string{'I': m.opts.maker(), 'M': m.opts.model(), 'R': m.opts.revision()}[c.name[3]])
 		return done
 	case "+GCAP":
 		m.info("+GCAP: +FCLASS")
@@ -77,6 +80,9 @@ func b2i(b bool) int {
 
 // classes are the service classes this modem has.
 func (m *Modem) classes() []string {
+	if m.opts.Classes != nil {
+		return m.opts.Classes
+	}
 	if m.opts.RefuseClass10 {
 		return []string{"0", "1"}
 	}
@@ -95,7 +101,7 @@ func (m *Modem) faxClass(c command) status {
 	case '=':
 		for _, k := range m.classes() {
 			if c.arg == k {
-				m.set.class = k
+				m.enterClass(k)
 				return done
 			}
 		}
@@ -116,7 +122,7 @@ func (m *Modem) faxAction(c command) status {
 		return failed
 	}
 	n := c.num(-1)
-	if n < 0 || !m.set.fax() || !m.offHook {
+	if n < 0 || !m.set.class1() || !m.offHook {
 		return failed
 	}
 	if kind == "TS" || kind == "RS" {

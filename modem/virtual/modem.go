@@ -44,6 +44,29 @@ type ModemOptions struct {
 	RefuseFAR bool
 	// RefuseClass10 leaves Class 1.0 out.
 	RefuseClass10 bool
+	// Classes are the service classes that it has, of "0", "1", "1.0", "2", "2.0", "2.1"; nil: 0, 1 and 1.0.
+	Classes []string
+	// Maker, Model, Revision and Info (by the number of ATI) are what it says of itself; empty: a Tipring virtual modem.
+	Maker, Model, Revision string
+	Info                   map[int]string
+	// ECM: in Class 2, 2.0 and 2.1 it does error correction, and MMR with it.
+	ECM bool
+	Class2Habits
+}
+
+// Class2Habits is how a modem of Class 2, 2.0 or 2.1 departs from the others.
+type Class2Habits struct {
+	// Trigger is the one octet that starts the data of a page received in Class 2: 0x11 (DC1) or 0x12 (DC2); 0: both do. Field: DC1, but DC2 for
+	// Rockwell and some MultiTech.
+	Trigger byte
+	// ReversedReceive: the bits of received octets come in the order other than +FBOR's. Field: Rockwell.
+	ReversedReceive bool
+	// NoXON: it does not ask for page data with XON in Class 2.
+	NoXON bool
+	// NoRTC: it adds no return to control to a page that has none. Field: U.S. Robotics in Class 2.0.
+	NoRTC bool
+	// AdaptInClass: it takes +FAA in Class 2 only. Field: mgetty's notes.
+	AdaptInClass bool
 }
 
 // Stats are a modem's counters since it was made.
@@ -74,6 +97,8 @@ type Modem struct {
 	stats     Stats
 	listens   int    // +FRH=3 so far
 	held      []byte // for the DTE, to go with what is emitted next
+	fax       *faxCall
+	hung      *hungUp // the end of a call in Class 2, 2.0 or 2.1 that the DTE does not know of
 }
 
 // activity is a command that takes time: while one runs the modem is not in command state. It ends with Modem.finish.
@@ -162,7 +187,7 @@ func (m *Modem) hear(e lineEvent) { m.ear.hear(e) }
 
 // idle tells whether the exchange can ring it.
 func (m *Modem) idle() bool {
-	return !m.offHook && m.call == nil && m.incoming == nil && !m.lineCut && !m.unplugged
+	return !m.offHook && m.call == nil && m.incoming == nil && m.fax == nil && !m.lineCut && !m.unplugged
 }
 
 // reset hangs up, aborts what runs and goes back to the factory settings, as after power-on. No result code.
@@ -188,6 +213,10 @@ func (m *Modem) abort() {
 
 // hangup goes on hook.
 func (m *Modem) hangup() {
+	if m.fax != nil && !m.fax.closing {
+		m.fax.stop()
+		m.fax = nil
+	}
 	if m.tx != nil {
 		m.tx.stop()
 	}
@@ -203,6 +232,9 @@ func (m *Modem) lineDropped() {
 	m.trace(Event{Kind: EventHangup, Text: "dropped by the exchange"})
 	m.call = nil
 	m.offHook = false
+	if m.fax != nil {
+		m.fax.lineGone()
+	}
 	if m.act != nil {
 		m.act.dropped()
 	}
@@ -236,7 +268,7 @@ func (m *Modem) ringStopped() {
 func (m *Modem) input(p []byte) int {
 	m.dump.begin(p)
 	switch m.act.(type) {
-	case *sendPage, *sendFrames: // a line feed is the DTE's data now, unless it came with the command line
+	case *sendPage, *sendFrames, *dteSends: // a line feed is the DTE's data now, unless it came with the command line
 		m.reader.wasCR = false
 	}
 	taken := 0

@@ -186,6 +186,9 @@ func (p *Port) take(b []byte) (n int, wait time.Duration) {
 
 func (p *Port) taken(n int) int {
 	p.unread -= n
+	if f := p.m.fax; f != nil && n > 0 {
+		f.notify()
+	}
 	return n
 }
 
@@ -312,9 +315,16 @@ type dump struct {
 	un    unshield
 	until time.Time
 	buf   []byte
+	ppm   *pageUnshield // in Class 2, 2.0 and 2.1
 }
 
 const dumpPause = 100 * time.Millisecond
+
+// startFor is start for a page of Class 2, or with inband 2.0.
+func (d *dump) startFor(inband bool) {
+	d.start()
+	d.ppm = &pageUnshield{inband: inband}
+}
 
 func (d *dump) start() { *d = dump{on: true, until: time.Now().Add(dumpPause)} }
 
@@ -333,6 +343,13 @@ func (d *dump) begin(p []byte) {
 func (d *dump) takes(b byte) bool {
 	if !d.on {
 		return false
+	}
+	if d.ppm != nil {
+		var end byte
+		if d.buf, end = d.ppm.octet(d.buf[:0], b); end != 0 {
+			d.on = false
+		}
+		return true
 	}
 	var end bool
 	if d.buf, end = d.un.octet(d.buf[:0], b); end {

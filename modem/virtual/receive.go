@@ -108,6 +108,9 @@ func (e *ear) end(r *reception) {
 }
 
 func (e *ear) changed() {
+	if e.m.fax != nil {
+		e.m.fax.notify()
+	}
 	if e.m.act != nil {
 		e.m.act.heard()
 	}
@@ -182,7 +185,18 @@ func (e *ear) undeafen() {
 }
 
 // fresh tells whether a receiver that starts now can still get into step with r's beginning.
-func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.m.ex.catchUp(r.sig.mod) }
+func (e *ear) fresh(r *reception) bool { return e.m.ex.now()-r.start <= e.late(r.sig.mod) }
+
+// firmwareLate is how late a modem that runs T.30 itself may be for a signal: on a busy machine its goroutine does not get its turn at once.
+const firmwareLate = 700 * time.Millisecond
+
+// late is how long after its beginning a signal can still be received.
+func (e *ear) late(mod *modulation) time.Duration {
+	if e.m.fax != nil {
+		return max(firmwareLate, e.m.ex.catchUp(mod))
+	}
+	return e.m.ex.catchUp(mod)
+}
 
 // remove forgets r.
 func (e *ear) remove(r *reception) {

@@ -13,6 +13,7 @@ type settings struct {
 	fcl      int    // +FCL: carrier loss time, units of 0.1 s
 	callerID bool
 	pulse    bool // ATP
+	t2       class2Settings
 }
 
 // factory are the settings after power-on.
@@ -23,6 +24,9 @@ func factory() settings {
 	}
 	return st
 }
+
+// class1 tells whether Class 1 or 1.0 is on.
+func (st *settings) class1() bool { return st.class == "1" || st.class == "1.0" }
 
 // fax tells whether a facsimile class is on.
 func (st *settings) fax() bool { return st.class != "0" }

@@ -34,6 +34,7 @@ const (
 	EventImage   EventKind = "image"   // a carrier of Modem turned out to be page data
 	EventHangup  EventKind = "hangup"  // Modem went on hook, or a fault dropped the line
 	EventUnder   EventKind = "underrun"
+	EventFrame   EventKind = "frame" // a frame that Modem's firmware sent (Text ">") or heard ("<")
 )
 
 // trace reports e. The exchange is locked.

@@ -1,0 +1,248 @@
+package virtual
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+
+	"github.com/tipring/tipring/t30"
+)
+
+// dteSink gives received pages to the DTE: each after its +FDR.
+type dteSink struct{ f *faxCall }
+
+// inPage is one received page. Guarded by ex.mu.
+type inPage struct {
+	f       *faxCall
+	coding  t30.Coding
+	ecm     bool
+	told    bool   // CONNECT given
+	trigger bool   // the DTE wants the data
+	buf     []byte // waits for that
+	post    t30.FCF
+	asked   bool // the DTE knows the post-message command, and has answered
+	octets  int
+	eols    int
+	zeros   int
+}
+
+// BeginPage implements t30.PageSink. For the first page the DTE is told of the sender, and its +FDR lets CFR go.
+func (s *dteSink) BeginPage(ctx context.Context, _ t30.Remote, format t30.PageFormat) (t30.PageWriter, error) {
+	f := s.f
+	p := &inPage{f: f, coding: format.Coding}
+	f.with(func() {
+		f.in = p
+		if !f.fdr && f.current() {
+			if _, ok := f.m.act.(*waiting); ok {
+				f.tell()
+				f.m.finish(resOK)
+			}
+		}
+	})
+	if err := f.await(ctx, func() bool { return f.fdr }); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// carrierUp is called when a page's carrier has trained: CONNECT. The exchange is locked.
+func (f *faxCall) carrierUp() {
+	p := f.in
+	if p == nil || p.told || !f.fdr || !f.current() {
+		return
+	}
+	p.told = true
+	f.tell()
+	f.m.act = &dteReceives{p: p}
+	f.m.result(resConnect)
+}
+
+// postMessage takes notice of a post-message command. The exchange is locked.
+func (f *faxCall) postMessage(c t30.FCF) {
+	if f.in != nil && f.in.told {
+		f.in.post = c
+	}
+}
+
+// portRoom is how much the modem has on its way to the DTE at most before it takes more off the line.
+const portRoom = 16 << 10
+
+// Write implements t30.PageWriter.
+func (p *inPage) Write(b []byte) (int, error) {
+	f := p.f
+	for n := 0; n < len(b); {
+		piece := b[n:min(len(b), n+4096)]
+		err := f.until(f.ctx, 0, f.stopped, func() bool {
+			if p.trigger && f.m.port != nil && f.m.port.unread > portRoom {
+				return false
+			}
+			p.take(piece)
+			return true
+		})
+		if err != nil {
+			return n, err
+		}
+		n += len(piece)
+	}
+	return len(b), nil
+}
+
+// take takes octets off the line. The exchange is locked.
+func (p *inPage) take(b []byte) {
+	p.octets += len(b)
+	for _, c := range b {
+		if c == 0 {
+			p.zeros += 8
+			continue
+		}
+		for i := range 8 {
+			if c>>i&1 == 0 {
+				p.zeros++
+				continue
+			}
+			if p.zeros >= 11 {
+				p.eols++
+			}
+			p.zeros = 0
+		}
+	}
+	if len(p.buf)+len(b) > maxOctets {
+		p.f.m.stats.Overruns += int64(len(b))
+		return
+	}
+	p.buf = append(p.buf, b...)
+	if p.trigger {
+		p.flush()
+	}
+}
+
+// flush gives the DTE what there is. The exchange is locked.
+func (p *inPage) flush() {
+	m := p.f.m
+	reverse := (m.set.t2.bor&1 != 0) != m.opts.ReversedReceive
+	out := make([]byte, 0, len(p.buf)+len(p.buf)/64)
+	for _, c := range p.buf {
+		if reverse {
+			c = bits.Reverse8(c)
+		}
+		if c == dle {
+			out = append(out, dle)
+		}
+		out = append(out, c)
+	}
+	p.buf = p.buf[:0]
+	m.emit(out)
+}
+
+// ask ends the page's data, tells the DTE of it and of the post-message command, and waits for its +FDR; +FPTS before it may refuse the page.
+func (p *inPage) ask(ctx context.Context) error {
+	f := p.f
+	p.asked = true
+	err := f.await(ctx, func() bool { return p.trigger })
+	if err != nil {
+		return err
+	}
+	f.with(func() {
+		if !f.current() {
+			return
+		}
+		p.flush()
+		f.fdr = false
+		m := f.m
+		m.set.t2.pts = 1
+		m.held = []byte{dle, etx}
+		m.info(fmt.Sprintf("%s1,%d,0,0", f.d.ptsTold, p.lines()))
+		m.info(fmt.Sprintf("%s%d", f.d.et, followNumber(p.post)))
+		m.finish(resOK)
+	})
+	return f.await(ctx, func() bool { return f.fdr })
+}
+
+// lines is how many lines the modem counted.
+func (p *inPage) lines() int {
+	if p.coding == t30.MH || p.coding == t30.MR {
+		return max(0, p.eols-6)
+	}
+	return 0
+}
+
+// Sync implements t30.PageWriter.
+func (p *inPage) Sync(context.Context) error { return nil }
+
+// Quality implements t30.PageWriter: what the DTE makes of the page, once its post-message command is in.
+func (p *inPage) Quality() t30.Quality {
+	f := p.f
+	var asks bool
+	f.with(func() { asks = p.post != 0 && !p.asked })
+	if asks {
+		if err := p.ask(f.ctx); err != nil {
+			return t30.Quality{Lines: 1}
+		}
+	}
+	status := 1
+	f.with(func() { status = f.m.set.t2.pts })
+	q := t30.Quality{Lines: 100}
+	switch status {
+	case 2, 4: // RTN, PIN
+		q.BadLines, q.LongestBad = 50, 50
+	case 3: // RTP
+		q.BadLines = 4
+	}
+	return q
+}
+
+// Finish implements t30.PageWriter. With ECM the DTE is asked here; meanwhile the engine answers RNR.
+func (p *inPage) Finish(ctx context.Context, v t30.Verdict) error {
+	f := p.f
+	var asks bool
+	f.with(func() { asks = p.post != 0 && !p.asked && v == t30.Good })
+	var err error
+	if asks {
+		err = p.ask(ctx)
+	}
+	f.with(func() {
+		if f.in == p && (p.asked || !p.told) {
+			f.in = nil
+		}
+	})
+	return err
+}
+
+// dteReceives is the activity of a DTE that takes page data after +FDR.
+type dteReceives struct{ p *inPage }
+
+// input: DC1 or DC2 starts the data, CAN ends the call.
+func (a *dteReceives) input(b []byte) int {
+	f := a.p.f
+	for _, c := range b {
+		switch {
+		case c == can:
+			f.aborted = true
+			f.hungUp(hangAborted)
+			return len(b)
+		case f.m.triggers(f.d, c):
+			a.p.trigger = true
+			a.p.flush()
+			f.notify()
+		}
+	}
+	return len(b)
+}
+
+func (a *dteReceives) heard()   {}
+func (a *dteReceives) dropped() {}
+func (a *dteReceives) stop()    {}
+
+// Triggers of reception.
+const (
+	dc1 = xon
+	dc2 = 0x12
+)
+
+// triggers tells whether c starts the data of a received page.
+func (m *Modem) triggers(d *dialect, c byte) bool {
+	if t := m.opts.Trigger; t != 0 && !d.inband {
+		return c == t
+	}
+	return c == dc2 || c == dc1 && !d.inband
+}

@@ -1,0 +1,357 @@
+package virtual
+
+import (
+	"context"
+	"io"
+	"math/bits"
+
+	"github.com/tipring/tipring/t30"
+)
+
+// dteDocuments are the documents that the DTE sends: +FET=1 parts them.
+type dteDocuments struct {
+	f     *faxCall
+	given int
+}
+
+// Next implements t30.Documents.
+func (d *dteDocuments) Next(ctx context.Context, _ t30.Remote) (t30.PageSource, error) {
+	f := d.f
+	if d.given == 0 {
+		if f.caller {
+			d.given++
+			return &dteDocument{f: f}, nil
+		}
+		return d.polled(ctx)
+	}
+	var follow t30.FCF
+	if err := f.until(ctx, 0, f.stopped, func() bool { follow = f.follow; return follow != 0 }); err != nil {
+		return nil, err
+	}
+	if follow != t30.FcfEOM {
+		return nil, io.EOF
+	}
+	d.given++
+	return &dteDocument{f: f}, nil
+}
+
+// polled tells the DTE that the caller asks for its document.
+func (d *dteDocuments) polled(ctx context.Context) (t30.PageSource, error) {
+	f := d.f
+	f.with(func() {
+		if f.current() {
+			f.sending = true
+			f.tell()
+			f.m.finish(resOK)
+		}
+	})
+	if err := f.await(ctx, func() bool { return f.fdt }); err != nil {
+		return nil, err
+	}
+	d.given++
+	return &dteDocument{f: f}, nil
+}
+
+// dteDocument is one of them.
+type dteDocument struct {
+	f    *faxCall
+	last *outPage // opened last
+	n    int      // its number
+}
+
+// Page implements t30.PageSource: the page that the DTE's next +FDT brings. Once page n is out it is asked for page n+1, and for page n
+// again after RTN, which the DTE may answer with the same page or the next one.
+func (d *dteDocument) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.PageFormat, io.ReadCloser, error) {
+	f := d.f
+	switch {
+	case n == d.n && !d.last.connected: // another rate: nothing of it was read
+		p := *d.last
+		d.last = &p
+	case n == d.n:
+		f.with(func() { f.pageEnded(2) })
+		d.last = &outPage{f: f}
+	case n == d.n+1 && d.last != nil:
+		var follow t30.FCF
+		if err := f.until(ctx, 0, f.stopped, func() bool { follow = f.follow; return f.out == d.last && follow != 0 }); err != nil {
+			return t30.PageFormat{}, nil, err
+		}
+		if follow != t30.FcfMPS {
+			return t30.PageFormat{}, nil, io.EOF
+		}
+		d.last = &outPage{f: f, format: d.last.format}
+	default:
+		d.last = &outPage{f: f}
+	}
+	d.n = n
+	p := d.last
+	if p.format == (t30.PageFormat{}) { // a DCS goes before it, with what the DTE's +FDT asks for
+		if err := f.await(ctx, func() bool { return f.fdt }); err != nil {
+			return t30.PageFormat{}, nil, err
+		}
+		f.with(func() { p.format = f.m.set.t2.is.format(limit) })
+	}
+	return p.format, &pageReader{ctx: ctx, p: p}, nil
+}
+
+// Sent implements t30.PageSource.
+func (d *dteDocument) Sent(int) error { return nil }
+
+// Confirmed implements t30.PageSource.
+func (d *dteDocument) Confirmed(_ int, r t30.PageResult) error {
+	d.f.with(func() {
+		if r.Poor {
+			d.f.pageEnded(3)
+		} else {
+			d.f.pageEnded(1)
+		}
+	})
+	return nil
+}
+
+// Refused implements t30.PageSource.
+func (d *dteDocument) Refused(int, t30.PageResult) error {
+	d.f.with(func() { d.f.pageEnded(2) })
+	return nil
+}
+
+// End implements t30.PageSource.
+func (d *dteDocument) End(t30.Report) error { return nil }
+
+// pageEnded tells the DTE what became of its page: 1 MCF, 2 RTN, 3 RTP. After the last page the hang-up follows. The exchange is locked.
+func (f *faxCall) pageEnded(ppr int) {
+	if _, ok := f.m.act.(*waiting); !ok || !f.current() {
+		return
+	}
+	f.ppr, f.m.set.t2.ppr = ppr, ppr
+	if !f.d.inband {
+		f.m.info(f.d.ptsTold + string(rune('0'+ppr)))
+	}
+	if f.follow == t30.FcfEOP {
+		return
+	}
+	r := resOK
+	if f.d.inband && ppr == 2 { // T.32: the result code tells
+		r = resError
+	}
+	f.m.finish(r)
+}
+
+// outPage is one page of the DTE's.
+type outPage struct {
+	f      *faxCall
+	format t30.PageFormat
+
+	// Guarded by ex.mu.
+	connected bool // CONNECT given
+	ended     bool // the DTE has sent all of it
+	acked     bool // and knows that it was taken
+	closed    bool // return to control is added
+	buf       []byte
+	tail      [16]byte // its last octets, to tell return to control
+}
+
+// pageReader is the engine's side of it.
+type pageReader struct {
+	ctx context.Context
+	p   *outPage
+}
+
+func (r *pageReader) Close() error { return nil }
+
+// Read brings CONNECT about, and then what the DTE sends. It ends once the DTE has said what follows the page.
+func (r *pageReader) Read(b []byte) (n int, err error) {
+	p, f := r.p, r.p.f
+	if len(b) == 0 {
+		return 0, nil
+	}
+	eof := false
+	err = f.await(r.ctx, func() bool {
+		if f.stopped() != nil || !p.connected && !p.connect() {
+			return false
+		}
+		if n = copy(b, p.buf); n > 0 {
+			p.buf = append(p.buf[:0], p.buf[n:]...)
+			f.m.wake()
+			return true
+		}
+		eof = p.finished()
+		if n = copy(b, p.buf); n > 0 { // return to control
+			p.buf = p.buf[n:]
+			eof = false
+		}
+		return n > 0 || eof
+	})
+	if eof {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// connect answers +FDT. The exchange is locked.
+func (p *outPage) connect() bool {
+	f := p.f
+	if !f.fdt {
+		return false
+	}
+	f.fdt, f.follow, f.out, p.connected = false, 0, p, true
+	f.tell()
+	a := &dteSends{p: p, un: pageUnshield{inband: f.d.inband}}
+	f.m.act = a
+	f.m.result(resConnect)
+	if f.d.xon && !f.m.opts.NoXON {
+		f.m.emit([]byte{xon})
+	}
+	a.rearm()
+	return true
+}
+
+// finished goes on when the page's last octet has been taken: true when there is nothing more. The exchange is locked.
+func (p *outPage) finished() bool {
+	f := p.f
+	if !p.ended {
+		return false
+	}
+	if !p.acked {
+		p.acked = true
+		if f.d.inband {
+			f.m.start(&waiting{f: f})
+		} else {
+			f.m.finish(resOK)
+		}
+	}
+	if f.follow == 0 {
+		return false
+	}
+	if !p.closed {
+		p.closed = true
+		p.buf = p.returnToControl()
+	}
+	return len(p.buf) == 0
+}
+
+// returnToControl is what the modem ends a page with (T.4 4.1.4), unless the DTE did. With MMR it is the DTE's.
+func (p *outPage) returnToControl() []byte {
+	n := 0
+	for i := len(p.tail) - 1; i >= 0; i-- { // back from the end: the ones of EOL, each after eleven zeros
+		n += bits.OnesCount8(p.tail[i])
+	}
+	switch {
+	case p.f.m.opts.NoRTC, p.format.Coding == t30.MMR, p.format.Coding == t30.JBIG:
+		return nil
+	case p.format.Coding == t30.MH && n <= 9 && n >= 6, p.format.Coding == t30.MR && n <= 18 && n >= 12:
+		return nil
+	}
+	var k bitPacker
+	for range 6 {
+		for range 11 {
+			k.bit(false)
+		}
+		k.bit(true)
+		if p.format.Coding == t30.MR {
+			k.bit(true)
+		}
+	}
+	for k.n > 0 {
+		k.bit(false)
+	}
+	return k.full
+}
+
+// dteSends is the activity of a DTE that sends page data after +FDT.
+type dteSends struct {
+	p     *outPage
+	un    pageUnshield
+	timer *timer
+}
+
+// rearm watches for a DTE that does not go on.
+func (a *dteSends) rearm() {
+	f := a.p.f
+	a.timer.stop()
+	a.timer = f.m.ex.afterWall(phaseCLimit, func() {
+		if len(a.p.buf) > 0 {
+			a.rearm()
+			return
+		}
+		f.cause, f.aborted = hangUnderflow, true
+		f.notify()
+	})
+}
+
+// input takes page data.
+func (a *dteSends) input(b []byte) int {
+	p, f := a.p, a.p.f
+	n := 0
+	for n < len(b) && !p.ended && len(p.buf) < f.m.opts.Buffer {
+		had := len(p.buf)
+		var end byte
+		p.buf, end = a.un.octet(p.buf, b[n])
+		for i := had; i < len(p.buf); i++ {
+			if f.m.set.t2.bor&1 != 0 {
+				p.buf[i] = bits.Reverse8(p.buf[i])
+			}
+			copy(p.tail[:], p.tail[1:])
+			p.tail[len(p.tail)-1] = p.buf[i]
+		}
+		n++
+		if end != 0 {
+			p.end(end)
+		}
+	}
+	if n > 0 {
+		f.notify()
+		if p.ended {
+			a.timer.stop()
+		} else {
+			a.rearm()
+		}
+	}
+	return n
+}
+
+func (a *dteSends) heard()   {}
+func (a *dteSends) dropped() {}
+func (a *dteSends) stop()    { a.timer.stop() }
+
+// end takes the end of the page's data. The exchange is locked.
+func (p *outPage) end(how byte) {
+	p.ended = true
+	if !p.f.d.inband {
+		return
+	}
+	switch how {
+	case ppmMPS:
+		p.f.follow = t30.FcfMPS
+	case ppmEOM:
+		p.f.follow = t30.FcfEOM
+	default:
+		p.f.follow = t30.FcfEOP
+	}
+}
+
+// pageUnshield takes the shielding from page data: DLE DLE, and the ends of SP-2388 or T.32 8.3.3.7.
+type pageUnshield struct {
+	inband  bool
+	escaped bool
+}
+
+// octet takes one octet of the DTE and appends what it stands for to out; end is the one after DLE that ended the page, else 0.
+func (u *pageUnshield) octet(out []byte, b byte) (_ []byte, end byte) {
+	if !u.escaped {
+		if b == dle {
+			u.escaped = true
+			return out, 0
+		}
+		return append(out, b), 0
+	}
+	u.escaped = false
+	switch {
+	case b == dle:
+		return append(out, dle), 0
+	case b == sub && u.inband:
+		return append(out, dle, dle), 0
+	case b == etx, u.inband && (b == ppmMPS || b == ppmEOM || b == ppmEOP):
+		return out, b
+	}
+	return out, 0
+}
