@@ -57,11 +57,12 @@ type LineConfig struct {
 	Resolution string `toml:"resolution"`
 	// Coding is the densest to send and to take; jbig only counts with error correction.
 	Coding string `toml:"coding"`
+	PhoneConfig
 }
 
 // lineDefaults are those of a [[line]] table that leaves keys out.
 func lineDefaults() LineConfig {
-	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400", Coding: "mmr"}
+	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400", Coding: "mmr", PhoneConfig: PhoneConfig{DialTone: "wait", Answer: "fax"}}
 }
 
 // OfferConfig is one document that callers may poll (fetch) on every line that receives.
@@ -250,6 +251,9 @@ func applyLineDefaults(l *LineConfig, given map[string]any) {
 	}
 	if _, ok := given["rings"]; !ok {
 		l.Rings = d.Rings
+		if l.Shared {
+			l.Rings = sharedRings
+		}
 	}
 	if _, ok := given["resolution"]; !ok {
 		l.Resolution = d.Resolution
@@ -260,6 +264,7 @@ func applyLineDefaults(l *LineConfig, given map[string]any) {
 	if l.StationID == "" {
 		l.StationID = l.Number
 	}
+	l.phoneDefaults()
 }
 
 // tomlError puts the line number first, one line of text per fault.

@@ -46,7 +46,7 @@ func TestExample_DocumentsEveryKeyWithItsDefault(t *testing.T) {
 		t.Errorf("a commented-out key is not the default:\n%+v\n%+v", open, short)
 	}
 	for _, key := range keys(reflect.TypeFor[Config]()) {
-		if !regexp.MustCompile(`(?m)^#?(\[+)?` + key + `\b`).Match(text) {
+		if !regexp.MustCompile(`(?m)^#?(\[+([a-z_]+\.)?)?` + key + `\b`).Match(text) {
 			t.Errorf("key %s is not in the example", key)
 		}
 	}

@@ -64,6 +64,7 @@ func (c Config) validateLines(v *faults) {
 		v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
 		v.need(resolutions[l.Resolution].X > 0, "%s: resolution %q: use standard, fine, superfine, r16, 200, 300, 400 or 600", at, l.Resolution)
 		v.need(call.CodingsUpTo(l.Coding) != 0, "%s: coding %q: use mh, mr, mmr or jbig", at, l.Coding)
+		l.PhoneConfig.validate(v, at)
 		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
 	}
 }
@@ -110,7 +111,7 @@ func (c Config) validateRules(v *faults) {
 		_, err := routing.ParsePrefix(p)
 		v.need(err == nil, "dial: pattern %q: use first digits, +425 or 555*; or * for all numbers", p)
 	}
-	v.need(strings.Trim(c.Dial.Prefix, "0123456789*#,w") == "", "dial.prefix: %q: use digits, *, #, comma and w", c.Dial.Prefix)
+	v.need(validPrefix(c.Dial.Prefix), "dial.prefix: %q: use digits, *, #, comma and w", c.Dial.Prefix)
 	for _, n := range []struct {
 		key string
 		n   int

@@ -21,10 +21,8 @@ var ErrNoFaxClass = errors.New("modem: no usable fax service class")
 
 // Options is how to use a modem. The zero value is fine.
 type Options struct {
-	Pulse   bool            // dial with pulses, not tones
-	Speaker bool            // loudspeaker on until the far end answers
-	Init    string          // the user's own AT commands, without AT
-	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
+	Line  phone.Config    // how to use the telephone line; Quirks are the profile's
+	Trace func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
 }
 
 // Modem is one opened modem, a [t30.Terminal].
@@ -72,7 +70,9 @@ func (m *Modem) open(ctx context.Context, o Options) error {
 	if len(m.id.Classes) > 0 && !m.id.HasClass("1") && !m.id.HasClass("1.0") {
 		return fmt.Errorf("%w: %v", ErrNoFaxClass, m.id.Classes)
 	}
-	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Line: phone.Config{Quirks: p.phone, Pulse: o.Pulse, Speaker: o.Speaker, Init: o.Init}})
+	line := o.Line
+	line.Quirks = p.phone
+	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Line: line})
 	if errors.Is(err, class1.ErrNotClass1) {
 		err = errors.Join(ErrNoFaxClass, err)
 	}
@@ -86,6 +86,14 @@ func (m *Modem) open(ctx context.Context, o Options) error {
 
 // Close hangs up if need be and gives the port back; running calls end.
 func (m *Modem) Close() error { return m.ch.Close() }
+
+// Warnings are sentences for people about settings that the modem does not take.
+func (m *Modem) Warnings() []string {
+	if p, ok := m.phone.(interface{ Warnings() []string }); ok {
+		return p.Warnings()
+	}
+	return nil
+}
 
 // Identity returns what the modem told of itself.
 func (m *Modem) Identity() Identity { return m.id }

@@ -71,6 +71,9 @@ func (p *Phone) codes(ctx context.Context, cmd string) (map[int]bool, error) {
 // Capabilities implements [t30.Phone].
 func (p *Phone) Capabilities() t30.Capabilities { return p.caps }
 
+// Warnings are sentences for people about settings that the modem does not take.
+func (p *Phone) Warnings() []string { return p.phone.Warnings() }
+
 // enter sends +FCLASS=1 and what goes with it.
 func (p *Phone) enter(ctx context.Context) error {
 	err := p.phone.EnterClass(ctx, "1")

@@ -106,7 +106,7 @@ func (l *Line) Setup(ctx context.Context) error {
 	if err := l.Try(ctx, append(l.settings(), l.cfg.Quirks.Init...)...); err != nil {
 		return err
 	}
-	if _, err := l.FirstOf(ctx, "+IFC=2,2", "&K3"); err != nil { // RTS/CTS
+	if _, err := l.FirstOf(ctx, orDefault(l.cfg.Quirks.FlowControl, flowControlCommands)...); err != nil {
 		return err
 	}
 	if l.cfg.Init != "" {
