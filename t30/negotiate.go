@@ -97,11 +97,7 @@ func rates(own, far Capabilities) []Modulation {
 
 // pageLimit is what page n of a document may be coded for at rate.
 func (c *call) pageLimit(n, rate int) PageLimit {
-	l := pageLimit(c.own, c.far.Capabilities, rate)
-	if !l.ECM && n > 1 {
-		l.MinPage = minPage
-	}
-	return l
+	return LimitFor(c.own, c.far.Capabilities, rate, n)
 }
 
 // pageLimit is what a page for far may be coded for at rate.

@@ -56,7 +56,7 @@ func (r *receiver) close(c *call) {
 		c.fault(err)
 	}
 	switch {
-	case r.octets == 0, c.rep.Code == CodePageLost && !r.set.ECM && r.w.Quality().empty():
+	case r.octets == 0, c.rep.Code == CodePageLost && !r.set.ECM && r.w.Quality().Empty():
 		v = Discard
 	case r.damaged:
 		v = BadKept

@@ -185,10 +185,10 @@ func (c *call) answer() place {
 	}
 	began := time.Now()
 	q := r.w.Quality()
-	if q.empty() {
+	if q.Empty() {
 		return c.bye(CodePageLost, "%v, but no line was in %d octets", cmd, r.octets)
 	}
-	v := q.verdict(r.set.Format.Resolution)
+	v := q.Verdict(r.set.Format.Resolution)
 	if r.cut {
 		v = BadKept // its end is missing, however good the rest
 	}

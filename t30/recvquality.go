@@ -9,12 +9,12 @@ const (
 	badRun      = 5 // bad lines in a row at 3.85 line/mm
 )
 
-// empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused. Field: after RTN some
+// Empty tells that nothing was decoded, good or bad: such a page is neither confirmed nor refused. Field: after RTN some
 // senders go on with the next page; of this one nothing would be left, and nobody would know. DCN makes them send it again.
-func (q Quality) empty() bool { return q.Lines == 0 && q.BadLines == 0 }
+func (q Quality) Empty() bool { return q.Lines == 0 && q.BadLines == 0 }
 
-// verdict judges a page without ECM at a resolution.
-func (q Quality) verdict(r Resolution) Verdict {
+// Verdict judges a page without ECM at a resolution: Good, Poor or BadKept.
+func (q Quality) Verdict(r Resolution) Verdict {
 	_, dpi := r.DPI()
 	scale := max(1, (dpi+49)/98) // lines for one at 3.85 line/mm
 	switch {

@@ -132,6 +132,19 @@ func (c *Channel) Early() (Line, bool) {
 	return Line{}, false
 }
 
+// Arrived returns the next line that has come already, of any kind, without waiting.
+func (c *Channel) Arrived() (Line, bool) {
+	for c.take() {
+		if l, ok := c.scanLine(); ok {
+			return l, true
+		}
+	}
+	return Line{}, false
+}
+
+// Cancels is how many CAN characters have come outside of data: a Class 2 modem asks by one to be sent no more.
+func (c *Channel) Cancels() int { return c.scan.cans }
+
 // drain takes what has already arrived: unsolicited lines are kept, late results dropped.
 func (c *Channel) drain() error {
 	for now := time.Now(); c.takeBefore(now); {

@@ -7,6 +7,9 @@ const (
 	sub = 0x1a
 	bel = 0x07
 	can = 0x18
+	dc1 = 0x11
+	dc2 = 0x12
+	xon = dc1
 )
 
 // Shield appends p to dst with every DLE doubled, as T.31 wants it towards the modem.

@@ -95,6 +95,7 @@ const maxLine = 256
 type scanner struct {
 	buf    []rune
 	skipLF bool // the last line ended in CR: an LF right after it belongs to it
+	cans   int  // CAN characters seen
 }
 
 // scan takes octets from b until a line is complete. It returns how many it took; ok tells whether line holds one.
@@ -114,6 +115,8 @@ func (s *scanner) scan(b []byte) (n int, line string, ok bool) {
 				line, s.buf = string(s.buf), s.buf[:0]
 				return i + 1, line, true
 			}
+		case c == can:
+			s.cans++
 		case c < ' ' || c >= 0x7f && c < 0xa0 || len(s.buf) >= maxLine:
 		default:
 			s.buf = append(s.buf, rune(c))
