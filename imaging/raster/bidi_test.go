@@ -145,25 +145,3 @@ func TestFonts_Folder(t *testing.T) {
 		t.Error("rendering goes on without the folder")
 	}
 }
-
-func FuzzShape(f *testing.F) {
-	f.Add("שלום (abc) 12\tسلام", true)
-	f.Add("\u202e\u2066x\u2069\u200d\ufe0f é̈", false)
-	f.Add("漢字、ไทย\u200bที่", false)
-	f.Fuzz(func(t *testing.T, text string, keep bool) {
-		if len(text) > 2000 {
-			return
-		}
-		ts := newTypesetter(imaging.Standard, nil)
-		b := imaging.New(300, 40)
-		for _, l := range ts.wrap([]span{{text, style{face: regular, pt: bodyPt}}}, 250, keep) {
-			for _, p := range l.pieces {
-				if p.rtl {
-					ts.drawRTL(b, p.st, p.text, p.x, 30)
-				} else {
-					ts.draw(b, p.st, p.text, p.x, 30)
-				}
-			}
-		}
-	})
-}

@@ -3,7 +3,6 @@ package raster
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -258,16 +257,4 @@ func makeZip(t testing.TB, name, text string) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
-}
-
-func FuzzDOCX(f *testing.F) {
-	f.Add(para("x"), `<w:styles NS><w:style w:styleId="a"><w:basedOn w:val="a"/></w:style></w:styles>`, "<w:numbering NS/>")
-	f.Add(`<w:tbl><w:tblGrid><w:gridCol w:w="-1"/></w:tblGrid><w:tr><w:tc><w:tcPr><w:gridSpan w:val="99999999"/></w:tcPr><w:p/></w:tc></w:tr></w:tbl>`, "", "")
-	f.Add(`<w:p><w:pPr><w:ind w:left="1e300"/><w:numPr><w:ilvl w:val="8"/><w:numId w:val="1"/></w:numPr></w:pPr><w:r><w:rPr><w:sz w:val="NaN"/></w:rPr><w:tab/><w:t>a</w:t></w:r></w:p>`,
-		"", `<w:numbering NS><w:abstractNum w:abstractNumId="1"><w:lvl w:ilvl="8"><w:numFmt w:val="lowerLetter"/><w:lvlText w:val="%9%8"/></w:lvl></w:abstractNum><w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num></w:numbering>`)
-	f.Fuzz(func(t *testing.T, body, styles, numbers string) {
-		data := makeDOCX(t, body, map[string]string{"word/styles.xml": styles, "word/numbering.xml": numbers})
-		opt := Options{Resolution: imaging.Standard, MaxPages: 3}
-		_ = RenderDocument(context.Background(), docOf(data, "x.docx"), opt, func(p *imaging.Page) error { checkPage(t, p); return nil })
-	})
 }

@@ -180,19 +180,3 @@ func TestPicture_Damaged(t *testing.T) {
 		}
 	}
 }
-
-func FuzzPicture(f *testing.F) {
-	small := grayPicture(20, 20)
-	f.Add(encodePNG(f, small))
-	f.Add(withEXIF(encodeJPEG(f, small), 6))
-	f.Add(bombPNG(50000, 50000))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		doc := docOf(data, "")
-		for _, kind := range []Type{TypePNG, TypeJPEG, TypeGIF} {
-			info, err := pictureHeader(doc, kind)
-			if err == nil && info.check() == nil && float64(info.w)*float64(info.h)*info.perPix > maxDecoded {
-				t.Fatalf("%v of %d x %d passes", kind, info.w, info.h)
-			}
-		}
-	})
-}

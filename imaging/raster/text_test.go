@@ -197,33 +197,3 @@ func TestCover(t *testing.T) {
 		t.Errorf("%d pages of an empty cover", n)
 	}
 }
-
-func FuzzText(f *testing.F) {
-	f.Add([]byte("a\tb\f\xfc\n"), "iso-8859-1", true)
-	f.Add([]byte("\xff\xfea\x00"), "utf-16le", false)
-	f.Fuzz(func(t *testing.T, data []byte, charset string, prop bool) {
-		if len(data) > 4000 {
-			return
-		}
-		d := textDoc(string(data))
-		d.Charset = charset
-		r := &renderer{opt: Options{Resolution: imaging.Standard, MaxPages: 20, Proportional: prop}, emit: func(*imaging.Page) error { return nil }}
-		r.sheet = newSheet(r.opt)
-		_ = r.text(context.Background(), d)
-	})
-}
-
-func FuzzHTML(f *testing.F) {
-	f.Add("<ul><li><table><tr><td>x<td><pre>y")
-	f.Add(`<table border=1><tr><td width="200%">a<td>b</table><ol><li>x</ol><img src="data:,x"><hr size=99999>`)
-	f.Add(`<h1 style="font-size:1e9pt">x</h1><center>y</center><p dir=rtl>שלום`)
-	f.Add("<b>a<p>b</b>c<blockquote><ol><li>1<li><h1>z")
-	f.Fuzz(func(t *testing.T, src string) {
-		if len(src) > 4000 {
-			return
-		}
-		r := &renderer{opt: Options{Resolution: imaging.Standard, MaxPages: 20}, emit: func(*imaging.Page) error { return nil }}
-		r.sheet = newSheet(r.opt)
-		_ = r.html(context.Background(), docOf([]byte(src), ""))
-	})
-}
