@@ -113,12 +113,20 @@ func walkRuns(cur *lineChanges, acc uint64, n, i int, x, width int32) (a uint64,
 // slow1D goes on at x, in the run that ends with change i: near the end of the data, or at what is not in the table.
 func (d *Decoder) slow1D(x int32, i int) lineResult {
 	for {
-		n := d.readRun(i&1, d.width-int(x))
-		if n < 0 {
-			return d.failed(n)
+		if d.atEntry1D() {
+			d.br.skip(entry1DBits)
+			var res lineResult
+			if x, i, res = d.uncompressed(x, i); res != lineOK {
+				return res
+			}
+		} else {
+			n := d.readRun(i&1, d.width-int(x))
+			if n < 0 {
+				return d.failed(n)
+			}
+			x += int32(n)
+			i = change(d.cur, i, x)
 		}
-		x += int32(n)
-		i = change(d.cur, i, x)
 		if int(x) == d.width {
 			d.endLine(i)
 			return lineOK
@@ -230,16 +238,29 @@ func (d *Decoder) slow2D(a0 int32, i, b int) lineResult {
 		r.need()
 		m := decodeMode[r.acc>>(64-modeBits)]
 		if m.mode == modeBad {
-			if r.n < modeBits {
+			extension := r.acc>>(64-modeBits) == extension2D
+			if r.n < modeBits || extension && r.n < entry2DBits {
 				return d.failed(runCut)
 			}
-			return lineBad
+			if r.acc>>(64-entry2DBits) != entry2D {
+				return lineBad
+			}
+			m.n = entry2DBits
 		}
 		r.skip(int(m.n))
 		if r.n < 0 {
 			return d.failed(runCut)
 		}
 		switch m.mode {
+		case modeBad: // but for uncompressed mode
+			x, next, res := d.uncompressed(max(a0, 0), i)
+			if res != lineOK {
+				return res
+			}
+			if x > 0 {
+				a0 = x
+			}
+			i, b = next, first+next&1
 		case modePass:
 			a0 = ref[b+1]
 		case modeVertical:

@@ -203,7 +203,7 @@ func naiveTakeRun(s string, color int) (n int, rest string, err error) {
 // naiveDecodeMMR decodes lines of T.6 until EOFB or anything else that is no line.
 func naiveDecodeMMR(s string, width int) [][]int {
 	var lines [][]int
-	modes := map[string]int{"0001": 10, "001": 11, "1": 0, "011": 1, "000011": 2, "0000011": 3, "010": -1, "000010": -2, "0000010": -3}
+	modes := map[string]int{"0001": 10, "001": 11, "1": 0, "011": 1, "000011": 2, "0000011": 3, "010": -1, "000010": -2, "0000010": -3, "0000001111": 12}
 	for ref := make([]int, width); ; ref = lines[len(lines)-1] {
 		line := make([]int, width)
 		set := func(from, to, color int) bool {
@@ -240,6 +240,14 @@ func naiveDecodeMMR(s string, width int) [][]int {
 					x += n
 				}
 				a0 = x
+			case 12:
+				x, next, rest, err := naiveTakePels(s, line, max(a0, 0))
+				if err != nil {
+					return lines
+				}
+				if s, color = rest, next; x > 0 {
+					a0 = x
+				}
 			default:
 				ok = set(a0, b1+m, color)
 				a0, color = b1+m, 1-color
@@ -249,5 +257,34 @@ func naiveDecodeMMR(s string, width int) [][]int {
 			}
 		}
 		lines = append(lines, line)
+	}
+}
+
+// naiveTakePels takes what uncompressed mode codes into line, from x on, and returns where it ends and the colour behind.
+func naiveTakePels(s string, line []int, x int) (to, next int, rest string, err error) {
+	for {
+		zeros := strings.IndexByte(s, '1')
+		switch {
+		case x == len(line) && zeros != 6:
+			return x, 0, s, nil
+		case zeros < 0 || zeros > 10 || zeros > 5 && zeros+1 == len(s):
+			return x, 0, s, fmt.Errorf("no code word: %.13s", s)
+		}
+		s = s[zeros+1:]
+		pels := []int{0, 0, 0, 0, 1}[4-min(zeros, 4):]
+		if zeros == 5 {
+			pels = []int{0, 0, 0, 0, 0}
+		} else if zeros > 5 {
+			pels = make([]int, zeros-6)
+		}
+		if x+len(pels) > len(line) {
+			return x, 0, s, fmt.Errorf("pels beyond the line")
+		}
+		for i, p := range pels {
+			line[x+i] = p
+		}
+		if x += len(pels); zeros > 5 {
+			return x, int(s[0] - '0'), s[1:], nil
+		}
 	}
 }

@@ -88,6 +88,8 @@ func (f *File) Raw(n int) (t4.Coded, error) {
 		return fail(p.Err)
 	case !p.Compression.fax() && !p.Compression.jbig():
 		return fail(fmt.Errorf("%w: compression %v is no fax coding", ErrUnsupported, p.Compression))
+	case p.uncompressed:
+		return fail(fmt.Errorf("%w: T.4's uncompressed mode, which few others read", ErrUnsupported))
 	case p.Strips != 1 || p.TileWidth != 0 || p.Orientation != 1:
 		return fail(fmt.Errorf("%w: %d strips, orientation %d", ErrUnsupported, p.Strips, p.Orientation))
 	}

@@ -170,6 +170,7 @@ func (f *File) readInfo(p *page, fields map[uint16]entry) error {
 	readPieces(p, r, height)
 	options := r.get(tagT4Options, 0)
 	p.Format = codedFormat(p, options)
+	p.uncompressed = p.Compression == Fax3 && options&t4Uncompressed != 0 || p.Compression == Fax4 && r.get(tagT6Options, 0)&t4Uncompressed != 0
 	f.readFaxFields(p, r)
 	switch {
 	case r.err != nil:
@@ -184,8 +185,6 @@ func (f *File) readInfo(p *page, fields map[uint16]entry) error {
 		return fmt.Errorf("%w: tiles of %d x %d pels", ErrTooLarge, p.TileWidth, p.RowsPerStrip)
 	case p.Strips > maxTiles:
 		return fmt.Errorf("%w: %d tiles", ErrTooLarge, p.Strips)
-	case p.Compression == Fax3 && options&t4Uncompressed != 0 || p.Compression == Fax4 && r.get(tagT6Options, 0)&t4Uncompressed != 0:
-		return fmt.Errorf("%w: uncompressed mode of T.4", ErrUnsupported)
 	case p.offsets.count < uint64(p.Strips):
 		return fmt.Errorf("%w: %d strips, need %d", ErrMalformed, p.offsets.count, p.Strips)
 	case p.counts.count != 0 && p.counts.count < uint64(p.Strips):

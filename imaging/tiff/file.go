@@ -39,10 +39,11 @@ type Info struct {
 // page is one directory.
 type page struct {
 	Info
-	fillLSB bool
-	across  int // strips or tiles side by side
-	offsets entry
-	counts  entry // typ 0: there is none
+	fillLSB      bool
+	uncompressed bool // extension codes may stand in it
+	across       int  // strips or tiles side by side
+	offsets      entry
+	counts       entry // typ 0: there is none
 }
 
 // Open reads the directories of a file of size bytes. If the chain of directories is broken behind the first, the pages before

@@ -103,8 +103,8 @@ var (
 	ErrMalformed = errors.New("tiff: malformed")
 	// ErrNotBilevel is returned when a page is grey or coloured.
 	ErrNotBilevel = errors.New("tiff: not a bi-level page")
-	// ErrUnsupported is returned when a page is bi-level, but of a kind that is not read: another compression, T.4's
-	// uncompressed mode; or when a format cannot be stored.
+	// ErrUnsupported is returned when a page is bi-level, but of a kind that is not read: another
+	// compression; or when a format cannot be stored.
 	ErrUnsupported = errors.New("tiff: not supported")
 	// ErrTooLarge is returned when a page has more pels, lines or strips than are read.
 	ErrTooLarge = errors.New("tiff: too large")

@@ -245,7 +245,6 @@ func patch(t testing.TB, data []byte, tag uint16, count uint32, value uint32) []
 
 func TestDecode_Refuses(t *testing.T) {
 	good := write(t, t4.File(imaging.MMR, imaging.Fine), testPage(200, 30, imaging.Fine))
-	t4File := write(t, t4.File(imaging.MH, imaging.Fine), testPage(200, 30, imaging.Fine))
 	for _, c := range []struct {
 		name string
 		data []byte
@@ -257,7 +256,6 @@ func TestDecode_Refuses(t *testing.T) {
 		{"jpeg", patch(t, good, tagCompression, 1, 7), ErrUnsupported},
 		{"not lzw", patch(t, good, tagCompression, 1, 5), ErrMalformed},
 		{"not deflate", patch(t, good, tagCompression, 1, 8), ErrMalformed},
-		{"uncompressed mode", patch(t, t4File, tagT4Options, 1, t4Uncompressed), ErrUnsupported},
 		{"no width", patch(t, good, tagImageWidth, 1, 0), ErrMalformed},
 		{"wide", patch(t, good, tagImageWidth, 1, 70000), ErrTooLarge},
 		{"50,000 x 50,000", patch(t, patch(t, good, tagImageWidth, 1, 50000), tagImageLength, 1, 50000), ErrTooLarge},
@@ -274,6 +272,20 @@ func TestDecode_Refuses(t *testing.T) {
 		}
 		if info := open(t, c.data).Info(1); c.want != ErrTruncated && info.Compression != LZW && info.Compression != Deflate && !errors.Is(info.Err, c.want) {
 			t.Errorf("%s: Info says %v", c.name, info.Err)
+		}
+	}
+}
+
+// TestDecode_UncompressedMode: a page that may use it is read, but not handed on as it stands.
+func TestDecode_UncompressedMode(t *testing.T) {
+	page := testPage(200, 30, imaging.Fine)
+	for tag, f := range map[uint16]t4.Format{tagT4Options: t4.File(imaging.MH, imaging.Fine), tagT6Options: t4.File(imaging.MMR, imaging.Fine)} {
+		file := open(t, patch(t, write(t, f, page), tag, 1, t4Uncompressed))
+		if got, q, err := file.Decode(1); err != nil || q.BadLines != 0 || !got.Equal(page.Bitmap) {
+			t.Errorf("%v: %+v, %v", f.Coding, q, err)
+		}
+		if _, err := file.Raw(1); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%v: Raw: %v", f.Coding, err)
 		}
 	}
 }
