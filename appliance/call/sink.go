@@ -107,7 +107,7 @@ type pageWriter struct {
 	page     Page
 	file     File
 	buf      *bufio.Writer
-	dec      decoder
+	dec      imaging.Decoder
 	recorded bool  // PutPage was called: something names the file
 	durable  int64 // octets that are durable under the file's name, one more; 0: none are
 	progress Live
@@ -133,7 +133,7 @@ func (w *pageWriter) Write(p []byte) (int, error) {
 
 // tell reports progress and forgets the rows.
 func (w *pageWriter) tell(done bool) {
-	q := w.dec.quality()
+	q := w.dec.Quality()
 	w.page.Lines, w.page.BadLines = q.Lines, q.BadLines
 	w.progress.Octets, w.progress.Lines, w.progress.BadLines, w.progress.Done = w.page.Octets, q.Lines, q.BadLines, done
 	w.s.live(w.progress)
@@ -172,7 +172,7 @@ func (w *pageWriter) publish(flags Page, record bool) error {
 
 // Quality judges what came so far.
 func (w *pageWriter) Quality() t30.Quality {
-	q := w.dec.quality()
+	q := w.dec.Quality()
 	// Lines that a hit took whole are as bad as any.
 	return t30.Quality{Lines: q.Lines, BadLines: q.BadLines + q.Missing, LongestBad: max(q.LongestBad, q.MissingRun), NoRTC: !q.Ended}
 }
@@ -180,7 +180,7 @@ func (w *pageWriter) Quality() t30.Quality {
 // Finish ends the page: durable and recorded for Good, Poor and BadKept, as far as there is anything for Partial, gone
 // for Discard.
 func (w *pageWriter) Finish(_ context.Context, v t30.Verdict) error {
-	q := w.dec.close()
+	q := w.dec.Close()
 	w.tell(true)
 	if v == t30.Discard || v == t30.Partial && q.Lines == q.BadLines {
 		return w.drop()

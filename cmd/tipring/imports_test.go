@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"imaging/tiff":        {"imaging", "imaging/t4", "imaging/jbig"},
 	"imaging/pdf":         {"imaging/..."},
 	"imaging/raster":      {"imaging/..."},
+	"imaging/imagingtest": {"imaging", "imaging/tiff"},
 	"t30/hdlc":            {},
 	"t30":                 {"t30/hdlc"},
 	"t30/t30test":         {"t30", "t30/hdlc"},

@@ -148,19 +148,19 @@ func TestDecoder_Markers(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		data []byte
-		want Quality
+		want imaging.Quality
 	}{
-		"comment":            {insert(ends[0]+2, escape, markerComment, 0, 0, 0, 3, 1, escape, markerAbort), Quality{Lines: 60, Ended: true}},
-		"padding":            {append(bytes.Clone(good), 0, 0, 0), Quality{Lines: 60, Ended: true}},
-		"more":               {append(bytes.Clone(good), good...), Quality{Lines: 60, Ended: true}},
-		"abort":              {insert(ends[0]+2, escape, markerAbort), Quality{Lines: 20, Lost: true}},
-		"endless comment":    {insert(ends[0]+2, escape, markerComment, 255, 255, 255, 255), Quality{Lines: 20, Lost: true}},
-		"move up":            {insert(ends[1]+2, escape, markerATMove, 0, 0, 0, 0, 4, 1), Quality{Lines: 40, Lost: true}},
-		"move too far":       {insert(ends[1]+2, escape, markerATMove, 0, 0, 0, 0, 9, 0), Quality{Lines: 40, Lost: true}},
-		"NEWLEN not allowed": {insert(ends[1]+2, escape, markerNewLen, 0, 0, 0, 40), Quality{Lines: 60, Ended: true}},
-		"no stripes":         {good[:HeaderLen], Quality{Lost: true}},
-		"nothing":            {nil, Quality{Lost: true}},
-		"no head":            {bytes.Repeat([]byte{7}, 100), Quality{Lost: true}},
+		"comment":            {insert(ends[0]+2, escape, markerComment, 0, 0, 0, 3, 1, escape, markerAbort), imaging.Quality{Lines: 60, Ended: true}},
+		"padding":            {append(bytes.Clone(good), 0, 0, 0), imaging.Quality{Lines: 60, Ended: true}},
+		"more":               {append(bytes.Clone(good), good...), imaging.Quality{Lines: 60, Ended: true}},
+		"abort":              {insert(ends[0]+2, escape, markerAbort), imaging.Quality{Lines: 20, Lost: true}},
+		"endless comment":    {insert(ends[0]+2, escape, markerComment, 255, 255, 255, 255), imaging.Quality{Lines: 20, Lost: true}},
+		"move up":            {insert(ends[1]+2, escape, markerATMove, 0, 0, 0, 0, 4, 1), imaging.Quality{Lines: 40, Lost: true}},
+		"move too far":       {insert(ends[1]+2, escape, markerATMove, 0, 0, 0, 0, 9, 0), imaging.Quality{Lines: 40, Lost: true}},
+		"NEWLEN not allowed": {insert(ends[1]+2, escape, markerNewLen, 0, 0, 0, 40), imaging.Quality{Lines: 60, Ended: true}},
+		"no stripes":         {good[:HeaderLen], imaging.Quality{Lost: true}},
+		"nothing":            {nil, imaging.Quality{Lost: true}},
+		"no head":            {bytes.Repeat([]byte{7}, 100), imaging.Quality{Lost: true}},
 	} {
 		got, q, err := Decode(c.data, 300, 0)
 		if err != nil || q != c.want {
@@ -244,7 +244,12 @@ func TestEncoder_Errors(t *testing.T) {
 	full := errors.New("disk full")
 	pr, pw := io.Pipe()
 	pr.CloseWithError(full)
-	if err := Encode(pw, textPage(300, 30), Format{}); !errors.Is(err, full) {
+	e, _ = NewEncoder(pw, 3000, Format{Height: 100, StripeLines: 1})
+	b := noisePage(3000, 100, 2)
+	for y := range b.Height {
+		_ = e.EncodeLine(b.Row(y))
+	}
+	if err := e.Close(); !errors.Is(err, full) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -268,6 +273,15 @@ func TestStream_NoAllocations(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(400, line); n > 0 {
 		t.Errorf("encoding: %v allocations a line", n)
+	}
+	pe := NewPageEncoder(Page(0))
+	whole := func() {
+		if _, err := pe.Encode(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(2, whole); n > 0 {
+		t.Errorf("encoding: %v allocations a page", n)
 	}
 	data, err := Append(nil, b, Page(0))
 	if err != nil {

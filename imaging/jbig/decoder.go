@@ -3,9 +3,11 @@ package jbig
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/tipring/tipring/imaging"
 )
 
-// A Decoder decodes a page while its data arrives. It never fails: see Quality. It keeps three lines and the octets of the line that is
+// A Decoder decodes a page while its data arrives. It never fails: see imaging.Quality. It keeps three lines and the octets of the line that is
 // not complete yet.
 type Decoder struct {
 	width int // of the lines emitted
@@ -33,7 +35,7 @@ type Decoder struct {
 	passed  int  // octets behind what the lines took
 	excess  int  // of these, up to the last that is not 0
 	saved   qmState
-	q       Quality
+	q       imaging.Quality
 	badRun  int
 }
 
@@ -108,13 +110,13 @@ func (d *Decoder) Write(p []byte) (int, error) {
 }
 
 // Quality returns what was found in all complete lines so far. A stripe's lines are judged when it has ended.
-func (d *Decoder) Quality() Quality {
+func (d *Decoder) Quality() imaging.Quality {
 	d.run(d.qm.final)
 	return d.q
 }
 
 // Close decodes what no marker ends, and returns what was found in the page.
-func (d *Decoder) Close() Quality {
+func (d *Decoder) Close() imaging.Quality {
 	d.run(true)
 	switch {
 	case d.state == atDone:

@@ -1,7 +1,7 @@
 // Package jbig codes and decodes bi-level pages as fax has them by ITU-T T.85: T.82 (JBIG1) with a single resolution layer and
 // a single plane, progressive by stripes.
 //
-// Coding: Append and Encode take a whole page, Encoder one line at a time. What a Format
+// Coding: Append takes a whole page, Encoder one line at a time. What a Format
 // does not say is as T.85's basic set has it: stripes of 128 lines, typical prediction, the three-line template.
 //
 // Decoding never fails: Decode takes a whole page; a Decoder takes the data as it arrives and emits each line as soon as

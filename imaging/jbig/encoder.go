@@ -31,19 +31,28 @@ func NewEncoder(w io.Writer, width int, f Format) (*Encoder, error) {
 	if err := f.check(width); err != nil {
 		return nil, err
 	}
-	if f.StripeLines == 0 {
-		f.StripeLines = basicL0
-	}
-	e := &Encoder{w: w, f: f, width: width, tmpl: newTemplate(f.TwoLine, 0)}
+	e := &Encoder{w: w, width: width}
 	for i := range e.rows {
 		e.rows[i] = make([]uint64, (width+63)/64+1)
 	}
-	h := Header{Width: width, Height: uint32(f.Height), StripeLines: uint32(f.StripeLines), MX: f.MX, TwoLine: f.TwoLine, Typical: !f.NoTypical}
+	e.reset(f)
+	return e, nil
+}
+
+// reset begins another page of the same width.
+func (e *Encoder) reset(f Format) {
+	if f.StripeLines == 0 {
+		f.StripeLines = basicL0
+	}
+	*e = Encoder{w: e.w, f: f, width: e.width, tmpl: newTemplate(f.TwoLine, 0), rows: e.rows, qm: qmEncoder{out: e.qm.out[:0]}}
+	for _, r := range e.rows {
+		clear(r)
+	}
+	h := Header{Width: e.width, Height: uint32(f.Height), StripeLines: uint32(f.StripeLines), MX: f.MX, TwoLine: f.TwoLine, Typical: !f.NoTypical}
 	if f.Height == 0 {
 		h.Height, h.Variable = unknownHeight, true
 	}
-	e.qm.out = h.append(nil)
-	return e, nil
+	e.qm.out = h.append(e.qm.out)
 }
 
 // EncodeLine codes one line: row as imaging.Bitmap.Row has it. ErrFormat if it is one more than Format.Height.

@@ -47,9 +47,6 @@ type Format struct {
 // Page returns the usual format of a page of so many lines: the basic set, and an adaptive pixel that moves by up to 8 pels.
 func Page(height int) Format { return Format{Height: height, MX: 8} }
 
-// Whole returns the format of a page of so many lines in a single stripe, for files and for receivers that take any L0.
-func Whole(height int) Format { return Format{Height: height, MX: 8, StripeLines: max(height, 1)} }
-
 func (f Format) check(width int) error {
 	switch {
 	case width < 1 || width > MaxWidth:
@@ -141,14 +138,3 @@ const (
 	markerATMove  = 0x06
 	markerComment = 0x07
 )
-
-// Quality is what a decoder found in a page.
-type Quality struct {
-	Lines      int  // lines decoded, bad ones included
-	BadLines   int  // of these, lines of damaged stripes
-	LongestBad int  // most bad lines one after another
-	Ended      bool // all lines that the data announces are there
-	// Lost: the decoder could not go on, or not begin: no head, a move of the adaptive pixel out of bounds, ABORT; or the page had more
-	// lines than MaxLines.
-	Lost bool
-}

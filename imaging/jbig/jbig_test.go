@@ -1,6 +1,8 @@
 package jbig
 
 import (
+	"bytes"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -101,9 +103,30 @@ func TestRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, q, err := Decode(data, b.Width, 0)
-			if err != nil || !got.Equal(b) || q != (Quality{Lines: b.Height, Ended: true}) {
+			if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 				t.Errorf("%s, %s: %+v, %v", name, option, q, err)
 			}
+		}
+	}
+}
+
+// TestPageEncoder: page after page the same comes out as of each alone.
+func TestPageEncoder(t *testing.T) {
+	for option, f := range testFormats() {
+		e := NewPageEncoder(f)
+		for range 2 {
+			for name, b := range testPages() {
+				want, err := Append(nil, b, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := e.Encode(b); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s, %s: other octets (%v)", name, option, err)
+				}
+			}
+		}
+		if _, err := e.Encode(imaging.New(100, 0)); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: no lines: %v", option, err)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func TestJbigkit_SameOctets(t *testing.T) {
 				t.Errorf("%s, %s: %d octets, jbigkit has %d\n%x\n%x", name, option, len(ours), len(theirs), ours[:min(60, len(ours))], theirs[:min(60, len(theirs))])
 			}
 			got, q, err := Decode(theirs, 0, 0)
-			if err != nil || !got.Equal(b) || q != (Quality{Lines: b.Height, Ended: true}) {
+			if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 				t.Errorf("%s, %s: jbigkit's: %+v, %v", name, option, q, err)
 			}
 		}
@@ -141,7 +141,7 @@ func TestJbigkit_OursReadsItsFull(t *testing.T) {
 			data := jbigkit(t, "pbmtojbg", pbm(b), args...)
 			moved = moved || bytes.Contains(data, []byte{escape, markerATMove, 0, 0, 0, 2})
 			got, q, err := Decode(data, 0, 0)
-			if err != nil || !got.Equal(b) || q != (Quality{Lines: b.Height, Ended: true}) {
+			if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 				t.Errorf("%s, pbmtojbg %v: %+v, %v", name, args, q, err)
 			}
 		}
@@ -151,7 +151,7 @@ func TestJbigkit_OursReadsItsFull(t *testing.T) {
 			}
 			data := jbigkit(t, "pbmtojbg85", pbm(b), "-Y", strconv.Itoa(b.Height+500), strconv.Itoa(after))
 			got, q, err := Decode(data, 0, 0)
-			if err != nil || !got.Equal(b) || q != (Quality{Lines: b.Height, Ended: true}) {
+			if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 				t.Errorf("%s, NEWLEN after line %d: %+v, %v", name, after, q, err)
 			}
 		}

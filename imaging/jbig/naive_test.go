@@ -169,7 +169,7 @@ func TestRoundTrip_RandomPages(t *testing.T) {
 			d.Write(data[n : n+k])
 			n += k
 		}
-		if q := d.Close(); !got.Equal(b) || q != (Quality{Lines: b.Height, Ended: true}) {
+		if q := d.Close(); !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 			t.Fatalf("%d x %d, %+v: %+v", b.Width, b.Height, f, q)
 		}
 	}

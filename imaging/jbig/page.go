@@ -1,24 +1,18 @@
 package jbig
 
-import (
-	"io"
-
-	"github.com/tipring/tipring/imaging"
-)
+import "github.com/tipring/tipring/imaging"
 
 // Append appends the coded page to dst. f.Height 0 is the page's; ErrFormat if it is another one, or width or f are out of
 // range, or the page has no lines.
 func Append(dst []byte, b *imaging.Bitmap, f Format) ([]byte, error) {
-	e, err := newPageEncoder(b, f)
+	if f.Height == 0 {
+		f.Height = b.Height
+	}
+	e, err := NewEncoder(nil, b.Width, f)
 	if err != nil {
 		return dst, err
 	}
-	for y := range b.Height {
-		if err := e.EncodeLine(b.Row(y)); err != nil {
-			return dst, err
-		}
-	}
-	if err := e.end(); err != nil {
+	if err := e.page(b); err != nil {
 		return dst, err
 	}
 	if len(dst) == 0 {
@@ -27,43 +21,59 @@ func Append(dst []byte, b *imaging.Bitmap, f Format) ([]byte, error) {
 	return append(dst, e.qm.out...), nil
 }
 
-func newPageEncoder(b *imaging.Bitmap, f Format) (*Encoder, error) {
-	if f.Height == 0 {
-		f.Height = b.Height
-	}
-	return NewEncoder(nil, b.Width, f)
-}
-
-// Encode writes the coded page to w, as Append codes it.
-func Encode(w io.Writer, b *imaging.Bitmap, f Format) error {
-	e, err := newPageEncoder(b, f)
-	if err != nil {
-		return err
-	}
-	e.w = w
+// page codes all lines and the end.
+func (e *Encoder) page(b *imaging.Bitmap) error {
 	for y := range b.Height {
 		if err := e.EncodeLine(b.Row(y)); err != nil {
 			return err
 		}
 	}
-	return e.Close()
+	return e.end()
+}
+
+// A PageEncoder codes one page after another into a buffer that it keeps.
+type PageEncoder struct {
+	f Format
+	e *Encoder
+}
+
+// NewPageEncoder returns an encoder of pages of any width; f.Height is each page's own.
+func NewPageEncoder(f Format) *PageEncoder { return &PageEncoder{f: f} }
+
+// Encode returns the coded page, which is valid until the next call. ErrFormat if its width or the format is out of range, or it has
+// no lines.
+func (p *PageEncoder) Encode(b *imaging.Bitmap) ([]byte, error) {
+	p.f.Height = b.Height
+	if p.e == nil || p.e.width != b.Width {
+		e, err := NewEncoder(nil, b.Width, p.f)
+		if err != nil {
+			return nil, err
+		}
+		p.e = e
+	} else {
+		p.e.reset(p.f)
+	}
+	if err := p.e.page(b); err != nil {
+		return nil, err
+	}
+	return p.e.qm.out, nil
 }
 
 // Decode decodes a page of width pels a line; 0 is as many as the data says. What the data has more is cut off on the right, what it
 // has less is white. height is the most lines to decode, if the container says; 0 is as many as there are. ErrFormat if
 // the width is out of range, or 0 and the data does not say.
-func Decode(data []byte, width, height int) (*imaging.Bitmap, Quality, error) {
+func Decode(data []byte, width, height int) (*imaging.Bitmap, imaging.Quality, error) {
 	if width == 0 {
 		h, err := ParseHeader(data)
 		if err != nil {
-			return nil, Quality{}, err
+			return nil, imaging.Quality{}, err
 		}
 		width = h.Width
 	}
 	b := imaging.New(max(width, 0), 0)
 	d, err := NewDecoder(width, b.AppendRow)
 	if err != nil {
-		return nil, Quality{}, err
+		return nil, imaging.Quality{}, err
 	}
 	d.Limit(height)
 	d.qm.data = data // no copy, as Write would make

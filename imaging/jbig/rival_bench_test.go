@@ -3,96 +3,17 @@
 package jbig_test
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/imagingtest"
 	"github.com/tipring/tipring/imaging/jbig"
-	"github.com/tipring/tipring/imaging/tiff"
 )
-
-// rival is jbigkit in a process of its own (testdata/bench/jbig.c).
-type rival struct {
-	in  io.Writer
-	out *bufio.Reader
-}
-
-func startRival(t *testing.T, pages []*imaging.Bitmap) *rival {
-	dir := t.TempDir()
-	bin := filepath.Join(dir, "jbig")
-	if out, err := exec.Command("cc", "-O2", "-o", bin, "../../testdata/bench/jbig.c", "-ljbig").CombinedOutput(); err != nil {
-		t.Fatalf("libjbig-dev and a C compiler are needed: %v\n%s", err, out)
-	}
-	var args []string
-	for i, p := range pages {
-		name := filepath.Join(dir, fmt.Sprint(i))
-		b := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, uint32(p.Width)), uint32(p.Height))
-		if err := os.WriteFile(name, append(b, p.Packed()...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, name)
-	}
-	cmd := exec.Command(bin, args...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
-	return &rival{in, bufio.NewReader(out)}
-}
-
-// run returns the time of one run and the size of the coded page.
-func (r *rival) run(t *testing.T, what string, page int) (time.Duration, int) {
-	fmt.Fprintln(r.in, what, page, 1)
-	var ns int64
-	var size int
-	if _, err := fmt.Fscan(r.out, &ns, &size); err != nil {
-		t.Fatal("jbigkit:", err)
-	}
-	return time.Duration(ns), size
-}
-
-// pagesOf reads the pages of the TIFF files in a folder.
-func pagesOf(t *testing.T, dir string) (list []*imaging.Bitmap) {
-	names, _ := filepath.Glob(filepath.Join(dir, "*.tif"))
-	slices.Sort(names)
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := tiff.Open(bytes.NewReader(b), int64(len(b)))
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		for n := 1; n <= f.NumPages(); n++ {
-			p, _, err := f.Decode(n)
-			if err != nil {
-				t.Fatal(name, err)
-			}
-			list = append(list, p.Bitmap)
-		}
-	}
-	return list
-}
 
 const rounds = 11
 
@@ -110,11 +31,8 @@ func TestCodecAgainstJbigkit(t *testing.T) {
 
 // compare prints the figures of the pages in a folder.
 func compare(t *testing.T, dir, label string) {
-	pages := pagesOf(t, dir)
-	if len(pages) == 0 {
-		t.Fatal("no pages in", dir)
-	}
-	r := startRival(t, pages)
+	pages := imagingtest.PagesOf(t, dir)
+	r := imagingtest.Start(t, "jbig", imagingtest.Files(t, pages), "-ljbig")
 	for _, what := range []string{"encode", "decode"} {
 		var ours, theirs time.Duration
 		bitmap := 0
@@ -132,29 +50,43 @@ func compare(t *testing.T, dir, label string) {
 }
 
 // measure returns the medians.
-func measure(t *testing.T, r *rival, what string, i int, p *imaging.Bitmap) (ours, theirs time.Duration) {
-	data, err := jbig.Append(nil, p, jbig.Page(p.Height))
+func measure(t *testing.T, r *imagingtest.Program, what string, i int, p *imaging.Bitmap) (ours, theirs time.Duration) {
+	enc := jbig.NewPageEncoder(jbig.Page(0))
+	data, err := enc.Encode(p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	data = bytes.Clone(data)
+	got := imaging.New(p.Width, 0)
+	dec, err := jbig.NewDecoder(p.Width, got.AppendRow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func() {
+		got.Words, got.Height = got.Words[:0], 0
+		dec.Reset()
+		dec.Write(data)
+		dec.Close()
+	}
+	if run(); !got.Equal(p) {
+		t.Fatal("another page")
+	}
+	if what == "encode" {
+		run = func() { _, _ = enc.Encode(p) }
+	}
+	if n := testing.AllocsPerRun(2, run); n > 0 {
+		t.Errorf("%s: %v allocations a page", what, n)
 	}
 	var us, they []time.Duration
 	for range rounds {
 		start := time.Now()
-		if what == "encode" {
-			if again, err := jbig.Append(nil, p, jbig.Page(p.Height)); err != nil || !bytes.Equal(again, data) {
-				t.Fatal("coded otherwise", err)
-			}
-		} else if got, _, err := jbig.Decode(data, 0, 0); err != nil || !got.Equal(p) {
-			t.Fatal("another page", err)
-		}
+		run()
 		us = append(us, time.Since(start))
-		d, size := r.run(t, what, i)
+		d, size := r.Time(1, what, i)
 		if size != len(data) {
 			t.Fatalf("page %d: %d octets, by jbigkit %d", i+1, len(data), size)
 		}
 		they = append(they, d)
 	}
-	slices.Sort(us)
-	slices.Sort(they)
-	return us[rounds/2], they[rounds/2]
+	return imagingtest.SpreadOf(us).Mid, imagingtest.SpreadOf(they).Mid
 }

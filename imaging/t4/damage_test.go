@@ -126,21 +126,21 @@ func TestDecode_Places(t *testing.T) {
 		name string
 		data []byte
 		f    Format
-		want Quality
+		want imaging.Quality
 	}{
-		{"nothing", nil, mhLine, Quality{}},
-		{"zeros", zeros, mhLine, Quality{}},
-		{"zeros mr", zeros, mrLine, Quality{}},
-		{"zeros mmr", zeros, mmrLine, Quality{Lines: 1, BadLines: 1, LongestBad: 1, Lost: true}},
-		{"ones mh", ones, mhLine, Quality{}},
-		{"garbage before mh", append(bytes.Clone(ones), mh...), mhLine, Quality{Lines: 40, Ended: true}},
-		{"garbage before mr", append(bytes.Clone(ones), mr...), mrLine, Quality{Lines: 40, Ended: true}},
-		{"fill before mh", append(bytes.Clone(zeros), mh...), mhLine, Quality{Lines: 40, Ended: true}},
-		{"garbage behind mh", append(bytes.Clone(mh), ones...), mhLine, Quality{Lines: 40, Ended: true}},
-		{"garbage behind mr", append(bytes.Clone(mr), ones...), mrLine, Quality{Lines: 40, Ended: true}},
-		{"garbage behind mmr", append(bytes.Clone(mmr), ones...), mmrLine, Quality{Lines: 40, Ended: true}},
-		{"half the rtc", mh[:len(mh)-6], mhLine, Quality{Lines: 40, Ended: true}},
-		{"two pages", append(bytes.Clone(mh), mh...), mhLine, Quality{Lines: 40, Ended: true}},
+		{"nothing", nil, mhLine, imaging.Quality{}},
+		{"zeros", zeros, mhLine, imaging.Quality{}},
+		{"zeros mr", zeros, mrLine, imaging.Quality{}},
+		{"zeros mmr", zeros, mmrLine, imaging.Quality{Lines: 1, BadLines: 1, LongestBad: 1, Lost: true}},
+		{"ones mh", ones, mhLine, imaging.Quality{}},
+		{"garbage before mh", append(bytes.Clone(ones), mh...), mhLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"garbage before mr", append(bytes.Clone(ones), mr...), mrLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"fill before mh", append(bytes.Clone(zeros), mh...), mhLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"garbage behind mh", append(bytes.Clone(mh), ones...), mhLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"garbage behind mr", append(bytes.Clone(mr), ones...), mrLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"garbage behind mmr", append(bytes.Clone(mmr), ones...), mmrLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"half the rtc", mh[:len(mh)-6], mhLine, imaging.Quality{Lines: 40, Ended: true}},
+		{"two pages", append(bytes.Clone(mh), mh...), mhLine, imaging.Quality{Lines: 40, Ended: true}},
 	} {
 		if _, q, err := Decode(c.data, 1728, 0, c.f); q != c.want || err != nil {
 			t.Errorf("%s: %+v, want %+v (%v)", c.name, q, c.want, err)

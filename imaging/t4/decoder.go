@@ -6,7 +6,7 @@ import (
 	"github.com/tipring/tipring/imaging"
 )
 
-// A Decoder decodes a page while its data arrives. It never fails: see Quality. It keeps two lines and the octets of the
+// A Decoder decodes a page while its data arrives. It never fails: see imaging.Quality. It keeps two lines and the octets of the
 // line that is not complete yet, at most maxPending of them.
 type Decoder struct {
 	f     Format
@@ -32,7 +32,7 @@ type Decoder struct {
 	retry   int  // octets pending that are worth another try
 	badRun  int
 	room    room
-	q       Quality
+	q       imaging.Quality
 }
 
 // state is what a Decoder expects next.
@@ -80,7 +80,7 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 func (d *Decoder) Reset() {
 	d.br = bitReader{data: d.br.data[:0], order: d.br.order}
 	d.final, d.done, d.oneDim, d.eolSeen, d.refBad = false, false, false, false, false
-	d.zeros, d.eols, d.retry, d.badRun, d.room, d.q = 0, 0, 0, 0, room{}, Quality{}
+	d.zeros, d.eols, d.retry, d.badRun, d.room, d.q = 0, 0, 0, 0, room{}, imaging.Quality{}
 	d.endLine(first)
 	d.cur, d.ref = d.ref, d.cur
 	clear(d.row)
@@ -114,13 +114,13 @@ func (d *Decoder) Write(p []byte) (int, error) {
 }
 
 // Quality returns what was found in all complete lines so far.
-func (d *Decoder) Quality() Quality {
+func (d *Decoder) Quality() imaging.Quality {
 	d.run(d.final)
 	return d.q
 }
 
 // Close decodes the last line, which no EOL ends, and returns what was found in the page.
-func (d *Decoder) Close() Quality {
+func (d *Decoder) Close() imaging.Quality {
 	d.run(true)
 	d.done = true
 	if d.eols > 1 {

@@ -106,28 +106,13 @@ func (f Format) normal() Format {
 	return f
 }
 
-// Quality is what a decoder found in a page.
-type Quality struct {
-	Lines      int // lines decoded, bad ones included
-	BadLines   int // of these, lines that did not decode to the page's width and were replaced
-	LongestBad int // most bad lines one after another
-	// Missing is an estimate of the lines that are not there at all: a hit also takes EOLs, and what lies between the two that
-	// are left is one bad line, but may have been a hand's breadth of white. MissingRun is the most lines, bad and missing,
-	// between two good ones. Both count only where the damaged stretch was long beyond doubt.
-	Missing, MissingRun int
-	Ended               bool // RTC or EOFB was seen
-	// Lost: the decoder could not go on although there was more data (MMR has no way to resynchronise), or the page had
-	// more lines than MaxLines.
-	Lost bool
-}
-
 // Coded is one page in coded form, as files carry it from one container to another without coding it anew.
 type Coded struct {
 	Width, Height int
 	Resolution    imaging.Resolution
 	Format        Format
-	Inverted      bool     // coded white is shown black (TIFF PhotometricInterpretation 1)
-	Quality       *Quality // what was found in the lines as received; nil: not known
-	Repaired      bool     // Data was coded after bad lines had been replaced: it has none
+	Inverted      bool             // coded white is shown black (TIFF PhotometricInterpretation 1)
+	Quality       *imaging.Quality // what was found in the lines as received; nil: not known
+	Repaired      bool             // Data was coded after bad lines had been replaced: it has none
 	Data          []byte
 }

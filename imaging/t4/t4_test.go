@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/tipring/tipring/imaging"
@@ -157,20 +156,43 @@ func TestDecoder_QualityKnowsCompleteLines(t *testing.T) {
 	}
 }
 
-func TestEncoder_Interfaces(t *testing.T) {
-	b := testPages(2432, 200)["noise"]
-	for name, f := range formats() {
-		want, _ := Append([]byte("x"), b, f)
-		var buf bytes.Buffer
-		if err := Encode(&buf, b, f); err != nil || !bytes.Equal(buf.Bytes(), want[1:]) {
-			t.Errorf("%s: Encode differs from Append (%v)", name, err)
+// encodeTo codes line by line.
+func encodeTo(w io.Writer, b *imaging.Bitmap, f Format) error {
+	e, err := NewEncoder(w, b.Width, f)
+	if err != nil {
+		return err
+	}
+	for y := range b.Height {
+		if err := e.EncodeLine(b.Row(y)); err != nil {
+			return err
 		}
-		r, err := NewReader(b, f)
+	}
+	return e.Close()
+}
+
+// TestEncoder_Interfaces: line by line and page after page the same comes out as of a page.
+func TestEncoder_Interfaces(t *testing.T) {
+	for name, f := range formats() {
+		pe, err := NewPageEncoder(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := io.ReadAll(iotest.OneByteReader(r)); err != nil || !bytes.Equal(got, want[1:]) {
-			t.Errorf("%s: NewReader differs from Append (%v)", name, err)
+		for _, width := range []int{2432, 70, 9000, 2432} {
+			b := testPages(width, 50)["noise"]
+			want, err := Append([]byte("x"), b, f)
+			if err != nil || want[0] != 'x' {
+				t.Fatal(err)
+			}
+			var buf bytes.Buffer
+			if err := encodeTo(&buf, b, f); err != nil || !bytes.Equal(buf.Bytes(), want[1:]) {
+				t.Errorf("%s, width %d: Encoder differs from Append (%v)", name, width, err)
+			}
+			if got, err := pe.Encode(b); err != nil || !bytes.Equal(got, want[1:]) {
+				t.Errorf("%s, width %d: PageEncoder differs from Append (%v)", name, width, err)
+			}
+		}
+		if _, err := pe.Encode(imaging.New(0, 3)); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: no pels: %v", name, err)
 		}
 	}
 }
@@ -201,7 +223,7 @@ func TestEncoder_Errors(t *testing.T) {
 	full := errors.New("disk full")
 	pr, pw := io.Pipe()
 	pr.CloseWithError(full)
-	if err := Encode(pw, testPages(1728, 9)["noise"], Line(imaging.MH, imaging.Fine)); !errors.Is(err, full) {
+	if err := encodeTo(pw, testPages(1728, 9)["noise"], Line(imaging.MH, imaging.Fine)); !errors.Is(err, full) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -246,6 +268,42 @@ func TestDecode_NoAllocationPerLine(t *testing.T) {
 		}
 		if few, many := allocs(10), allocs(400); many > few {
 			t.Errorf("%s: %v allocations for 10 lines, %v for 400", name, few, many)
+		}
+	}
+}
+
+// TestPages_NoAllocations: coding and decoding page after page, only the first takes room.
+func TestPages_NoAllocations(t *testing.T) {
+	for name, f := range formats() {
+		for page, b := range testPages(1728, 200) {
+			e, err := NewPageEncoder(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := e.Encode(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = bytes.Clone(data)
+			if n := testing.AllocsPerRun(2, func() { _, _ = e.Encode(b) }); n > 0 {
+				t.Errorf("%s, %s, encoding: %v allocations a page", page, name, n)
+			}
+			got := imaging.New(1728, 0)
+			d, err := NewDecoder(1728, f, got.AppendRow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(2, func() {
+				got.Words, got.Height = got.Words[:0], 0
+				d.Reset()
+				d.Write(data)
+				d.Close()
+			}); n > 0 {
+				t.Errorf("%s, %s, decoding: %v allocations a page", page, name, n)
+			}
+			if !got.Equal(b) {
+				t.Errorf("%s, %s: another page", page, name)
+			}
 		}
 	}
 }

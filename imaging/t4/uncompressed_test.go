@@ -119,7 +119,7 @@ func TestDecode_UncompressedMode(t *testing.T) {
 		for page, b := range testPages(width, 6) {
 			for _, c := range []imaging.Coding{imaging.MH, imaging.MR, imaging.MMR} {
 				data, f := octets(naiveUncompressed(b, c, r), MSBFirst), File(c, imaging.Fine)
-				want := Quality{Lines: 6, Ended: true}
+				want := imaging.Quality{Lines: 6, Ended: true}
 				got, q, err := Decode(data, width, 0, f)
 				if err != nil || q != want || !got.Equal(b) {
 					t.Fatalf("%s, width %d, %v: %+v, %d lines differ, %v", page, width, c, q, differing(got, b), err)

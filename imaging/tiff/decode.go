@@ -12,13 +12,13 @@ import (
 
 // Decode decodes page n, from 1, upright (Orientation applied). An error is a *PageError. With ErrTruncated the page is there all the same, as far as its data
 // goes: missing lines are white and counted as bad. Its resolution is zero if the file does not say.
-func (f *File) Decode(n int) (imaging.Page, t4.Quality, error) {
+func (f *File) Decode(n int) (imaging.Page, imaging.Quality, error) {
 	p, err := f.page(n)
 	if err != nil {
-		return imaging.Page{}, t4.Quality{}, err
+		return imaging.Page{}, imaging.Quality{}, err
 	}
 	if p.Err != nil {
-		return imaging.Page{}, t4.Quality{}, &PageError{n, p.Err}
+		return imaging.Page{}, imaging.Quality{}, &PageError{n, p.Err}
 	}
 	b, q, err := f.decode(p)
 	if err != nil {
@@ -30,7 +30,7 @@ func (f *File) Decode(n int) (imaging.Page, t4.Quality, error) {
 	return upright(imaging.Page{Bitmap: b, Resolution: p.Resolution}, p.Orientation), q, err
 }
 
-func (f *File) decode(p *page) (*imaging.Bitmap, t4.Quality, error) {
+func (f *File) decode(p *page) (*imaging.Bitmap, imaging.Quality, error) {
 	var damage error
 	b := imaging.New(p.Width, 0)
 	// Beyond an ordinary page, rows come as data is found: a directory alone must not cost much memory.

@@ -235,7 +235,7 @@ func (f *File) readFaxFields(p *page, r *fieldReader) {
 	_, has := r.fields[tagCleanFaxData]
 	bad := int(min(o.get(tagBadFaxLines, 0), maxSide))
 	if o.err == nil && (has || bad > 0) {
-		p.Quality = &t4.Quality{Lines: p.Height, BadLines: bad, LongestBad: int(min(o.get(tagConsecutiveBad, 0), maxSide))}
+		p.Quality = &imaging.Quality{Lines: p.Height, BadLines: bad, LongestBad: int(min(o.get(tagConsecutiveBad, 0), maxSide))}
 	}
 }
 

@@ -25,15 +25,15 @@ type Info struct {
 	Width, Height int                // pels, lines, as stored: Orientation is not applied
 	Resolution    imaging.Resolution // nominal (imaging.Nominal); zero if unknown
 	Compression   Compression
-	Format        t4.Format   // how the data is coded, for compressions 2, 3 and 4; only its Coding for JBIG
-	MinIsBlack    bool        // PhotometricInterpretation 1
-	Orientation   int         // TIFF Orientation, 1 to 8
-	Strips        int         // or tiles
-	RowsPerStrip  int         // lines of a strip or tile
-	TileWidth     int         // 0: strips
-	Number, Total int         // PageNumber, counted from 1; 0 if unknown
-	Quality       *t4.Quality // what the writer said of the lines it received; nil if nothing
-	Err           error       // why the page cannot be decoded: ErrNotBilevel, ErrUnsupported, ErrMalformed ...; or nil
+	Format        t4.Format        // how the data is coded, for compressions 2, 3 and 4; only its Coding for JBIG
+	MinIsBlack    bool             // PhotometricInterpretation 1
+	Orientation   int              // TIFF Orientation, 1 to 8
+	Strips        int              // or tiles
+	RowsPerStrip  int              // lines of a strip or tile
+	TileWidth     int              // 0: strips
+	Number, Total int              // PageNumber, counted from 1; 0 if unknown
+	Quality       *imaging.Quality // what the writer said of the lines it received; nil if nothing
+	Err           error            // why the page cannot be decoded: ErrNotBilevel, ErrUnsupported, ErrMalformed ...; or nil
 }
 
 // page is one directory.

@@ -21,10 +21,10 @@ type stripReader struct {
 	width  int
 	emit   func(row []uint64)
 	lines  int // emitted
-	q      t4.Quality
+	q      imaging.Quality
 	buf    []byte
-	fax    faxDecoder // of the strips before
-	turn   bool       // octets are turned around while they are read
+	fax    imaging.Decoder // of the strips before
+	turn   bool            // octets are turned around while they are read
 	src    io.Reader
 	budget int64 // bytes that may still be read
 }
@@ -119,37 +119,12 @@ func (s *stripReader) read(r *io.SectionReader, rows int) error {
 	return s.readFax(rows)
 }
 
-// faxDecoder is a t4.Decoder, or a jbig.Decoder.
-type faxDecoder interface {
-	io.Writer
-	Limit(lines int)
-	Reset()
-	quality() t4.Quality
-	close() t4.Quality
-}
-
-type t4Decoder struct{ *t4.Decoder }
-
-func (d t4Decoder) quality() t4.Quality { return d.Quality() }
-func (d t4Decoder) close() t4.Quality   { return d.Close() }
-
-type jbigDecoder struct{ *jbig.Decoder }
-
-func (d jbigDecoder) quality() t4.Quality { return qualityOf(d.Quality()) }
-func (d jbigDecoder) close() t4.Quality   { return qualityOf(d.Close()) }
-
-func qualityOf(q jbig.Quality) t4.Quality {
-	return t4.Quality{Lines: q.Lines, BadLines: q.BadLines, LongestBad: q.LongestBad, Ended: q.Ended, Lost: q.Lost}
-}
-
-func (s *stripReader) decoder() (faxDecoder, error) {
+func (s *stripReader) decoder() (imaging.Decoder, error) {
 	emit := func(row []uint64) { s.emit(row) }
 	if s.p.Compression.jbig() {
-		d, err := jbig.NewDecoder(s.width, emit)
-		return jbigDecoder{d}, err
+		return jbig.NewDecoder(s.width, emit)
 	}
-	d, err := t4.NewDecoder(s.width, s.p.Format, emit)
-	return t4Decoder{d}, err
+	return t4.NewDecoder(s.width, s.p.Format, emit)
 }
 
 func (s *stripReader) readFax(rows int) error {
@@ -163,7 +138,7 @@ func (s *stripReader) readFax(rows int) error {
 	d := s.fax
 	d.Reset()
 	d.Limit(rows)
-	for d.quality().Lines < rows {
+	for d.Quality().Lines < rows {
 		n, err := s.Read(s.buf)
 		d.Write(s.buf[:n]) // never fails
 		if errors.Is(err, io.EOF) {
@@ -173,7 +148,7 @@ func (s *stripReader) readFax(rows int) error {
 			return fmt.Errorf("tiff: reading: %w", err)
 		}
 	}
-	q := d.close()
+	q := d.Close()
 	s.q.Lines += q.Lines
 	s.q.BadLines += q.BadLines
 	s.q.LongestBad = max(s.q.LongestBad, q.LongestBad)

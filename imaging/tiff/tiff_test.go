@@ -47,7 +47,7 @@ var testFormats = map[string]t4.Format{
 
 func mustCode(t testing.TB, p imaging.Page, c imaging.Coding) []byte {
 	t.Helper()
-	data, err := code(p.Bitmap, t4.File(c, p.Resolution))
+	data, err := new(Writer).code(p.Bitmap, t4.File(c, p.Resolution))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +117,11 @@ func TestRaw_IntoAnotherFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _ := code(page.Bitmap, format)
+		want, _ := new(Writer).code(page.Bitmap, format)
 		if !bytes.Equal(c.Data, want) {
 			t.Errorf("%s: data changed", name)
 		}
-		c.Quality = &t4.Quality{Lines: 90, BadLines: 7, LongestBad: 3}
+		c.Quality = &imaging.Quality{Lines: 90, BadLines: 7, LongestBad: 3}
 		c.Inverted = true
 		var buf bytes.Buffer
 		w := NewWriter(&buf, Meta{Software: "test", Time: time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)})

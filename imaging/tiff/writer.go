@@ -29,6 +29,11 @@ type Writer struct {
 	off  int64  // written so far
 	dir  []byte // the last page's directory, whose last 4 bytes await the next one's offset
 	page int
+
+	coder interface {
+		Encode(*imaging.Bitmap) ([]byte, error)
+	} // of the page before, in its format
+	format t4.Format
 }
 
 // NewWriter returns a writer to w. Nothing is written before the first page.
@@ -45,18 +50,28 @@ func (w *Writer) AddPage(p imaging.Page, f t4.Format) error {
 	if w.err != nil {
 		return w.err
 	}
-	data, err := code(p.Bitmap, f)
+	data, err := w.code(p.Bitmap, f)
 	if err != nil {
 		return fmt.Errorf("tiff: page %d: %w", w.page+1, err)
 	}
 	return w.AddCoded(t4.Coded{Width: p.Width, Height: p.Height, Resolution: p.Resolution, Format: f, Data: data})
 }
 
-func code(b *imaging.Bitmap, f t4.Format) ([]byte, error) {
-	if f.Coding == imaging.JBIG {
-		return jbig.Append(nil, b, jbig.Page(b.Height))
+// code returns the coded page, which is valid until the next call.
+func (w *Writer) code(b *imaging.Bitmap, f t4.Format) ([]byte, error) {
+	if w.coder == nil || w.format != f {
+		if f.Coding == imaging.JBIG {
+			w.coder = jbig.NewPageEncoder(jbig.Page(0))
+		} else {
+			coder, err := t4.NewPageEncoder(f)
+			if err != nil {
+				return nil, err
+			}
+			w.coder = coder
+		}
+		w.format = f
 	}
-	return t4.Append(nil, b, f)
+	return w.coder.Encode(b)
 }
 
 // AddCoded adds a page that is coded already. ErrUnsupported if TIFF has no tags for its format (MH without EOL and not
