@@ -296,25 +296,23 @@ func (s sheet) placePDF(pw, ph float64) placement {
 
 // slice renders rows lines of the placed page from line y on, as wide as the sheet, and makes them black and white.
 func (j *pdfJob) slice(page requests.Page, p placement, y, rows int) (*imaging.Bitmap, error) {
-	g, err := j.renderGrey(page, p, j.r.sheet.w, y, rows)
-	if err != nil {
-		return nil, err
-	}
-	return j.r.toBlack(g, drawn), nil
+	var b *imaging.Bitmap
+	err := j.renderGrey(page, p, j.r.sheet.w, y, rows, func(g *image.Gray) { b = j.r.toBlack(g, drawn) })
+	return b, err
 }
 
-// renderGrey renders rows lines of the placed page from line y on into a grey bitmap w pels wide. The pels are the engine's: they hold
-// until its next call.
-func (j *pdfJob) renderGrey(page requests.Page, p placement, w, y, rows int) (*image.Gray, error) {
+// renderGrey renders rows lines of the placed page from line y on into a grey bitmap w pels wide and hands it to use. The pels are the
+// engine's: they hold until use returns.
+func (j *pdfJob) renderGrey(page requests.Page, p placement, w, y, rows int, use func(*image.Gray)) error {
 	bm, err := j.inst.FPDFBitmap_CreateEx(&requests.FPDFBitmap_CreateEx{
 		Width: w, Height: rows, Format: enums.FPDF_BITMAP_FORMAT_GRAY, Pointer: uint64(0)})
 	if err != nil {
-		return nil, fail(ErrMemory, "PDF")
+		return fail(ErrMemory, "PDF")
 	}
 	defer j.inst.FPDFBitmap_Destroy(&requests.FPDFBitmap_Destroy{Bitmap: bm.Bitmap})
 	_, err = j.inst.FPDFBitmap_FillRect(&requests.FPDFBitmap_FillRect{Bitmap: bm.Bitmap, Width: w, Height: rows, Color: 0xffffffff})
 	if err != nil {
-		return nil, fail(ErrMemory, "PDF")
+		return fail(ErrMemory, "PDF")
 	}
 	rotate := enums.FPDF_PAGE_ROTATION_NONE
 	if p.turn {
@@ -324,14 +322,14 @@ func (j *pdfJob) renderGrey(page requests.Page, p placement, w, y, rows int) (*i
 		StartX: p.x, StartY: -y, SizeX: p.w, SizeY: p.h, Rotate: rotate,
 		Flags: enums.FPDF_RENDER_FLAG_ANNOT | enums.FPDF_RENDER_FLAG_GRAYSCALE | enums.FPDF_RENDER_FLAG_RENDER_LIMITEDIMAGECACHE})
 	if err != nil {
-		return nil, broken("PDF", err)
+		return broken("PDF", err)
 	}
 	buf, err := j.inst.FPDFBitmap_GetBuffer(&requests.FPDFBitmap_GetBuffer{Bitmap: bm.Bitmap})
 	if err != nil || len(buf.Buffer) < w*rows {
-		return nil, fail(ErrMemory, "PDF")
+		return fail(ErrMemory, "PDF")
 	}
-	g := &image.Gray{Pix: buf.Buffer, Stride: len(buf.Buffer) / rows, Rect: image.Rect(0, 0, w, rows)}
-	return g, nil
+	use(&image.Gray{Pix: buf.Buffer, Stride: len(buf.Buffer) / rows, Rect: image.Rect(0, 0, w, rows)})
+	return nil
 }
 
 // linearMemory backs the sandbox's memory: mapped once at its cap, so that growing never copies; pages that are not

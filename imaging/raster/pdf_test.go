@@ -37,6 +37,18 @@ func TestPDF_TrueToScale(t *testing.T) {
 	}
 }
 
+// The page's pels are read before the engine has its memory back, which writes lists of its own into it.
+func TestPDF_NothingInTheCorner(t *testing.T) {
+	data, err := os.ReadFile("../../testdata/pages/invoice.pdf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustRender(t, docOf(data, ""), Options{}, 1)[0]
+	if _, y0, _, _, n := inkBox(p.Bitmap); n == 0 || y0 < 100 {
+		t.Errorf("ink in line %d", y0)
+	}
+}
+
 func TestPDF_Shapes(t *testing.T) {
 	for _, c := range []struct {
 		name        string

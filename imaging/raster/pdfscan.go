@@ -199,6 +199,7 @@ func meanGrey(pix []byte) int {
 func (j *pdfJob) agrees(page requests.Page, pw, ph float64, mean int) bool {
 	w := 128
 	h := min(512, max(1, int(float64(w)*ph/pw)))
-	g, err := j.renderGrey(page, placement{w: w, h: h, sheetH: h}, w, 0, h)
-	return err == nil && abs(meanGrey(g.Pix)-mean) <= scanAgrees
+	rendered := 0
+	err := j.renderGrey(page, placement{w: w, h: h, sheetH: h}, w, 0, h, func(g *image.Gray) { rendered = meanGrey(g.Pix) })
+	return err == nil && abs(rendered-mean) <= scanAgrees
 }
