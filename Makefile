@@ -15,7 +15,7 @@ help:
 	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md'
 	@echo 'make race         unit tests under the race detector (needs gcc)'
 	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
-	@echo 'make bench        all benchmarks; bench-codec, bench-line, bench-noise, bench-mail: one subject'
+	@echo 'make bench        all benchmarks; bench-codec, bench-pages, bench-line, bench-noise, bench-mail: one subject'
 	@echo 'make lint         gofmt, go vet, staticcheck'
 	@echo 'make static       the binary for amd64, arm64 and arm, checked to be static'
 	@echo 'make image        the appliance image (buildroot)'
@@ -62,6 +62,11 @@ CHARTS ?= $(wildcard ../shared/charts)
 bench-codec: peers
 	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -count=1 -tags bench -run '^TestCodecAgainst' -v -timeout 10m ./imaging/t4 ./imaging/jbig
 
+# What only this needs is installed for it alone.
+bench-pages: export MORE_PEERS = gs:ghostscript soffice:libreoffice-writer-nogui chromium:chromium tesseract:tesseract-ocr
+bench-pages: peers build
+	$(GO) test -count=1 -tags 'peers bench' -run '^TestPagesAgainstGhostscript$$' -v -timeout 30m ./cmd/tipring
+
 bench-line: peers build
 	$(GO) test -count=1 -tags 'peers bench' -run '^TestLineTime$$' -parallel 40 -v -timeout 30m ./cmd/tipring
 
@@ -96,4 +101,4 @@ clean:
 	$(MAKE) -s -C testdata/softline clean
 
 FORCE:
-.PHONY: help build demo test soak mutate race peers fuzz bench bench-codec bench-line bench-noise bench-mail lint static image clean FORCE
+.PHONY: help build demo test soak mutate race peers fuzz bench bench-codec bench-pages bench-line bench-noise bench-mail lint static image clean FORCE

@@ -7,6 +7,7 @@ import (
 
 // noisy is how far neighbouring pels of plain paper differ on average, in greys, where noise begins to cost.
 const (
+	grainy    = 2 // no drawn page has any
 	noisy     = 5
 	veryNoisy = 12
 )

@@ -2,38 +2,51 @@ package raster
 
 import "github.com/tipring/tipring/imaging"
 
-// diffuse prints the screened blocks by error diffusion (Floyd and Steinberg's weights), every other line from right to
+// diffuse prints the screened areas by error diffusion (Floyd and Steinberg's weights), every other line from right to
 // left. Its fine grain costs many times the octets of the screen in every coding but JBIG.
 func (t *toner) diffuse(out *imaging.Bitmap) {
-	lut, any := t.stretch()
-	if !any {
-		return
-	}
+	want := make([]int16, t.w) // tones of a line; -1: not to be screened
+	line := -1
 	now, next := make([]int32, t.w+2), make([]int32, t.w+2) // in sixteenths, one pel of margin at either side
-	for y := range t.h {
-		pix := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
-		kinds := t.kind[y/t.bh*t.cols:]
-		from, step := 0, 1
-		if y&1 == 1 {
-			from, step = t.w-1, -1
+	flush := func() {
+		if line >= 0 {
+			diffuseLine(out, line, want, now, next)
+			now, next = next, now
+			clear(next)
 		}
-		for n, x := 0, from; n < t.w; n, x = n+1, x+step {
-			if !t.toScreen(kinds[x/t.bw], x, y) {
-				continue // what it inherits is lost: beyond this edge is text or paper
+	}
+	t.eachTone(func(x, y int, _ *area, v uint8) {
+		if y != line {
+			flush()
+			line = y
+			for i := range want {
+				want[i] = -1
 			}
-			want := int32(lut[pix[x]]) + (now[x+1]+8)>>4
-			left := want
-			if want >= 128 {
-				left -= 255
-			} else {
-				out.SetBlack(x, y)
-			}
-			now[x+1+step] += 7 * left
-			next[x+1-step] += 3 * left
-			next[x+1] += 5 * left
-			next[x+1+step] += left
 		}
-		now, next = next, now
-		clear(next)
+		want[x] = int16(v)
+	})
+	flush()
+}
+
+func diffuseLine(out *imaging.Bitmap, y int, want []int16, now, next []int32) {
+	from, step := 0, 1
+	if y&1 == 1 {
+		from, step = len(want)-1, -1
+	}
+	for n, x := 0, from; n < len(want); n, x = n+1, x+step {
+		if want[x] < 0 {
+			continue // what it inherits is lost: beyond this edge is text or paper
+		}
+		v := int32(want[x]) + (now[x+1]+8)>>4
+		left := v
+		if v >= 128 {
+			left -= 255
+		} else {
+			out.SetBlack(x, y)
+		}
+		now[x+1+step] += 7 * left
+		next[x+1-step] += 3 * left
+		next[x+1] += 5 * left
+		next[x+1+step] += left
 	}
 }
