@@ -20,13 +20,19 @@ func (l *line) answer(ctx context.Context, in t30.Incoming) error {
 		l.live.set(control.LineIdle, "")
 		return ctx.Err()
 	}
-	if !l.cfg.Receive {
+	l.alive()
+	rule, distinctive := l.cfg.ringing(ring.Pattern)
+	if !l.cfg.Receive || rule.Ignore {
 		return l.letRing(ctx, in)
 	}
-	l.log.Info("answering", "caller", queue.ShortNumber(ring.Caller), "dialed", queue.ShortNumber(ring.Dialed))
+	l.log.Info("answering", "caller", queue.ShortNumber(ring.Caller), "no_caller", ring.NoCaller, "dialed", queue.ShortNumber(ring.Dialed), "pattern", ring.Pattern)
 	l.live.begin(control.LineInCall, control.Call{Direction: "in", Number: ring.Caller, Phase: "answering"})
 	dialed := ring.Dialed
-	if dialed == "" {
+	switch {
+	case dialed != "":
+	case distinctive:
+		dialed = rule.Number
+	default:
 		dialed = l.cfg.Number
 	}
 	keep := l.g.NewKeeper(queue.NewFax{Line: l.cfg.Name, Caller: ring.Caller, CallerName: ring.Name, Dialed: dialed, Started: time.Now()})
@@ -43,7 +49,7 @@ func (l *line) answer(ctx context.Context, in t30.Incoming) error {
 	if offered != nil {
 		session.Send = offered
 	}
-	report, err := in.Answer(ctx, t30.AnswerFax, session)
+	report, err := in.Answer(ctx, l.cfg.answerMode(), session)
 	closeOffers()
 	if offered != nil && offered.Refused() != "" {
 		report.Text = strings.TrimPrefix(report.Text+": "+offered.Refused(), ": ")
@@ -110,6 +116,12 @@ func merge(a, b t30.Ring) t30.Ring {
 	}
 	if b.Dialed == "" {
 		b.Dialed = a.Dialed
+	}
+	if b.Pattern == "" {
+		b.Pattern = a.Pattern
+	}
+	if b.NoCaller == "" && b.Caller == "" {
+		b.NoCaller = a.NoCaller
 	}
 	return b
 }

@@ -353,8 +353,9 @@ func (a *Appliance) openLines() {
 	if open == nil {
 		open = openModem
 	}
+	order := &hunt{}
 	for _, c := range a.cfg.Lines {
-		a.lines = append(a.lines, &line{cfg: c, prefix: c.dialPrefix(a.cfg.Dial.Prefix), open: open, q: a.q, g: a.g, offers: a.offers, alarms: a.alarms,
+		a.lines = append(a.lines, &line{cfg: c, hunt: order, prefix: c.dialPrefix(a.cfg.Dial.Prefix), open: open, q: a.q, g: a.g, offers: a.offers, alarms: a.alarms,
 			live: newLiveLine(c), log: a.log.With("line", c.Name)})
 	}
 }

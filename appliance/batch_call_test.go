@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/call"
+	"github.com/tipring/tipring/appliance/gateway"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging"
@@ -65,7 +66,11 @@ func batchLine(t *testing.T) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &line{cfg: LineConfig{Name: "one", StationID: "5550109", Send: true}, q: q, live: newLiveLine(LineConfig{Name: "one"}), log: testLog(t)}
+	alarms, err := gateway.OpenAlarms(st, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &line{cfg: LineConfig{Name: "one", StationID: "5550109", Send: true}, hunt: &hunt{}, alarms: alarms, q: q, live: newLiveLine(LineConfig{Name: "one"}), log: testLog(t)}
 }
 
 // addDoc makes a job of some pages.

@@ -27,6 +27,8 @@ type line struct {
 	g      *gateway.Gateway
 	offers *offers
 	alarms *gateway.Alarms
+	hunt   *hunt
+	health health
 	live   *liveLine
 	log    *slog.Logger
 }
@@ -85,6 +87,11 @@ func (l *line) session(ctx context.Context) error {
 	}
 	defer closer.Close()
 	l.log.Info("modem open")
+	if m, ok := closer.(interface{ Warnings() []string }); ok {
+		for _, w := range m.Warnings() {
+			l.log.Warn("modem", "warning", w)
+		}
+	}
 	l.alarms.Clear("line-lost/" + l.cfg.Name)
 	l.live.set(control.LineIdle, "")
 	for ctx.Err() == nil {
@@ -149,29 +156,30 @@ const blockedPause = time.Second
 
 // watch returns the next job for this line once there is one; on a line that does not send, when ctx ends.
 func (l *line) watch(ctx context.Context) (*queue.Job, error) {
+	if l.cfg.Send {
+		l.hunt.wait(l, l.health.rest)
+		defer l.hunt.leave(l)
+	}
+	var left time.Time // since when a job is left to a line before this one
 	for {
 		changed := l.q.Changed()
 		var at time.Time
 		now := time.Now()
 		if l.cfg.Send {
-			j, ok, err := l.q.NextJob(now, l.cfg.Name)
+			j, look, err := l.nextJob(now, &left)
 			switch {
-			case ok:
-				return &j, nil
 			case errors.Is(err, queue.ErrClock):
 				l.alarms.Raise("clock", "The clock of this box is not set: nothing is dialed.", "Set the clock, or let it be set from the network (NTP).")
-				at = now.Add(time.Minute)
+				look = now.Add(time.Minute)
 			case err != nil:
 				return nil, err
 			default:
 				l.alarms.Clear("clock")
-				if at, err = l.q.NextJobAt(now); err != nil {
-					return nil, err
-				}
-				if !at.IsZero() && at.Before(now.Add(blockedPause)) {
-					at = now.Add(blockedPause)
-				}
 			}
+			if j != nil {
+				return j, nil
+			}
+			at = look
 		}
 		if err := l.q.Rest(ctx, time.Since(now)); err != nil {
 			return nil, err
@@ -200,6 +208,7 @@ func (l *line) send(ctx context.Context, term t30.Terminal, job queue.Job) error
 	used.MaxRate, used.NoECM = lower(l.cfg.MaxRate, used.MaxRate), l.cfg.NoECM || used.NoECM
 	b := newBatch(l, job, used)
 	report, err := l.attempt(ctx, term, dial, b, &log)
+	report.Code = l.cfg.lineCode(report.Code)
 	own := term.Capabilities()
 	own.MaxRate = lower(own.MaxRate, used.MaxRate)
 	return l.settleSend(b, own, report, err, log.Events())
@@ -269,6 +278,7 @@ func (l *line) watchCancel(ctx context.Context, b *batch, cancel context.CancelF
 }
 
 func (l *line) settleSend(b *batch, own t30.Capabilities, report t30.Report, err error, events []t30.Event) error {
+	l.dialed(report.Code)
 	record := queue.CallOf(l.cfg.Name, true, b.first.Number, report)
 	record.Job, record.Jobs = b.first.ID, b.brought(report)
 	id, recErr := l.q.RecordCall(record, events)

@@ -63,7 +63,7 @@ func (q *Queue) NextJob(now time.Time, line string) (j Job, ok bool, err error) 
 		return Job{}, false, ErrClock
 	}
 	find := func(tx *store.Tx) (err error) {
-		j, ok, err = q.pick(tx, now)
+		j, ok, err = q.pick(tx, now, line)
 		return err
 	}
 	// Looked for in a read transaction first: an empty write would cost a sync.
@@ -105,14 +105,14 @@ func (j *Job) begin(tx *store.Tx, a Attempt) error {
 	return jobs.Put(tx, string(j.ID), *j)
 }
 
-func (q *Queue) pick(tx *store.Tx, now time.Time) (Job, bool, error) {
+func (q *Queue) pick(tx *store.Tx, now time.Time, line string) (Job, bool, error) {
 	taken := map[string]bool{}
 	var due []Job
 	err := eachActive(tx, func(j Job) error {
 		switch {
 		case j.State == Calling:
 			taken[digitsOf(j.Number)] = true
-		case j.State == Waiting && !now.Before(j.NotBefore):
+		case j.State == Waiting && (!now.Before(j.NotBefore) || j.DeadLine != "" && j.DeadLine != line):
 			due = append(due, j)
 		}
 		return nil
@@ -193,13 +193,6 @@ func (q *Queue) EndAttempt(id JobID, o Outcome) (Job, error) {
 			}
 		}
 		fillAttempt(a, now, code, o)
-		if code == t30.CodeNoDialTone {
-			a := Alarm{Subject: "No dial tone on line " + j.Line, Line: j.Line,
-				Text: "The modem hears no dial tone. Check the telephone cable and whether the line works with a telephone."}
-			if err := q.addAlarm(tx, "no dial tone "+j.Line, a); err != nil {
-				return err
-			}
-		}
 		left := j.Pending()
 		doubt := o.Report.Unknown && len(left) == 1 && !slices.Contains(j.Refused, left[0])
 		switch {
@@ -269,7 +262,7 @@ func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt
 	a := j.LastAttempt()
 	a.Doubt = j.inDoubt()
 	canceled, reason := j.Cancel, j.Text
-	j.Line, j.Cancel, j.Code = "", false, code
+	j.Line, j.Cancel, j.Code, j.DeadLine = "", false, code, ""
 	switch {
 	case j.Pages > 0 && len(j.Done) == j.Pages:
 		return q.finish(tx, j, Sent, t30.CodeOK, "")
@@ -302,6 +295,9 @@ func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt
 	if d.Final || (q.o.Policy.MaxCalls > 0 && j.Calls() >= q.o.Policy.MaxCalls) {
 		return q.finish(tx, j, Failed, code, Explain(code))
 	}
-	j.State, j.Text, j.NotBefore, j.Hint = Waiting, Explain(code), now.Add(d.After), d.Hint
+	j.State, j.Text, j.NotBefore, j.Hint = Waiting, Explain(code), now.Add(q.o.Policy.spread(code, d.After)), d.Hint
+	if class == ClassNoDialTone || class == ClassLineInUse {
+		j.DeadLine = a.Line
+	}
 	return nil
 }

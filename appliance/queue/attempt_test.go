@@ -103,7 +103,7 @@ func TestEndAttempt_MaxCallsIsTheBound(t *testing.T) {
 	}
 }
 
-func TestEndAttempt_NoDialToneAlarmsOnceAndSpendsNothing(t *testing.T) {
+func TestEndAttempt_NoDialToneSpendsNothing(t *testing.T) {
 	o := eager()
 	o.Dial = DialRule{Tries: 2, Lock: time.Hour}
 	q := open(t, o)
@@ -115,18 +115,30 @@ func TestEndAttempt_NoDialToneAlarmsOnceAndSpendsNothing(t *testing.T) {
 	if j, err := q.Job(id); err != nil || len(j.Attempts) != maxUndialed || j.Calls() != 0 {
 		t.Errorf("%d attempts, %d calls, %v", len(j.Attempts), j.Calls(), err)
 	}
-	alarms := 0
-	list, err := q.Unsent()
-	must(t, err)
-	for _, out := range list {
-		if out.Kind == KindAlarm {
-			alarms++
-		}
-	}
-	if alarms != 1 || len(notices(t, q, id)) != 0 {
-		t.Errorf("%d alarms, %d notices", alarms, len(notices(t, q, id)))
+	if len(notices(t, q, id)) != 0 {
+		t.Errorf("%d notices", len(notices(t, q, id)))
 	}
 	claim(t, q, "east") // the ledger has not locked the number
+}
+
+// What one line cannot dial another takes at once; the line itself waits.
+func TestNextJob_DeadLine(t *testing.T) {
+	for _, code := range []t30.Code{t30.CodeNoDialTone, t30.CodeNoLine, t30.CodeLineInUse} {
+		q := open(t, Options{})
+		id := addJob(t, q, "5550100", 1).ID
+		claim(t, q, "east")
+		end(t, q, id, code)
+		if _, ok, err := q.NextJob(time.Now(), "east"); ok || err != nil {
+			t.Errorf("%v: the same line again, %v", code, err)
+		}
+		if j := claim(t, q, "west"); j.ID != id || j.Calls() != 1 {
+			t.Errorf("%v: west got %s, %d calls", code, j.ID, j.Calls())
+		}
+		end(t, q, id, t30.CodeBusy)
+		if _, ok, err := q.NextJob(time.Now(), "east"); ok || err != nil {
+			t.Errorf("%v: east did not wait after busy, %v", code, err)
+		}
+	}
 }
 
 func TestEndAttempt_Errors(t *testing.T) {

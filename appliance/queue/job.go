@@ -52,6 +52,7 @@ type NewJob struct {
 	Document  string    `json:"document,omitempty"`
 	Pages     int       `json:"pages,omitempty"`
 	NotBefore time.Time `json:"not_before,omitzero"` // zero: at once
+	DeadLine  string    `json:"dead_line,omitempty"` // the line that could not dial it: others need not wait for NotBefore
 }
 
 // Job is one fax to one number.

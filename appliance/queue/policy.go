@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/tipring/tipring/t30"
@@ -78,6 +79,9 @@ type Policy struct {
 	MaxCalls int
 	// Slower are the rates (bit/s) that the second, third, ... attempt after a training or protocol failure is limited to.
 	Slower []int
+	// Spread is the share of a pause after busy and no answer that is added to it at most, at random: two machines that call
+	// each other at once would else meet each time.
+	Spread float64
 	// Emergency are the numbers that are never dialed, as digits.
 	Emergency []string
 }
@@ -106,6 +110,7 @@ func DefaultPolicy() Policy {
 		},
 		MaxCalls:  100,
 		Slower:    []int{9600, 4800},
+		Spread:    0.5,
 		Emergency: []string{"000", "110", "111", "112", "113", "115", "117", "118", "119", "911", "933", "999"},
 	}
 }
@@ -149,6 +154,14 @@ func (p Policy) Decide(code t30.Code, tries int, last Hint) Decision {
 		d.Hint = p.slower(code, tries, last)
 	}
 	return d
+}
+
+// spread is a pause after code with its random part.
+func (p Policy) spread(code t30.Code, after time.Duration) time.Duration {
+	if c := ClassOf(code); c != ClassBusy && c != ClassNoAnswer {
+		return after
+	}
+	return after + time.Duration(rand.Float64()*p.Spread*float64(after))
 }
 
 // slower lowers the rate step by step; error correction that gave up twice is left off, for it would only give up again.

@@ -36,6 +36,24 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// Two machines that found each other busy do not call again at the same moment.
+func TestSpread(t *testing.T) {
+	p, seen := DefaultPolicy(), map[time.Duration]bool{}
+	for range 100 {
+		d := p.spread(t30.CodeBusy, 3*time.Minute)
+		if d < 3*time.Minute || d > 3*time.Minute+90*time.Second {
+			t.Fatalf("pause %v", d)
+		}
+		seen[d.Round(time.Second)] = true
+	}
+	if len(seen) < 30 {
+		t.Errorf("only %d different pauses", len(seen))
+	}
+	if d := p.spread(t30.CodeTraining, time.Minute); d != time.Minute {
+		t.Errorf("after training: %v", d)
+	}
+}
+
 func TestDecide_Hints(t *testing.T) {
 	p := DefaultPolicy()
 	if d := p.Decide(t30.CodeECMGivenUp, 1, Hint{}); d.Hint != (Hint{MaxRate: 9600}) {

@@ -405,7 +405,9 @@ func TestNextJobAt(t *testing.T) {
 func TestBusy_AtThePolicysTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(noon)) // a bubble's clock begins in 2000: not set
-		q := open(t, Options{})
+		exact := DefaultPolicy()
+		exact.Spread = 0
+		q := open(t, Options{Policy: exact})
 		id := addJob(t, q, "5550100", 1).ID
 		var calls []time.Duration
 		for {
