@@ -23,7 +23,9 @@ type PortInfo struct {
 var portNames = regexp.MustCompile(`^(ttyS|ttyHS|ttyUSB|ttyACM|ttyAMA|rfcomm|ttyO|ttymxc|ttySC)[0-9]{1,3}$`)
 
 // List returns the serial ports of this machine without opening them, USB devices first.
-func List() ([]PortInfo, error) { return list("/sys/class/tty", "/dev") }
+func List() ([]PortInfo, error) { return list(sysTTY, "/dev") }
+
+const sysTTY = "/sys/class/tty"
 
 func list(sys, dev string) ([]PortInfo, error) {
 	entries, err := os.ReadDir(sys)

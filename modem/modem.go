@@ -21,8 +21,11 @@ var ErrNoFaxClass = errors.New("modem: no usable fax service class")
 
 // Options is how to use a modem. The zero value is fine.
 type Options struct {
-	Line  phone.Config    // how to use the telephone line; Quirks are the profile's
-	Trace func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
+	Line    phone.Config    // how to use the telephone line; Quirks are the profile's
+	Class   string          // service class, one of [Classes]; "" or "auto": the best that the modem has
+	Profile string          // quirk profile, one of [ProfileNames]; "" or "auto": the one that fits
+	Quirks  map[string]any  // quirks that differ from the profile's, as [Quirks.Set] takes them
+	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
 }
 
 // Modem is one opened modem, a [t30.Terminal].
@@ -34,13 +37,14 @@ type Modem struct {
 	trace func(t30.Event)
 }
 
-// Open opens the port at path and the modem on it. ErrPortBusy, ErrNoModem, ErrNoFaxClass, at.ErrPortLost.
+// Open opens the port at path and the modem on it. ErrPortBusy, ErrNoModem, ErrNoFaxClass, ErrProfile, ErrQuirk, at.ErrPortLost.
+// It ends within 45 s; that a port has no modem at all is known within 12 s.
 func Open(ctx context.Context, path string, o Options) (*Modem, error) {
 	p, err := OpenPort(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := New(ctx, p, o)
+	m, err := start(ctx, p, path, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -49,39 +53,73 @@ func Open(ctx context.Context, path string, o Options) (*Modem, error) {
 
 // New identifies the modem on port and sets it up. It owns port, and closes it on failure. It ends within 45 s.
 func New(ctx context.Context, port at.Port, o Options) (*Modem, error) {
+	return start(ctx, port, "", o)
+}
+
+func start(ctx context.Context, port at.Port, path string, o Options) (*Modem, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	trace := oneByOne(o.Trace)
 	m := &Modem{ch: at.NewChannel(port, trace), trace: trace}
-	if err := m.open(ctx, o); err != nil {
+	if err := m.open(ctx, path, o); err != nil {
 		_ = m.ch.Close() // the first error says why
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *Modem) open(ctx context.Context, o Options) error {
+func (m *Modem) open(ctx context.Context, path string, o Options) error {
 	var err error
 	if m.id, err = identify(ctx, m.ch); err != nil {
 		return err
 	}
-	p := profileFor(m.id)
-	m.id.Profile = p.name
-	if len(m.id.Classes) > 0 && !m.id.HasClass("1") && !m.id.HasClass("1.0") {
-		return fmt.Errorf("%w: %v", ErrNoFaxClass, m.id.Classes)
-	}
-	line := o.Line
-	line.Quirks = p.phone
-	phone, err := class1.New(ctx, m.ch, class1.Config{Quirks: p.class1, Line: line})
-	if errors.Is(err, class1.ErrNotClass1) {
-		err = errors.Join(ErrNoFaxClass, err)
-	}
+	m.id.USB = usbOf(path)
+	p, err := profileFor(m.id, path, o.Profile)
 	if err != nil {
 		return err
 	}
-	m.phone = phone
-	m.term = t30.NewTerminal(phone)
-	return nil
+	m.id.Profile, m.id.Title = p.Name, p.Title
+	q := p.Quirks
+	if err := q.Set(o.Quirks); err != nil {
+		return err
+	}
+	classes := choose(m.id, p, o.Class)
+	if len(classes) == 0 {
+		return fmt.Errorf("%w: it has %v", ErrNoFaxClass, m.id.Classes)
+	}
+	var refused []string
+	var all error
+	for _, c := range classes {
+		switch err := m.openClass(ctx, c.class, q, o); {
+		case err == nil:
+			m.id.Class, m.id.Why = c.class, c.butRefused(refused)
+			return nil
+		case !errors.Is(err, ErrNoFaxClass):
+			return err
+		default:
+			refused, all = append(refused, c.class), errors.Join(all, err)
+		}
+	}
+	return all
+}
+
+// openClass sets the modem up in a class. ErrNoFaxClass when it refuses.
+func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options) error {
+	line := o.Line
+	line.Quirks = q.Phone
+	switch class {
+	case "1", "1.0":
+		p, err := class1.New(ctx, m.ch, class1.Config{Class: class, Quirks: q.Class1, Line: line})
+		if errors.Is(err, class1.ErrNotClass1) {
+			err = fmt.Errorf("%w: %w", ErrNoFaxClass, err)
+		}
+		if err != nil {
+			return err
+		}
+		m.phone, m.term = p, t30.NewTerminal(p)
+		return nil
+	}
+	return fmt.Errorf("%w: there is no driver for Class %s", ErrNoFaxClass, class)
 }
 
 // Close hangs up if need be and gives the port back; running calls end.

@@ -84,7 +84,7 @@ var thirdParty = map[string][]string{
 	"github.com/libdns/rfc2136":        {"smtpstack/acme"},
 	"go.uber.org/zap":                  {"smtpstack/acme"},
 	"go.etcd.io/bbolt":                 {"appliance/store"},
-	"github.com/pelletier/go-toml/v2":  {"appliance"},
+	"github.com/pelletier/go-toml/v2":  {"appliance", "modem"},
 }
 
 type listedPackage struct {

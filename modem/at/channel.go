@@ -41,6 +41,8 @@ type Channel struct {
 	scan    scanner
 	pending []Line // unsolicited lines that came in between
 	sent    string // the command whose echo may come
+	gap     time.Duration
+	ended   time.Time // of the last command: its result
 }
 
 type chunk struct {
@@ -75,6 +77,9 @@ func (c *Channel) SetTrace(f func(t30.Event)) {
 	}
 	c.trace.Store(&f)
 }
+
+// SetGap makes each command wait until d after the result before it.
+func (c *Channel) SetGap(d time.Duration) { c.gap = d }
 
 // Note puts a remark into the transcript.
 func (c *Channel) Note(format string, args ...any) { c.event(t30.Note, fmt.Sprintf(format, args...)) }

@@ -50,6 +50,9 @@ func (c *Channel) Send(ctx context.Context, cmd string) error {
 	if len(cmd) > maxCommand {
 		return ErrTooLong
 	}
+	if err := c.leaveAlone(ctx); err != nil {
+		return err
+	}
 	if err := c.drain(); err != nil {
 		return err
 	}
@@ -65,6 +68,22 @@ func (c *Channel) Send(ctx context.Context, cmd string) error {
 		return fmt.Errorf("%s: %w", cmd, err)
 	}
 	return nil
+}
+
+// leaveAlone waits out the gap after the last result.
+func (c *Channel) leaveAlone(ctx context.Context) error {
+	left := time.Until(c.ended.Add(c.gap))
+	if c.gap == 0 || left <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(left):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.gone:
+		return c.Err()
+	}
 }
 
 // Result waits for the next final result.
@@ -183,6 +202,9 @@ func (c *Channel) scanLine() (Line, bool) {
 		return Line{}, false // garbage only, or an echo
 	}
 	c.event("<", text)
+	if code.Final() {
+		c.ended = c.cur.at
+	}
 	return Line{c.cur.at, code, text}, true
 }
 

@@ -94,9 +94,6 @@ func (l *line) command(ctx context.Context, cmd string, within time.Duration) (a
 	if err := l.toCommandState(ctx); err != nil {
 		return at.Reply{}, err
 	}
-	if err := phone.Sleep(ctx, l.p.cfg.Quirks.CommandGap); err != nil {
-		return at.Reply{}, err
-	}
 	return l.ch.Command(ctx, cmd, within)
 }
 
@@ -124,11 +121,10 @@ func (l *line) toCommandState(ctx context.Context) error {
 // mostly nothing is left. After a reception by our clock alone, which spares the time of a command.
 func (l *line) Silence(ctx context.Context, d time.Duration) error {
 	return l.method(ctx, "silence", func(ctx context.Context) error {
-		start, quirks := time.Now(), l.p.cfg.Quirks
-		d -= quirks.CommandGap // quiet as well: it comes before the next signal's command
+		start, byHost := time.Now(), l.p.cfg.Quirks.HostSilence || l.p.cfg.Line.Quirks.CommandGap > 0 // a command of its own would cost a gap
 		units := d / (10 * time.Millisecond)
-		byModem := l.state == commandState && !l.listened && !quirks.HostSilence && quirks.CommandGap == 0
-		if l.listened && l.earlyOK && !quirks.HostSilence && units > 0 && d < flagTail {
+		byModem := l.state == commandState && !l.listened && !byHost
+		if l.listened && l.earlyOK && !byHost && units > 0 && d < flagTail {
 			return l.awaitSilence(ctx, units)
 		}
 		if byModem && units > 0 && units <= 255 {

@@ -22,6 +22,7 @@ var (
 
 // Config is how to use one modem. The zero value is fine.
 type Config struct {
+	Class  string // "1" (also ""), or "1.0": T.31 by the letter, with shielding of its own, which the modem may use
 	Line   phone.Config
 	Quirks Quirks
 }
@@ -74,9 +75,13 @@ func (p *Phone) Capabilities() t30.Capabilities { return p.caps }
 // Warnings are sentences for people about settings that the modem does not take.
 func (p *Phone) Warnings() []string { return p.phone.Warnings() }
 
-// enter sends +FCLASS=1 and what goes with it.
+// enter sends +FCLASS=1 or 1.0 and what goes with it.
 func (p *Phone) enter(ctx context.Context) error {
-	err := p.phone.EnterClass(ctx, "1")
+	class := p.cfg.Class
+	if class == "" {
+		class = "1"
+	}
+	err := p.phone.EnterClass(ctx, class)
 	if err == nil && !p.cfg.Quirks.NoFAR {
 		p.far, err = p.phone.FirstOf(ctx, "+FAR=1")
 	}

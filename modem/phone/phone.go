@@ -78,6 +78,7 @@ type Line struct {
 func New(ch *at.Channel, cfg Config, class Class) *Line {
 	l := &Line{ch: ch, cfg: cfg, class: class, own: make(chan struct{}, 1)}
 	l.dirty.Store(true)
+	ch.SetGap(cfg.Quirks.CommandGap)
 	return l
 }
 

@@ -1,5 +1,7 @@
 package phone
 
+import "time"
+
 // Quirks is how a modem departs from V.250 and V.253 in what all service classes share. The zero value is a modem after the
 // standards.
 type Quirks struct {
@@ -19,6 +21,9 @@ type Quirks struct {
 	// LineStatus are those that make the modem look for voltage and for a telephone in use before it goes off hook, likewise. nil:
 	// -STE=1 (Conexant). Field: Silicon Labs has %V2.
 	LineStatus []string `quirk:"line_status"`
+	// CommandGap is how long the modem wants to be left alone after each result, before the next command. Field: Silicon Labs Si2417
+	// and Si2435 want 100 ms after a change of state (ATZ, +FCLASS, ATH, an abort).
+	CommandGap time.Duration `quirk:"command_gap"`
 }
 
 var (
