@@ -9,6 +9,7 @@ import (
 
 	"github.com/tipring/tipring/modem/at"
 	"github.com/tipring/tipring/modem/class1"
+	"github.com/tipring/tipring/modem/class2"
 	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
@@ -30,11 +31,12 @@ type Options struct {
 
 // Modem is one opened modem, a [t30.Terminal].
 type Modem struct {
-	ch    *at.Channel
-	id    Identity
-	phone t30.Phone
-	term  t30.Terminal
-	trace func(t30.Event)
+	ch       *at.Channel
+	id       Identity
+	phone    t30.Phone // nil where the modem does T.30 itself (Class 2, 2.0, 2.1)
+	term     t30.Terminal
+	warnings func() []string
+	trace    func(t30.Event)
 }
 
 // Open opens the port at path and the modem on it. ErrPortBusy, ErrNoModem, ErrNoFaxClass, ErrProfile, ErrQuirk, at.ErrPortLost.
@@ -116,22 +118,25 @@ func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options
 		if err != nil {
 			return err
 		}
-		m.phone, m.term = p, t30.NewTerminal(p)
-		return nil
+		m.phone, m.term, m.warnings = p, t30.NewTerminal(p), p.Warnings
+	default:
+		t, err := class2.New(ctx, m.ch, class2.Config{Class: class, Quirks: q.Class2, Line: line})
+		if errors.Is(err, class2.ErrNotClass2) {
+			err = fmt.Errorf("%w: %w", ErrNoFaxClass, err)
+		}
+		if err != nil {
+			return err
+		}
+		m.term, m.warnings = t, func() []string { return nil }
 	}
-	return fmt.Errorf("%w: there is no driver for Class %s", ErrNoFaxClass, class)
+	return nil
 }
 
 // Close hangs up if need be and gives the port back; running calls end.
 func (m *Modem) Close() error { return m.ch.Close() }
 
 // Warnings are sentences for people about settings that the modem does not take.
-func (m *Modem) Warnings() []string {
-	if p, ok := m.phone.(interface{ Warnings() []string }); ok {
-		return p.Warnings()
-	}
-	return nil
-}
+func (m *Modem) Warnings() []string { return m.warnings() }
 
 // Identity returns what the modem told of itself.
 func (m *Modem) Identity() Identity { return m.id }
@@ -142,5 +147,5 @@ func (m *Modem) Lost() <-chan struct{} { return m.ch.Lost() }
 // Err returns why the port is gone (at.ErrPortLost), nil while it is there.
 func (m *Modem) Err() error { return m.ch.Err() }
 
-// Phone returns the modem below T.30.
+// Phone returns the modem below T.30; nil in Class 2, 2.0 and 2.1, where T.30 is the modem's own.
 func (m *Modem) Phone() t30.Phone { return m.phone }

@@ -28,6 +28,7 @@ type Profile struct {
 	Why      string         `toml:"why"`
 	Phone    map[string]any `toml:"phone"`
 	Class1   map[string]any `toml:"class1"`
+	Class2   map[string]any `toml:"class2"`
 	Quirks   Quirks         `toml:"-"` // the tables, read
 }
 
@@ -61,14 +62,7 @@ func parseProfiles(text []byte) ([]Profile, error) {
 			return nil, fmt.Errorf("modem: profile %s: title, or what it is known by, is missing", p.Name)
 		}
 		seen[p.Name] = true
-		table := map[string]any{}
-		if p.Phone != nil {
-			table["phone"] = p.Phone
-		}
-		if p.Class1 != nil {
-			table["class1"] = p.Class1
-		}
-		if err := p.Quirks.Set(table); err != nil {
+		if err := p.Quirks.Set(map[string]any{"phone": p.Phone, "class1": p.Class1, "class2": p.Class2}); err != nil {
 			return nil, fmt.Errorf("modem: profile %s: %w", p.Name, err)
 		}
 		for _, c := range slices.Concat(p.Prefer, p.Hidden) {

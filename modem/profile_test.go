@@ -24,6 +24,7 @@ func TestProfileFor(t *testing.T) {
 		{Identity{Manufacturer: "ROCKWELL", Model: "AC/V34"}, "", "rockwell"},
 		{Identity{Info: []string{"LT V.92 Data+Fax Modem Version 8.22"}}, "", "lucent"},
 		{Identity{Manufacturer: "Agere Systems", Model: "Agere"}, "", "lucent"},
+		{Identity{Manufacturer: "Agere Systems", Model: "Mainpine Venus V.92"}, "", "mainpine"},
 		{Identity{Manufacturer: "Multi-Tech Systems", Model: "MT5634ZBA", Info: []string{"LT V.90 1.0 MT5634ZBA-USB"}}, "", "multitech-5634"},
 		{Identity{Manufacturer: "Multi-Tech Systems", Model: "MT9234ZBA"}, "", "multitech-9234"},
 		{Identity{Info: []string{"5601", "U.S. Robotics 56K FAX USB V1.2.23"}, USB: "0baf:0303"}, "", "usr-5637"},
@@ -135,6 +136,8 @@ func TestQuirks_Set(t *testing.T) {
 		{"phone", "init", []any{"S91=8\rATD911"}, "a list"},
 		{"phone", "init", []any{strings.Repeat("x", 300)}, "a list"},
 		{"phone", "init", make([]any, 17), "at most 16"},
+		{"class2", "trigger", "dc3", "dc1 or dc2"},
+		{"class2", "trigger", true, "dc1 or dc2"},
 		{"class3", "init", true, "not known"},
 	} {
 		before := q

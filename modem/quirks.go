@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem/class1"
+	"github.com/tipring/tipring/modem/class2"
 	"github.com/tipring/tipring/modem/phone"
 )
 
@@ -20,6 +21,7 @@ var ErrQuirk = errors.New("modem: quirk")
 type Quirks struct {
 	Phone  phone.Quirks  `quirk:"phone"`
 	Class1 class1.Quirks `quirk:"class1"`
+	Class2 class2.Quirks `quirk:"class2"`
 }
 
 // Limits of a quirk's value.
@@ -29,7 +31,7 @@ const (
 	maxQuirkList = 16  // commands
 )
 
-// Set sets what table names and leaves the rest: "phone" and "class1" are tables of their own, whose keys are the quirks in
+// Set sets what table names and leaves the rest: "phone", "class1" and "class2" are tables of their own, whose keys are the quirks in
 // snake_case (profiles.toml lists them). Times are written as "100ms". ErrQuirk; the other keys are set all the same.
 func (q *Quirks) Set(table map[string]any) error {
 	return setFields(reflect.ValueOf(q).Elem(), table, "")
@@ -47,9 +49,10 @@ func QuirkNames() []string {
 }
 
 func setFields(v reflect.Value, table map[string]any, path string) error {
-	fields := map[string]reflect.Value{}
+	fields, values := map[string]reflect.Value{}, map[string]string{}
 	for i := range v.NumField() {
-		fields[v.Type().Field(i).Tag.Get("quirk")] = v.Field(i)
+		tag := v.Type().Field(i).Tag
+		fields[tag.Get("quirk")], values[tag.Get("quirk")] = v.Field(i), tag.Get("values")
 	}
 	var all []error
 	for _, key := range slices.Sorted(maps.Keys(table)) {
@@ -58,14 +61,15 @@ func setFields(v reflect.Value, table map[string]any, path string) error {
 			all = append(all, fmt.Errorf("%w %q is not known: use %s", ErrQuirk, path+key, strings.Join(slices.Sorted(maps.Keys(fields)), ", ")))
 			continue
 		}
-		if err := setField(f, table[key], path+key); err != nil {
+		if err := setField(f, table[key], path+key, values[key]); err != nil {
 			all = append(all, err)
 		}
 	}
 	return errors.Join(all...)
 }
 
-func setField(f reflect.Value, value any, path string) error {
+// setField sets f; values are the texts it may have, with commas between, "": any.
+func setField(f reflect.Value, value any, path, values string) error {
 	bad := func(want string) error { return fmt.Errorf("%w %s = %v: use %s", ErrQuirk, path, value, want) }
 	switch f.Interface().(type) {
 	case bool:
@@ -89,8 +93,8 @@ func setField(f reflect.Value, value any, path string) error {
 		f.SetInt(n)
 	case string:
 		s, ok := value.(string)
-		if !ok || !printable(s) {
-			return bad("a text of at most 200 characters")
+		if !ok || values != "" && s != "" && !slices.Contains(strings.Split(values, ","), s) {
+			return bad(strings.ReplaceAll(values, ",", " or "))
 		}
 		f.SetString(s)
 	case []string:

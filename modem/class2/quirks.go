@@ -6,10 +6,10 @@ import "time"
 type Quirks struct {
 	// ReceivedBits is the bit order of received pages with +FBOR=0: "" as the class has it (Class 2 reversed, as Rockwell made it;
 	// 2.0 and 2.1 direct), "direct" or "reversed". Field: early MultiTech of Class 2 is direct.
-	ReceivedBits string `quirk:"received_bits"`
+	ReceivedBits string `quirk:"received_bits" values:"direct,reversed"`
 	// Trigger is what makes the modem deliver a page after +FDR's CONNECT: "" as the class has it (Class 2 DC1, 2.0 and 2.1 DC2),
 	// "dc1" or "dc2". Field: Rockwell and some MultiTech of Class 2 want DC2.
-	Trigger string `quirk:"trigger"`
+	Trigger string `quirk:"trigger" values:"dc1,dc2"`
 	// NoXON is a modem of Class 2 that sends no XON after +FDT's CONNECT.
 	NoXON bool `quirk:"no_xon"`
 	// Hex is a modem of Class 2 that gives its parameters in hexadecimal, as 2.0 does.
