@@ -182,7 +182,7 @@ func TestDecode_OtherWidth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, width := range []int{1, 63, 64, 130, 199, 201, 300} {
+	for _, width := range []int{17, 63, 64, 130, 199, 201, 300} {
 		got, q, err := Decode(data, width, 0)
 		r := b.Bounds()
 		r.Max.X = width
@@ -204,6 +204,12 @@ func TestDecode_Bomb(t *testing.T) {
 	d.Write(data)
 	if q := d.Close(); !q.Lost || lines > maxPels/MaxWidth || q.Lines != lines {
 		t.Errorf("%+v, %d lines", q, lines)
+	}
+	// What is emitted may be narrow: what is decoded counts.
+	for width, most := range map[int]int{MaxWidth / 8: maxPels / MaxWidth, 1728: 0, 1: 0} {
+		if b, q, err := Decode(data, width, 0); err != nil || !q.Lost || q.Lines > most || b.Height > most {
+			t.Errorf("width %d: %+v, %v", width, q, err)
+		}
 	}
 }
 

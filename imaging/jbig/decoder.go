@@ -14,6 +14,7 @@ type Decoder struct {
 	emit  func(row []uint64)
 	limit int  // lines to decode
 	lossy bool // the limit is ours, not the container's
+	most  int  // lines of this page: the limit, or what its own width leaves of maxPels
 
 	qm    qmDecoder
 	state decoderState
@@ -62,12 +63,14 @@ const (
 	maxMoves = 64
 	// slack is how many bits of a stripe's data its lines may leave over: encoders fill up octets.
 	slack = 40
+	// maxWider is how many times as wide as it should be a page may be: what is cut off costs time like the rest.
+	maxWider = 8
 	// maxPeek is the longest comment behind a stripe beyond which NEWLEN is looked for.
 	maxPeek = 64 << 10
 )
 
-// NewDecoder returns a decoder that emits lines of width pels: what the data has more is cut off on the right, what it has less is
-// white. emit, unless nil, is called with each line, as imaging.Bitmap.AppendRow takes it; the row is valid during the call.
+// NewDecoder returns a decoder that emits lines of width pels: what the data has more is cut off on the right (up to eight times as
+// much), what it has less is white. emit, unless nil, is called with each line, as imaging.Bitmap.AppendRow takes it; the row is valid during the call.
 // ErrFormat if width is out of range.
 func NewDecoder(width int, emit func(row []uint64)) (*Decoder, error) {
 	if width < 1 || width > MaxWidth {
@@ -177,7 +180,11 @@ func (d *Decoder) header() bool {
 		d.lose()
 		return true
 	}
-	d.head, d.height = h, int64(h.Height)
+	if h.Width > maxWider*d.width+64 {
+		d.lose()
+		return true
+	}
+	d.head, d.height, d.most = h, int64(h.Height), min(d.limit, maxPels/h.Width)
 	d.qm.pos += HeaderLen
 	d.tmpl = newTemplate(h.TwoLine, 0)
 	for i, r := range d.rows {

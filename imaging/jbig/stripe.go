@@ -78,6 +78,7 @@ func (d *Decoder) cut() bool {
 // settled looks behind the marker that ends a stripe's data for a NEWLEN, which may say that the stripe has fewer lines (T.82
 // 6.2.6.2). It returns false if the data does not suffice.
 func (d *Decoder) settled() bool {
+	d.openEnd = false
 	if d.newLen || !d.head.Variable {
 		return true
 	}
@@ -125,7 +126,7 @@ func (d *Decoder) emitLine() {
 	} else {
 		d.emit(row[:len(d.out)])
 	}
-	if int64(d.q.Lines) < d.height && d.q.Lines >= d.limit {
+	if int64(d.q.Lines) < d.height && d.q.Lines >= d.most {
 		d.finished()
 	}
 }
@@ -200,8 +201,8 @@ func (d *Decoder) finished() bool {
 	switch {
 	case int64(d.q.Lines) >= d.height:
 		d.q.Ended = true
-	case d.q.Lines >= d.limit:
-		d.q.Lost = d.lossy
+	case d.q.Lines >= d.most:
+		d.q.Lost = d.lossy || d.most < d.limit
 	default:
 		return false
 	}

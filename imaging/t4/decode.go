@@ -112,8 +112,9 @@ func walkRuns(cur *lineChanges, acc uint64, n, i int, x, width int32) (a uint64,
 
 // slow1D goes on at x, in the run that ends with change i: near the end of the data, or at what is not in the table.
 func (d *Decoder) slow1D(x int32, i int) lineResult {
-	for {
-		if d.atEntry1D() {
+	fresh := x == max(d.cur[i-1], 0) // no make-up code word of the run was taken yet
+	for ; ; fresh = true {
+		if fresh && d.atEntry1D() {
 			d.br.skip(entry1DBits)
 			var res lineResult
 			if x, i, res = d.uncompressed(x, i); res != lineOK {

@@ -28,7 +28,7 @@ func (s *stripReader) tiles(b *imaging.Bitmap) (damage error) {
 				}
 				y++
 			}
-			err := t.piece(top/p.RowsPerStrip*p.across+column, p.RowsPerStrip)
+			err := t.piece(top/p.RowsPerStrip*p.across+column, rows)
 			if err != nil && !errors.Is(err, ErrTruncated) {
 				return err
 			}
