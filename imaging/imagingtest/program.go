@@ -135,3 +135,29 @@ func Files(t testing.TB, pages []*imaging.Bitmap) (names []string) {
 	}
 	return names
 }
+
+// Tool runs a program of a Debian package on data, with the names of an input and an output file behind args, and returns what it wrote. Where it is
+// missing the test is skipped, unless TIPRING_PEERS=required.
+func Tool(t testing.TB, deb, name string, in []byte, args ...string) []byte {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("TIPRING_PEERS") == "required" {
+			t.Fatalf("%s (Debian: %s) is required", name, deb)
+		}
+		t.Skipf("%s (Debian: %s) is not here", name, deb)
+	}
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "in"), filepath.Join(dir, "out")
+	if err := os.WriteFile(from, in, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(path, append(args, from, to)...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	data, err := os.ReadFile(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

@@ -3,6 +3,7 @@ package jbig
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,6 +84,26 @@ func TestJbigkit_SameOctets(t *testing.T) {
 			if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: b.Height, Ended: true}) {
 				t.Errorf("%s, %s: jbigkit's: %+v, %v", name, option, q, err)
 			}
+		}
+	}
+}
+
+// TestJbigkit_AnyWidth: pages of random widths in stripes of random L0 are coded to jbigkit's octets, and where the height is said at the
+// end jbigkit reads them.
+func TestJbigkit_AnyWidth(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 85))
+	for range 60 {
+		b := randomPage(r, 1+r.IntN(1+r.IntN(7296)), 1+r.IntN(40))
+		f := Format{StripeLines: 1 + r.IntN(1+r.IntN(b.Height+20)), TwoLine: r.IntN(2) == 0, NoTypical: r.IntN(3) == 0, MX: r.IntN(2) * r.IntN(MaxMX+1)}
+		ours, err := Append(nil, b, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if theirs := jbigkit(t, "pbmtojbg85", pbm(b), kitOptions(f)...); !bytes.Equal(ours, theirs) {
+			t.Errorf("%d x %d, %+v: %d octets, jbigkit has %d", b.Width, b.Height, f, len(ours), len(theirs))
+		}
+		if got := jbigkit(t, "jbgtopbm85", stream(t, b, f)); !bytes.Equal(got, kitPBM(b)) {
+			t.Errorf("%d x %d, %+v: jbigkit reads other pels where the height comes last", b.Width, b.Height, f)
 		}
 	}
 }
