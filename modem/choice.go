@@ -25,7 +25,7 @@ var merits = map[string]string{
 type choice struct{ class, why string }
 
 // choose lists the classes to try with a modem, the best first. want is the user's; "" or "auto": none. A modem that tells no
-// classes at all may have any.
+// classes at all may have any; where nothing tells that it is a modem but OK, only those in which it must know its modulations.
 func choose(id Identity, p Profile, want string) []choice {
 	if want != "" && want != "auto" {
 		return []choice{{want, fmt.Sprintf("Class %s, as configured: %s.", want, merits[want])}}
@@ -36,7 +36,7 @@ func choose(id Identity, p Profile, want string) []choice {
 	}
 	var list []choice
 	for _, c := range order {
-		told := len(id.Classes) == 0 || id.HasClass(c)
+		told := len(id.Classes) == 0 && (id.String() != "" || strings.HasPrefix(c, "1")) || id.HasClass(c)
 		if !told && !slices.Contains(p.Hidden, c) {
 			continue
 		}

@@ -167,7 +167,7 @@ func TestChoose(t *testing.T) {
 		{"1.0 before a modem's T.30", "0 1.0 2.1", plain, "auto", "1.0 2.1", "as in Class 1"},
 		{"only Class 2", "0 2", plain, "", "2", "the modem does T.30"},
 		{"a data modem", "0 8", plain, "", "", ""},
-		{"tells nothing", "", plain, "", "1 1.0 2.1 2.0 2", "does not say which"},
+		{"tells nothing", "", plain, "", "1 1.0", "does not say which"},
 		{"as configured", "0 1 2.0", plain, "2.0", "2.0", "as configured"},
 		{"as configured, though it is not named", "0 1", plain, "2", "2", "as configured"},
 		{"a hidden class", "0 8", Profile{Hidden: []string{"1.0"}}, "", "1.0", "does not say so"},
@@ -190,6 +190,9 @@ func TestChoose(t *testing.T) {
 	must(t, err)
 	if list := choose(Identity{Classes: []string{"0", "1", "2.0"}}, usr, ""); len(list) != 2 || !strings.Contains(list[0].why, "better than their Class 2.0") || strings.Contains(list[1].why, "better than") {
 		t.Errorf("%+v", list)
+	}
+	if list := choose(Identity{Model: "X", Info: []string{"14400"}}, plain, ""); len(list) != 5 {
+		t.Errorf("tells who it is, but no classes: %+v", list)
 	}
 	if why := (choice{"2", "Class 2: it does."}).butRefused([]string{"1", "1.0"}); why != "Class 2: it does. It refused Class 1 and Class 1.0, which come first." {
 		t.Error(why)
