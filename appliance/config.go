@@ -58,11 +58,13 @@ type LineConfig struct {
 	// Coding is the densest to send and to take; jbig only counts with error correction.
 	Coding string `toml:"coding"`
 	PhoneConfig
+	ModemConfig
 }
 
 // lineDefaults are those of a [[line]] table that leaves keys out.
 func lineDefaults() LineConfig {
-	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400", Coding: "mmr", PhoneConfig: PhoneConfig{DialTone: "wait", Answer: "fax"}}
+	return LineConfig{Send: true, Receive: true, Rings: 1, Resolution: "400", Coding: "mmr", PhoneConfig: PhoneConfig{DialTone: "wait", Answer: "fax"},
+		ModemConfig: ModemConfig{Class: "auto", Profile: "auto"}}
 }
 
 // OfferConfig is one document that callers may poll (fetch) on every line that receives.
@@ -265,6 +267,7 @@ func applyLineDefaults(l *LineConfig, given map[string]any) {
 		l.StationID = l.Number
 	}
 	l.phoneDefaults()
+	l.modemDefaults()
 }
 
 // tomlError puts the line number first, one line of text per fault.

@@ -65,6 +65,7 @@ func (c Config) validateLines(v *faults) {
 		v.need(resolutions[l.Resolution].X > 0, "%s: resolution %q: use standard, fine, superfine, r16, 200, 300, 400 or 600", at, l.Resolution)
 		v.need(call.CodingsUpTo(l.Coding) != 0, "%s: coding %q: use mh, mr, mmr or jbig", at, l.Coding)
 		l.PhoneConfig.validate(v, at)
+		l.ModemConfig.validate(v, at)
 		v.need(!l.Send || l.StationID != "", "%s: a line that sends needs number or station_id: it stands on every page", at)
 	}
 }

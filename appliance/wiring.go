@@ -137,7 +137,7 @@ func portError(key, addr string, err error) error {
 
 // openModem opens the modem on a line's serial port.
 func openModem(ctx context.Context, c LineConfig) (t30.Terminal, io.Closer, error) {
-	m, err := modem.Open(ctx, c.Device, modem.Options{Line: c.phone()})
+	m, err := modem.Open(ctx, c.Device, c.modemOptions())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,9 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/tipring/tipring/modem"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -22,6 +25,8 @@ type callFlags struct {
 	password string
 	json     bool
 	trace    bool
+
+	init, class, profile string
 }
 
 func addCallFlags(fs *flag.FlagSet) *callFlags {
@@ -31,6 +36,9 @@ func addCallFlags(fs *flag.FlagSet) *callFlags {
 	fs.IntVar(&c.maxRate, "max-rate", 0, "highest `rate` in bit/s, 0: as the modem can")
 	fs.BoolVar(&c.noECM, "no-ecm", false, "do without error correction")
 	fs.StringVar(&c.password, "password", "", "T.30 password (PWD)")
+	fs.StringVar(&c.init, "init", "", "`commands` of your own for the modem, without AT")
+	fs.StringVar(&c.class, "class", "auto", "service `class` of the modem: auto, "+strings.Join(modem.Classes(), ", "))
+	fs.StringVar(&c.profile, "profile", "auto", "quirk `profile` of the modem: auto, "+strings.Join(modem.ProfileNames(), ", "))
 	fs.BoolVar(&c.json, "json", false, "print one JSON object per call")
 	fs.BoolVar(&c.trace, "trace", false, "print the transcript to standard error")
 	return c
@@ -46,11 +54,22 @@ func (c *callFlags) check() error {
 	if len(c.id) > maxStationID || strings.Trim(c.id, "+0123456789 ") != "" {
 		return fmt.Errorf("--id %q: up to %d digits, + and spaces", c.id, maxStationID)
 	}
+	if c.class != "auto" && !slices.Contains(modem.Classes(), c.class) {
+		return fmt.Errorf("--class %q: use auto, %s", c.class, strings.Join(modem.Classes(), ", "))
+	}
+	if c.profile != "auto" && !slices.Contains(modem.ProfileNames(), c.profile) {
+		return fmt.Errorf("--profile %q: use auto, %s", c.profile, strings.Join(modem.ProfileNames(), ", "))
+	}
 	switch c.maxRate {
 	case 0, 2400, 4800, 7200, 9600, 12000, 14400:
 		return nil
 	}
 	return fmt.Errorf("--max-rate %d: no fax rate", c.maxRate)
+}
+
+// options are the modem's.
+func (c *callFlags) options(trace func(t30.Event)) modem.Options {
+	return modem.Options{Line: phone.Config{Init: c.init}, Class: c.class, Profile: c.profile, Trace: trace}
 }
 
 // tracer prints events with --trace, nil without.

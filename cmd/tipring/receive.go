@@ -16,7 +16,7 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm]\n" +
+const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm] [--class C] [--profile P] [--init AT]\n" +
 	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] [--json]"
 
 type receiveFlags struct {
@@ -82,7 +82,7 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 
 // wait answers calls until --count of them are done.
 func (f *receiveFlags) wait(ctx context.Context, s streams) int {
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.keeper.trace()})
+	m, err := modem.Open(ctx, f.modem, f.options(f.keeper.trace()))
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
@@ -148,7 +148,7 @@ func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) in
 	}
 	outcome := queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}} // nothing was dialed
 	defer func() { end(outcome) }()
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: f.keeper.trace()})
+	m, err := modem.Open(ctx, f.modem, f.options(f.keeper.trace()))
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal

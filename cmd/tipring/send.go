@@ -14,7 +14,7 @@ import (
 )
 
 const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
-	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
+	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--class C] [--profile P] [--init AT] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
 
 type sendFlags struct {
 	*callFlags
@@ -94,7 +94,7 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 	}
 	how.limit(&session)
 	keeper := newCallKeeper(f.data, f.tracer(s.err))
-	m, err := modem.Open(ctx, f.modem, modem.Options{Trace: keeper.trace()})
+	m, err := modem.Open(ctx, f.modem, f.options(keeper.trace()))
 	if err != nil {
 		end(queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}, Err: err}) // nothing was dialed
 		fmt.Fprintln(s.err, "tipring:", err)
