@@ -151,6 +151,9 @@ func (m *Modem) class2Number(c command, d *dialect) (st status, ok bool) {
 		return number(&t.cto, 0, 255), true
 	case d.pts:
 		if c.op == '?' {
+			if m.opts.NoPPR {
+				return failed, true
+			}
 			m.info(strconv.Itoa(t.ppr))
 			return done, true
 		}
@@ -338,7 +341,7 @@ func (m *Modem) page(c command, d *dialect) status {
 			return failed
 		}
 		return f.order(func() { f.fdt = true })
-	case c.name == "+FDR" && !f.fdr && !f.sending:
+	case c.name == "+FDR" && !f.fdr && !f.sending && (!f.caller || f.in != nil || m.set.t2.poll):
 		return f.order(func() { f.fdr = true })
 	case c.name == "+FET" && !d.inband && f.out != nil && f.out.acked && f.follow == 0:
 		n := c.num(-1)

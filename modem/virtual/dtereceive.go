@@ -14,22 +14,18 @@ type dteSink struct{ f *faxCall }
 // inPage is one received page. Guarded by ex.mu.
 type inPage struct {
 	f       *faxCall
-	coding  t30.Coding
-	ecm     bool
 	told    bool   // CONNECT given
 	trigger bool   // the DTE wants the data
 	buf     []byte // waits for that
 	post    t30.FCF
 	asked   bool // the DTE knows the post-message command, and has answered
-	octets  int
-	eols    int
-	zeros   int
+	eols    eolScan
 }
 
 // BeginPage implements t30.PageSink. For the first page the DTE is told of the sender, and its +FDR lets CFR go.
 func (s *dteSink) BeginPage(ctx context.Context, _ t30.Remote, format t30.PageFormat) (t30.PageWriter, error) {
 	f := s.f
-	p := &inPage{f: f, coding: format.Coding}
+	p := &inPage{f: f, eols: eolScan{mr: format.Coding == t30.MR}}
 	f.with(func() {
 		f.in = p
 		if !f.fdr && f.current() {
@@ -89,23 +85,7 @@ func (p *inPage) Write(b []byte) (int, error) {
 
 // take takes octets off the line. The exchange is locked.
 func (p *inPage) take(b []byte) {
-	p.octets += len(b)
-	for _, c := range b {
-		if c == 0 {
-			p.zeros += 8
-			continue
-		}
-		for i := range 8 {
-			if c>>i&1 == 0 {
-				p.zeros++
-				continue
-			}
-			if p.zeros >= 11 {
-				p.eols++
-			}
-			p.zeros = 0
-		}
-	}
+	p.eols.push(b)
 	if len(p.buf)+len(b) > maxOctets {
 		p.f.m.stats.Overruns += int64(len(b))
 		return
@@ -119,7 +99,7 @@ func (p *inPage) take(b []byte) {
 // flush gives the DTE what there is. The exchange is locked.
 func (p *inPage) flush() {
 	m := p.f.m
-	reverse := (m.set.t2.bor&1 != 0) != m.opts.ReversedReceive
+	reverse := (m.set.t2.bor&1 != 0) != (m.opts.ReversedReceive && !p.f.d.inband)
 	out := make([]byte, 0, len(p.buf)+len(p.buf)/64)
 	for _, c := range p.buf {
 		if reverse {
@@ -151,19 +131,11 @@ func (p *inPage) ask(ctx context.Context) error {
 		m := f.m
 		m.set.t2.pts = 1
 		m.held = []byte{dle, etx}
-		m.info(fmt.Sprintf("%s1,%d,0,0", f.d.ptsTold, p.lines()))
+		m.info(fmt.Sprintf("%s1,%d,0,0", f.d.ptsTold, p.eols.lines()))
 		m.info(fmt.Sprintf("%s%d", f.d.et, followNumber(p.post)))
 		m.finish(resOK)
 	})
 	return f.await(ctx, func() bool { return f.fdr })
-}
-
-// lines is how many lines the modem counted.
-func (p *inPage) lines() int {
-	if p.coding == t30.MH || p.coding == t30.MR {
-		return max(0, p.eols-6)
-	}
-	return 0
 }
 
 // Sync implements t30.PageWriter.

@@ -147,7 +147,7 @@ type outPage struct {
 	acked     bool // and knows that it was taken
 	closed    bool // return to control is added
 	buf       []byte
-	tail      [16]byte // its last octets, to tell return to control
+	eols      eolScan
 }
 
 // pageReader is the engine's side of it.
@@ -194,6 +194,7 @@ func (p *outPage) connect() bool {
 		return false
 	}
 	f.fdt, f.follow, f.out, p.connected = false, 0, p, true
+	p.eols.mr = p.format.Coding == t30.MR
 	f.tell()
 	a := &dteSends{p: p, un: pageUnshield{inband: f.d.inband}}
 	f.m.act = a
@@ -229,16 +230,9 @@ func (p *outPage) finished() bool {
 	return len(p.buf) == 0
 }
 
-// returnToControl is what the modem ends a page with (T.4 4.1.4), unless the DTE did. With MMR it is the DTE's.
+// returnToControl is what the modem ends a page of MH or MR with (T.4 4.1.4), unless the DTE did.
 func (p *outPage) returnToControl() []byte {
-	n := 0
-	for i := len(p.tail) - 1; i >= 0; i-- { // back from the end: the ones of EOL, each after eleven zeros
-		n += bits.OnesCount8(p.tail[i])
-	}
-	switch {
-	case p.f.m.opts.NoRTC, p.format.Coding == t30.MMR, p.format.Coding == t30.JBIG:
-		return nil
-	case p.format.Coding == t30.MH && n <= 9 && n >= 6, p.format.Coding == t30.MR && n <= 18 && n >= 12:
+	if p.f.m.opts.NoRTC || p.format.Coding == t30.MMR || !p.eols.begins || p.eols.returned() {
 		return nil
 	}
 	var k bitPacker
@@ -290,9 +284,8 @@ func (a *dteSends) input(b []byte) int {
 			if f.m.set.t2.bor&1 != 0 {
 				p.buf[i] = bits.Reverse8(p.buf[i])
 			}
-			copy(p.tail[:], p.tail[1:])
-			p.tail[len(p.tail)-1] = p.buf[i]
 		}
+		p.eols.push(p.buf[had:])
 		n++
 		if end != 0 {
 			p.end(end)

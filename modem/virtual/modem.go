@@ -59,12 +59,14 @@ type Class2Habits struct {
 	// Trigger is the one octet that starts the data of a page received in Class 2: 0x11 (DC1) or 0x12 (DC2); 0: both do. Field: DC1, but DC2 for
 	// Rockwell and some MultiTech.
 	Trigger byte
-	// ReversedReceive: the bits of received octets come in the order other than +FBOR's. Field: Rockwell.
+	// ReversedReceive: in Class 2 the bits of received octets come in the order other than +FBOR's. Field: Rockwell, and most after it.
 	ReversedReceive bool
 	// NoXON: it does not ask for page data with XON in Class 2.
 	NoXON bool
 	// NoRTC: it adds no return to control to a page that has none. Field: U.S. Robotics in Class 2.0.
 	NoRTC bool
+	// NoPPR: +FPS? of Class 2.0 is an ERROR, only the result code tells what became of a page.
+	NoPPR bool
 	// AdaptInClass: it takes +FAA in Class 2 only. Field: mgetty's notes.
 	AdaptInClass bool
 }

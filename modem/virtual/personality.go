@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // personality is a modem as the field knows it.
@@ -12,33 +13,81 @@ type personality struct {
 	o    ModemOptions
 }
 
+// DC2 starts the data of a received page with these modems.
+var wantsDC2 = Class2Habits{Trigger: dc2, ReversedReceive: true}
+
 // personalities are the modems by name. Each habit can be switched off in the options that Personality returns.
 var personalities = map[string]personality{
 	"generic": {"Class 1 and 1.0, by the book", ModemOptions{}},
-	"class2":  {"Class 2 without error correction", ModemOptions{Classes: []string{"0", "1", "2"}}},
-	"class2.0": {"Class 2.0 with error correction",
-		ModemOptions{Classes: []string{"0", "1", "2.0"}, ECM: true}},
-	"class2.1": {"Class 2.1 with error correction",
-		ModemOptions{Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true}},
-	// Field: Rockwell starts the data of a received page at DC2 only, and reverses its bits.
+	// Field: most Class 2 modems reverse the bits of a received page.
+	"class2":   {"Class 2 without error correction", ModemOptions{Classes: []string{"0", "1", "2"}, Class2Habits: Class2Habits{ReversedReceive: true}}},
+	"class2.0": {"Class 2.0 with error correction", ModemOptions{Classes: []string{"0", "1", "2.0"}, ECM: true}},
+	"class2.1": {"Class 2.1 with error correction", ModemOptions{Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true}},
+
+	// Field: Rockwell starts the data of a received page at DC2, and reverses its bits.
 	"rockwell": {"Rockwell RC144, Class 2", ModemOptions{
-		Classes: []string{"0", "1", "2"}, Buffer: 1024,
+		Classes: []string{"0", "1", "2"}, Buffer: 1024, RefuseFAR: true,
 		Maker: "ROCKWELL", Model: "RC144ACi", Revision: "V2.140", Info: map[int]string{0: "14400", 3: "V2.140-RC144ACi"},
-		Class2Habits: Class2Habits{Trigger: dc2, ReversedReceive: true},
+		Class2Habits: wantsDC2,
 	}},
-	// Field: U.S. Robotics in Class 2.0 leaves the return to control to the DTE.
+	// Field: U.S. Robotics leaves the return to control out in Class 2.0.
 	"usr": {"U.S. Robotics Courier, Class 2.0", ModemOptions{
-		Classes: []string{"0", "1", "2.0"},
-		Maker:   "U.S. Robotics, Inc.", Model: "Courier V.Everything", Revision: "7.3.14",
-		Info:         map[int]string{0: "3366", 3: "USRobotics Courier V.Everything"},
+		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
+		Maker: "U.S. Robotics, Inc.", Model: "Courier V.Everything", Revision: "7.3.14",
+		Info:         map[int]string{0: "3366", 3: "USRobotics Courier V.Everything", 7: "USRobotics Courier V.Everything"},
 		Class2Habits: Class2Habits{NoRTC: true},
 	}},
-	// Field: early MultiTech modems do not reverse the bits of a received page; some want DC2.
+	"usr5637": {"U.S. Robotics USR5637 USB", ModemOptions{
+		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
+		Maker: "U.S. Robotics", Model: "USR5637", Revision: "V1.2.23",
+		Info: map[int]string{0: "5601", 3: "U.S. Robotics 56K FAX USB V1.2.23", 7: "USR5637"},
+	}},
+	// Field: some MultiTech modems want DC2.
 	"multitech": {"MultiTech MT5634, Class 2.1", ModemOptions{
 		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true,
-		Maker: "Multi-Tech Systems", Model: "MT5634ZBA-V92", Revision: "1.31",
-		Info:         map[int]string{0: "56000", 3: "MultiTech MT5634ZBA"},
-		Class2Habits: Class2Habits{Trigger: dc2},
+		Maker: "Multi-Tech Systems", Model: "MT5634ZBA-USB-V92", Revision: "1.31m",
+		Info:         map[int]string{0: "56000", 1: "MT5634ZBA", 3: "MultiTech Systems MT5634ZBA-USB-V92"},
+		Class2Habits: wantsDC2,
+	}},
+	"mt9234": {"MultiTech MT9234ZBA, Class 2.1", ModemOptions{
+		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true,
+		Maker: "Multi-Tech Systems", Model: "MT9234ZBA-USB-CDC-XR", Revision: "1.06",
+		Info:         map[int]string{0: "56000", 1: "MT9234ZBA", 3: "MultiTech Systems MT9234ZBA-USB-CDC-XR"},
+		Class2Habits: wantsDC2,
+	}},
+	// Field: an early MultiTech does not reverse the bits of a received page.
+	"multitech-early": {"MultiTech MT1432, Class 2 with straight bits", ModemOptions{
+		Classes: []string{"0", "1", "2"}, RefuseFAR: true,
+		Maker: "Multi-Tech Systems", Model: "MT1432BA", Revision: "0408", Info: map[int]string{0: "247", 3: "MT1432BA"},
+	}},
+	// Field: some Conexant CX93010 and CX93001 sticks have no Class 2; +FAR=1 lets them change to V.21 by themselves.
+	"conexant": {"Conexant CX93001 USB stick, Class 1", ModemOptions{
+		Classes: []string{"0", "1", "1.0", "8"},
+		Maker:   "CONEXANT", Model: "ACF", Revision: "CX93001-EIS_V0.2013-V92",
+		Info: map[int]string{0: "56000", 1: "255", 3: "CX93001-EIS_V0.2013-V92"},
+	}},
+	// Field: Silicon Labs ends +FRH by itself after 30 s with OK.
+	"si2435": {"Silicon Labs Si2435, Class 1", ModemOptions{
+		Maker: "Silicon Labs", Model: "Si2435", Revision: "D", Info: map[int]string{0: "D", 1: "0B2B", 3: "Si2435", 6: "2435"},
+		ListenLimit: 30 * time.Second, RefuseFAR: true,
+	}},
+	// Field: Lucent makes false starts, CONNECT and then NO CARRIER.
+	"lucent": {"Lucent soft modem, Class 1", ModemOptions{
+		Classes: []string{"0", "1"}, RefuseFAR: true, FalseStarts: 4,
+		Maker: "LUCENT", Model: "LT V.90 Data+Fax Modem", Revision: "Version 5.66", Info: map[int]string{0: "56000", 3: "LT V.90 Data+Fax Modem Version 5.66"},
+	}},
+	"zyxel": {"ZyXEL U-1496E, Class 1, 2 and 2.0", ModemOptions{
+		Classes: []string{"0", "1", "2", "2.0"}, RefuseFAR: true,
+		Maker: "ZyXEL", Model: "U-1496E", Revision: "V 6.13", Info: map[int]string{0: "1496", 1: "U-1496E V 6.13 P", 2: "OK"},
+		Class2Habits: Class2Habits{ReversedReceive: true},
+	}},
+	"zoom": {"Zoom 3095 USB, Class 1", ModemOptions{
+		Classes: []string{"0", "1", "1.0"},
+		Maker:   "Zoom Telephonics", Model: "Zoom/Modem 3095", Revision: "V2.220", Info: map[int]string{0: "56000", 3: "Zoom V.92 USB Mini 3095"},
+	}},
+	"iaxmodem": {"iaxmodem, a soft modem on spandsp", ModemOptions{
+		Maker: "www.soft-switch.org", Model: "iaxmodem", Revision: "1.3.0", Info: map[int]string{0: "spandsp", 3: "www.soft-switch.org"},
+		OKAtCarrierEnd: true,
 	}},
 }
 

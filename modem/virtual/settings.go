@@ -29,4 +29,4 @@ func factory() settings {
 func (st *settings) class1() bool { return st.class == "1" || st.class == "1.0" }
 
 // fax tells whether a facsimile class is on.
-func (st *settings) fax() bool { return st.class != "0" }
+func (st *settings) fax() bool { return st.class1() || dialectOf(st.class) != nil }
