@@ -126,6 +126,9 @@ func (l *air) SendFrames(ctx context.Context, frames ...t30.Frame) error {
 		p.bit(true)
 	}
 	last := frames[len(frames)-1]
+	if err := l.f.mayTrain(ctx, last); err != nil {
+		return err
+	}
 	l.f.with(func() { l.tcf = false; l.f.sent(last) })
 	err := l.send(ctx, v21, &octets{b: p.full, log: frames, m: l.f.m}, nil)
 	if err != nil {

@@ -76,7 +76,7 @@ func (l *air) giveFinal() t30.Frame {
 	l.f.m.ear.remove(l.r)
 	l.r, l.final = nil, nil
 	l.f.heard(f)
-	return f
+	return l.f.answered(f)
 }
 
 // read takes the next frame off r. The last one is kept until the carrier is off.

@@ -126,6 +126,9 @@ func (p *inPage) ask(ctx context.Context) error {
 		if !f.current() {
 			return
 		}
+		if p.eols.returned() { // what a demodulator makes of a carrier's end; see pageTail
+			p.buf = append(p.buf, make([]byte, pageTail)...)
+		}
 		p.flush()
 		f.fdr = false
 		m := f.m

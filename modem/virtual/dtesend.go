@@ -55,42 +55,40 @@ func (d *dteDocuments) polled(ctx context.Context) (t30.PageSource, error) {
 // dteDocument is one of them.
 type dteDocument struct {
 	f    *faxCall
-	last *outPage // opened last
-	n    int      // its number
+	page *outPage // opened last
 }
 
-// Page implements t30.PageSource: the page that the DTE's next +FDT brings. Once page n is out it is asked for page n+1, and for page n
-// again after RTN, which the DTE may answer with the same page or the next one.
+// Page implements t30.PageSource: the page that the DTE's next +FDT brings. While page n is on the line it is asked for page n+1, and for one that
+// waits again when the rate has changed; for page n again if the far end began anew in place of an answer.
 func (d *dteDocument) Page(ctx context.Context, n int, limit t30.PageLimit) (t30.PageFormat, io.ReadCloser, error) {
 	f := d.f
-	switch {
-	case n == d.n && !d.last.connected: // another rate: nothing of it was read
-		p := *d.last
-		d.last = &p
-	case n == d.n:
-		f.with(func() { f.pageEnded(2) })
-		d.last = &outPage{f: f}
-	case n == d.n+1 && d.last != nil:
+	next := &outPage{f: f, n: n}
+	switch before := d.page; {
+	case before == nil:
+	case n == before.n && !before.connected:
+		next.format = before.format
+	case n == before.n+1:
 		var follow t30.FCF
-		if err := f.until(ctx, 0, f.stopped, func() bool { follow = f.follow; return f.out == d.last && follow != 0 }); err != nil {
+		if err := f.until(ctx, 0, f.stopped, func() bool { follow = f.follow; return f.out == before && follow != 0 }); err != nil {
 			return t30.PageFormat{}, nil, err
 		}
 		if follow != t30.FcfMPS {
 			return t30.PageFormat{}, nil, io.EOF
 		}
-		d.last = &outPage{f: f, format: d.last.format}
+		next.format = before.format
 	default:
-		d.last = &outPage{f: f}
+		f.with(func() { f.pageEnded(2) })
 	}
-	d.n = n
-	p := d.last
-	if p.format == (t30.PageFormat{}) { // a DCS goes before it, with what the DTE's +FDT asks for
-		if err := f.await(ctx, func() bool { return f.fdt }); err != nil {
-			return t30.PageFormat{}, nil, err
+	d.page = next
+	if err := f.await(ctx, func() bool { return next.format != (t30.PageFormat{}) && !f.retrain || f.fdt }); err != nil {
+		return t30.PageFormat{}, nil, err
+	}
+	f.with(func() {
+		if f.fdt { // a DCS goes before it, with what the DTE's +FDT asks for
+			next.format = f.m.set.t2.is.format(limit)
 		}
-		f.with(func() { p.format = f.m.set.t2.is.format(limit) })
-	}
-	return p.format, &pageReader{ctx: ctx, p: p}, nil
+	})
+	return next.format, &pageReader{ctx: ctx, p: next}, nil
 }
 
 // Sent implements t30.PageSource.
@@ -98,11 +96,15 @@ func (d *dteDocument) Sent(int) error { return nil }
 
 // Confirmed implements t30.PageSource.
 func (d *dteDocument) Confirmed(_ int, r t30.PageResult) error {
-	d.f.with(func() {
-		if r.Poor {
-			d.f.pageEnded(3)
-		} else {
-			d.f.pageEnded(1)
+	f := d.f
+	f.with(func() {
+		switch {
+		case f.refused:
+			f.pageEnded(2)
+		case r.Poor:
+			f.pageEnded(3)
+		default:
+			f.pageEnded(1)
 		}
 	})
 	return nil
@@ -139,6 +141,7 @@ func (f *faxCall) pageEnded(ppr int) {
 // outPage is one page of the DTE's.
 type outPage struct {
 	f      *faxCall
+	n      int // in its document
 	format t30.PageFormat
 
 	// Guarded by ex.mu.
@@ -194,6 +197,7 @@ func (p *outPage) connect() bool {
 		return false
 	}
 	f.fdt, f.follow, f.out, p.connected = false, 0, p, true
+	f.retrain, f.refused = false, false
 	p.eols.mr = p.format.Coding == t30.MR
 	f.tell()
 	a := &dteSends{p: p, un: pageUnshield{inband: f.d.inband}}
@@ -230,13 +234,19 @@ func (p *outPage) finished() bool {
 	return len(p.buf) == 0
 }
 
+// pageTail is the zeros after return to control. Field: efax takes a page for cut off that ends in the very bit of it.
+const pageTail = 3
+
 // returnToControl is what the modem ends a page of MH or MR with (T.4 4.1.4), unless the DTE did.
 func (p *outPage) returnToControl() []byte {
-	if p.f.m.opts.NoRTC || p.format.Coding == t30.MMR || !p.eols.begins || p.eols.returned() {
+	if p.format.Coding == t30.MMR || !p.eols.begins {
 		return nil
 	}
 	var k bitPacker
 	for range 6 {
+		if p.f.m.opts.NoRTC || p.eols.returned() {
+			break
+		}
 		for range 11 {
 			k.bit(false)
 		}
@@ -248,7 +258,7 @@ func (p *outPage) returnToControl() []byte {
 	for k.n > 0 {
 		k.bit(false)
 	}
-	return k.full
+	return append(k.full, make([]byte, pageTail)...)
 }
 
 // dteSends is the activity of a DTE that sends page data after +FDT.

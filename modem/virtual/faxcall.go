@@ -32,10 +32,12 @@ type faxCall struct {
 	reports []string // of the signal that is acted on, not yet told
 	far     heardStation
 
-	out    *outPage
-	follow t30.FCF // the post-message command ordered last
-	ppr    int     // what became of the page sent last: +FPTS
-	in     *inPage
+	out     *outPage
+	retrain bool    // RTN or RTP came: a DCS goes before the next page, once the DTE orders it
+	refused bool    // it was RTN
+	follow  t30.FCF // the post-message command ordered last
+	ppr     int     // what became of the page sent last: +FPTS
+	in      *inPage
 }
 
 var (

@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -85,6 +86,30 @@ func (f *faxCall) report(prefix string, fr t30.Frame, isDCS bool, numbers bool) 
 		t.dcs = p
 	}
 	f.far = heardStation{}
+}
+
+// mayTrain holds a DCS back that follows RTN or RTP until the DTE orders the next page: it may want other parameters.
+func (f *faxCall) mayTrain(ctx context.Context, last t30.Frame) error {
+	if last.FCF() != t30.FcfDCS {
+		return nil
+	}
+	return f.await(ctx, func() bool { return !f.retrain || f.fdt })
+}
+
+// answered turns RTN into RTP: with both the engine trains and goes on with the next page; which one that is after RTN, the refused one or the
+// one after it, is the DTE's affair.
+func (f *faxCall) answered(fr t30.Frame) t30.Frame {
+	if !f.sending {
+		return fr
+	}
+	switch fr.FCF() {
+	case t30.FcfRTN:
+		f.retrain, f.refused = true, true
+		return t30.NewFrame(t30.FcfRTP, fr.X(), true)
+	case t30.FcfRTP:
+		f.retrain = true
+	}
+	return fr
 }
 
 // sent takes notice of a signal of the modem that begins. The exchange is locked.
