@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem/at"
-	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -65,7 +64,7 @@ type call struct {
 	q    Quirks
 	s    t30.Session
 	own  t30.Capabilities
-	plan plan
+	plan *plan
 
 	caller  bool
 	sending bool // +FDT was the last action, not +FDR
@@ -88,7 +87,7 @@ type call struct {
 	err error
 }
 
-func newCall(ctx context.Context, m *Modem, p plan, start time.Time) *call {
+func newCall(ctx context.Context, m *Modem, p *plan, start time.Time) *call {
 	c := &call{ctx: ctx, m: m, d: m.d, q: m.cfg.Quirks, s: p.s, own: p.own, plan: p, caller: p.caller, state: inAction}
 	c.rep.Start, c.rep.Connect, c.rep.Connected, c.rep.FaxHeard = start, time.Now(), true, true
 	c.tx.br = br(c.own.MaxRate, c.own.Schemes)
@@ -210,9 +209,6 @@ func (c *call) refusedBy(cmd string, l at.Line) step {
 
 // command sends a command and waits for its final result. errHung if the modem has hung up before.
 func (c *call) command(cmd string, within time.Duration) (at.Line, error) {
-	if err := phone.Sleep(c.ctx, c.q.CommandGap); err != nil {
-		return at.Line{}, err
-	}
 	for {
 		l, ok := c.m.ch.Arrived()
 		if !ok {

@@ -53,7 +53,7 @@ var dialects = map[string]*dialect{
 func dialect20(class string) *dialect {
 	return &dialect{
 		class: class, capabilities: "+FCC", session: "+FIS", localID: "+FLI", pollID: "+FPI", poll: "+FSP", offer: "+FLP",
-		receive: "+FCR", bitOrder: "+FBO", status: "+FPS", abort: "+FKS", quality: "+FCQ=0,0", timeout: "+FCT=FF",
+		receive: "+FCR", bitOrder: "+FBO", status: "+FPS", abort: "+FKS", quality: "+FCQ=0,0", timeout: "+FCT=30",
 		setup:    []string{"+FNR=1,1,1,1", "+FIE=0", "+FLO=2", "+FPP=0"},
 		adaptive: [2][]string{{"+FAA=0", "+FAE=0"}, {"+FAA=1", "+FAE=1"}}, addressing: true,
 		hex: true, vrMask: true, hangupTable: 1, pageEnd: true, trigger: dc2,

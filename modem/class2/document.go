@@ -193,7 +193,7 @@ func (c *call) decideFollow() error {
 	}
 	t.last = true
 	t.follow = postEOP
-	if t.next != nil || c.s.Poll != nil && c.caller && c.far.CanPoll && !c.rx.asked {
+	if t.next != nil || c.s.Poll != nil && c.caller && c.far.CanPoll && !c.rx.asked && !c.plan.noPoll {
 		t.follow = postEOM
 	}
 	return nil

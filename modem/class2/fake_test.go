@@ -147,27 +147,25 @@ func (f *fake) step(step string) error {
 
 // untilReady answers New's settings.
 func (f *fake) untilReady() {
-	for !f.isReady.Load() {
-		got := make(chan struct{})
-		go func() {
-			select {
-			case <-f.ready:
-				f.conn.SetReadDeadline(time.Unix(1, 0))
-			case <-got:
-			}
-		}()
-		cmd, err := f.command()
-		close(got)
-		f.conn.SetReadDeadline(time.Time{})
-		if err == nil {
-			f.t.Errorf("host sent %q before the script began", cmd)
-			return
-		}
-		if !f.isReady.Load() {
-			<-f.ready
-		}
+	if f.isReady.Load() {
 		return
 	}
+	got := make(chan struct{})
+	go func() {
+		select {
+		case <-f.ready:
+			f.conn.SetReadDeadline(time.Unix(1, 0))
+		case <-got:
+		}
+	}()
+	cmd, err := f.command()
+	close(got)
+	f.conn.SetReadDeadline(time.Time{})
+	if err == nil {
+		f.t.Errorf("host sent %q before the script began", cmd)
+		return
+	}
+	<-f.ready
 }
 
 func (f *fake) say(s string) error { return f.send([]byte("\r\n" + s + "\r\n")) }

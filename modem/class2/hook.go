@@ -17,14 +17,19 @@ const (
 	modemBuffer = 4096
 )
 
-// hangup ends the session in order (+FK, +FKS: the modem sends DCN), goes on hook and gives the line back.
+// hangup ends the session in order (+FK, +FKS: the modem sends DCN), goes on hook and gives the line back. A page that is given up
+// is cut off instead, by DTR where the port has it: in order it would end as if it were whole.
 func (c *call) hangup() error {
 	defer c.m.phone.Release()
 	rate := modulation(c.dcs[pBR]).Rate
 	ctx, cancel := context.WithTimeout(context.Background(), phone.HangupWait+abortWait+airTime(modemBuffer, rate))
 	defer cancel()
+	inPage := c.state == inSending
+	if inPage && c.m.phone.DropDTR(ctx) == nil {
+		return nil
+	}
 	err := c.quiesce(ctx, rate)
-	if err == nil && c.hung == nil {
+	if err == nil && c.hung == nil && !inPage {
 		err = c.await(ctx, "AT"+c.d.abort, abortWait)
 	}
 	if err == nil {

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tipring/tipring/modem/at"
@@ -21,7 +20,7 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-// ErrNotClass2 is returned by New when the modem refuses the class.
+// ErrNotClass2 is returned by New when the modem refuses the class or names nothing that it can do in it.
 var ErrNotClass2 = errors.New("class2: the modem refuses the class")
 
 // Config is how to use one modem. Class is required.
@@ -72,11 +71,12 @@ func (m *Modem) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ok := false
 	if r.Code == at.OK {
-		m.can, ok = parseOffered(r.Info, m.hex())
-	}
-	if !ok {
+		var ok bool
+		if m.can, ok = parseOffered(r.Info, m.hex()); !ok { // something that says OK to everything
+			return fmt.Errorf("%w: %s=? names no rate", ErrNotClass2, m.d.capabilities)
+		}
+	} else {
 		m.can = least()
 	}
 	if m.d.addressing {
@@ -120,110 +120,12 @@ func (m *Modem) capabilities() t30.Capabilities {
 // Capabilities implements [t30.Terminal].
 func (m *Modem) Capabilities() t30.Capabilities { return m.caps }
 
-// plan is what the modem has to be told for one call.
-type plan struct {
-	s      t30.Session
-	own    t30.Capabilities
-	caller bool
-}
-
-type planKey struct{}
-
-func (m *Modem) plan(ctx context.Context, s t30.Session, caller bool) (context.Context, plan) {
-	p := plan{s: s, own: m.caps.LimitedTo(s), caller: caller}
-	if m.caps.Length < p.own.Length {
-		p.own.Length = m.caps.Length
-	}
-	return context.WithValue(ctx, planKey{}, p), p
-}
-
-// enter brings the modem into its class, and sets what the call needs if there is one: entering the class may have reset it.
+// enter brings the modem into its class.
 func (m *Modem) enter(ctx context.Context) error {
 	if err := m.phone.EnterClass(ctx, m.d.class); err != nil {
 		return err
 	}
-	cmds := append([]string{m.d.bitOrder + "=0", m.d.quality, m.d.timeout}, m.d.setup...)
-	if p, ok := ctx.Value(planKey{}).(plan); ok {
-		cmds = append(cmds, m.planned(p)...)
-	}
-	return m.phone.Try(ctx, cmds...)
-}
-
-// planned are the commands of one call.
-func (m *Modem) planned(p plan) []string {
-	d, s := m.d, p.s
-	bit := func(on bool) string {
-		if on {
-			return "=1"
-		}
-		return "=0"
-	}
-	poll := p.caller && s.Poll != nil
-	cmds := []string{
-		d.capabilities + "=" + m.offer(p.own).format(m.hex()),
-		d.localID + `="` + ident(s.Me.ID) + `"`,
-		d.receive + bit(s.Sink != nil),
-		d.offer + bit(!p.caller && s.Send != nil),
-		d.poll + bit(poll),
-	}
-	if poll {
-		cmds = append(cmds, d.pollID+`="`+ident(s.Me.ID)+`"`)
-	}
-	if !d.addressing || !m.subaddress && !m.selective && !m.password {
-		return cmds
-	}
-	var sub, sep, pwd string
-	switch {
-	case poll:
-		sep, pwd = s.Poll.Selective, s.Poll.Password
-		sub = s.Me.Subaddress
-	case p.caller:
-		sub, pwd = s.Me.Subaddress, s.Me.Password
-	}
-	cmds = append(cmds, "+FAP="+flag(m.subaddress)+","+flag(m.selective)+","+flag(m.password))
-	for _, a := range []struct {
-		can        bool
-		cmd, value string
-	}{{m.subaddress, "+FSA", sub}, {m.selective, "+FPA", sep}, {m.password, "+FPW", pwd}} {
-		if a.can {
-			cmds = append(cmds, a.cmd+`="`+ident(a.value)+`"`)
-		}
-	}
-	return cmds
-}
-
-func flag(on bool) string {
-	if on {
-		return "1"
-	}
-	return "0"
-}
-
-// offer is what DIS is to say, at most.
-func (m *Modem) offer(own t30.Capabilities) (p params) {
-	p[pVR] = m.d.vr(own.Resolutions)
-	p[pBR] = m.can[pBR].highest(br(own.MaxRate, own.Schemes))
-	p[pWD], p[pLN] = wd(own.Widths), int(own.Length)
-	p[pDF] = df(own.Codings)
-	p[pEC] = m.d.ec(own.ECM, m.can[pEC])
-	for p[pST] < len(scanTimes)-1 && (scanTimes[p[pST]][0] < own.MinScanLine || scanTimes[p[pST]][1] < own.MinScanLineFine) {
-		p[pST]++
-	}
-	return p
-}
-
-// identLen is the length of T.30's identifications (5.3.6.2.4).
-const identLen = 20
-
-// ident keeps what T.30 Table 3 allows, the last 20 of it.
-func ident(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' || strings.ContainsRune("+ *#", r) {
-			return r
-		}
-		return -1
-	}, s)
-	return s[max(0, len(s)-identLen):]
+	return m.phone.Try(ctx, append([]string{m.d.bitOrder + "=0", m.d.quality, m.d.timeout}, m.d.setup...)...)
 }
 
 // prepare sets how ATA answers. Field: +FAA is taken only inside the class.
@@ -265,8 +167,8 @@ func (m *Modem) judge(l at.Line) (connected bool, err error) {
 // Call implements [t30.Terminal].
 func (m *Modem) Call(ctx context.Context, number string, s t30.Session) (t30.Report, error) {
 	start := time.Now()
-	pctx, p := m.plan(ctx, s, true)
-	if err := m.phone.Dial(pctx, number); err != nil {
+	p := m.plan(s, true)
+	if err := m.phone.DialPrepared(ctx, number, p.tell); err != nil {
 		return t30.NotConnected(ctx, start, t30.KindDial, err)
 	}
 	c := newCall(ctx, m, p, start)
@@ -290,8 +192,8 @@ type incoming struct {
 // Answer implements [t30.Incoming].
 func (i *incoming) Answer(ctx context.Context, mode t30.AnswerMode, s t30.Session) (t30.Report, error) {
 	start := time.Now()
-	pctx, p := i.m.plan(ctx, s, false)
-	if err := i.Ringing.Answer(pctx, mode); err != nil {
+	p := i.m.plan(s, false)
+	if err := i.AnswerPrepared(ctx, mode, p.tell); err != nil {
 		return t30.NotConnected(ctx, start, t30.KindAnswer, err)
 	}
 	c := newCall(ctx, i.m, p, start)

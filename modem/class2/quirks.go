@@ -1,7 +1,5 @@
 package class2
 
-import "time"
-
 // Quirks is how a modem departs from its class's documents. The zero value is a modem as its class has it.
 type Quirks struct {
 	// ReceivedBits is the bit order of received pages with +FBOR=0: "" as the class has it (Class 2 reversed, as Rockwell made it;
@@ -24,8 +22,6 @@ type Quirks struct {
 	// TrustQuality confirms received pages as the modem's own copy quality check says, not as our decoder does. Field: +FCQ may lie, and
 	// line counts are not to be trusted.
 	TrustQuality bool `quirk:"trust_quality"`
-	// CommandGap is the pause before each command in a call.
-	CommandGap time.Duration `quirk:"command_gap"`
 	// BareDLE is a modem that does not double DLE in what it receives.
 	BareDLE bool `quirk:"bare_dle"`
 }

@@ -42,6 +42,8 @@ func (c *call) choose() step {
 		return c.bye(t30.CodeNothingToPoll, "polled, but there is no document")
 	case c.s.Poll == nil || c.rx.asked:
 		return c.bye(t30.CodeOK, "nothing more to send")
+	case c.plan.noPoll:
+		return c.bye(t30.CodeNothingToPoll, "our modem cannot poll")
 	case !c.far.CanPoll:
 		return c.bye(t30.CodeNothingToPoll, "far end has no document")
 	}
@@ -379,7 +381,11 @@ func (c *call) confirmed() step {
 // finished ends the sending after EOP.
 func (c *call) finished() step {
 	if c.s.Poll != nil && c.caller && !c.rx.asked {
-		return c.bye(t30.CodeNothingToPoll, "far end has no document")
+		text := "far end has no document"
+		if c.plan.noPoll {
+			text = "our modem cannot poll"
+		}
+		return c.bye(t30.CodeNothingToPoll, "%s", text)
 	}
 	c.end(t30.CodeOK, "")
 	return c.goodbye

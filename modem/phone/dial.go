@@ -21,6 +21,12 @@ const (
 // spaces, dots, hyphens and brackets are left out. *t30.CallError tells why there is no call, t30.ErrRinging that one came in
 // first and nothing was dialed; ErrNumber.
 func (l *Line) Dial(ctx context.Context, number string) error {
+	return l.DialPrepared(ctx, number, nil)
+}
+
+// DialPrepared is Dial for a class that tells its modem something for each call: prepare runs before ATD, when the modem is in its
+// class and the line is the caller's. Its error ends the call.
+func (l *Line) DialPrepared(ctx context.Context, number string, prepare func(context.Context) error) error {
 	digits, err := dialString(number)
 	if err != nil {
 		return err
@@ -28,15 +34,19 @@ func (l *Line) Dial(ctx context.Context, number string) error {
 	if err := l.acquire(ctx); err != nil {
 		return fmt.Errorf("phone: dial: %w", err)
 	}
-	if err := l.dial(ctx, digits); err != nil {
+	if err := l.dial(ctx, digits, prepare); err != nil {
 		l.Release()
 		return err
 	}
 	return nil
 }
 
-func (l *Line) dial(ctx context.Context, digits string) error {
-	if err := l.Setup(ctx); err != nil {
+func (l *Line) dial(ctx context.Context, digits string, prepare func(context.Context) error) error {
+	err := l.Setup(ctx)
+	if err == nil && prepare != nil {
+		err = prepare(ctx)
+	}
+	if err != nil {
 		l.dirty.Store(true)
 		return fmt.Errorf("phone: dial: %w", err)
 	}

@@ -122,6 +122,11 @@ func (r *Ringing) Ignore() error { return r.l.ch.Err() }
 // Answer goes off hook (ATA) and returns when the class has judged the call to be there; the line is then the caller's
 // until Release. *t30.CallError, t30.ErrVoice, t30.ErrData.
 func (r *Ringing) Answer(ctx context.Context, m t30.AnswerMode) error {
+	return r.AnswerPrepared(ctx, m, nil)
+}
+
+// AnswerPrepared is Answer for a class that tells its modem something for each call, as [Line.DialPrepared].
+func (r *Ringing) AnswerPrepared(ctx context.Context, m t30.AnswerMode, prepare func(context.Context) error) error {
 	r.once.Lock()
 	defer r.once.Unlock()
 	r.stop()
@@ -133,20 +138,24 @@ func (r *Ringing) Answer(ctx context.Context, m t30.AnswerMode) error {
 		return &t30.CallError{Code: t30.CodeNoCarrier, Text: "ringing has stopped"}
 	}
 	r.taken = true
-	if err := r.l.answer(ctx, m); err != nil {
+	if err := r.l.answer(ctx, m, prepare); err != nil {
 		r.l.Release()
 		return err
 	}
 	return nil
 }
 
-func (l *Line) answer(ctx context.Context, m t30.AnswerMode) error {
+func (l *Line) answer(ctx context.Context, m t30.AnswerMode, prepare func(context.Context) error) error {
 	// Again, since a modem may have lost power since its setup.
 	if err := l.class.Enter(ctx); err != nil {
 		l.dirty.Store(true)
 		return fmt.Errorf("phone: answer: %w", err)
 	}
-	if err := l.class.Prepare(ctx, m); err != nil {
+	err := l.class.Prepare(ctx, m)
+	if err == nil && prepare != nil {
+		err = prepare(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("phone: answer: %w", err)
 	}
 	if err := l.ch.Send(ctx, "ATA"); err != nil {
