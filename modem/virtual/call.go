@@ -210,13 +210,14 @@ const (
 
 // callerID shows the caller's number to m, and the dialed one if the trunk tells it: formatted caller ID of V.253.
 func (m *Modem) callerID(caller, dialed string) {
+	if !m.opts.ReportFirst {
+		m.tellCaller(caller, dialed)
+	}
+}
+
+func (m *Modem) tellCaller(caller, dialed string) {
 	if !m.opts.CallerID || !m.set.callerID || m.act != nil || m.incoming == nil {
 		return
 	}
-	now := time.Now()
-	lines := []string{"DATE = " + now.Format("0102"), "TIME = " + now.Format("1504"), "NMBR = " + caller}
-	if m.opts.DialedDigits {
-		lines = append(lines, "NDID = "+dialed)
-	}
-	m.info(strings.Join(lines, m.crlf()))
+	m.info(strings.Join(m.report(caller, dialed), m.crlf()))
 }

@@ -243,8 +243,15 @@ func TestCall_BusyLineAndGlare(t *testing.T) {
 		// Glare: b dials while the exchange is already seizing its line.
 		a.send("ATS7=30DT5550101\r")
 		b.result("RING")
-		b.send("ATS7=20DT5550199\r")
+		b.send("ATX3S7=20DT5550199\r")
 		b.result("NO CARRIER") // two callers on one line: nobody sends V.21
+		a.result("NO CARRIER")
+
+		// The same by a modem that waits for dial tone: there is none.
+		a.send("ATDT5550101\r")
+		b.result("RING")
+		b.send("ATX4DT5550199\r")
+		b.result("NO DIALTONE")
 		a.result("NO CARRIER")
 	})
 }

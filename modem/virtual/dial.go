@@ -32,6 +32,9 @@ func (m *Modem) dial(arg string) status {
 	if m.offHook && m.call != nil {
 		return failed
 	}
+	if !m.lineStatus() {
+		return pending
+	}
 	number, took := m.dialString(arg)
 	d := &dialing{m: m, number: number, semi: strings.HasSuffix(strings.TrimSpace(arg), ";"), quiet: strings.Contains(arg, "@")}
 	m.offHook = true
@@ -50,10 +53,7 @@ func (m *Modem) dial(arg string) status {
 		}
 		took += time.Duration(m.set.s[7]) * time.Second
 		d.timer = m.ex.after(took, func() { d.fail(resNoCarrier) })
-	case m.incoming != nil:
-		d.timer = m.ex.after(took, d.dialed)
-		m.incoming.answered()
-	default:
+	case d.dialTone(took):
 		d.timer = m.ex.after(took, d.dialed)
 	}
 	return pending
@@ -212,6 +212,9 @@ func (m *Modem) answer() {
 		a.ced = &tone{m: m, mod: toneCED, on: cedLength}
 		a.ced.start()
 		a.timer = m.ex.after(cedLength+cedGap, func() {
+			if a.answeredData() {
+				return
+			}
 			a.stop()
 			m.act = nil
 			if fax != nil {

@@ -61,6 +61,11 @@ func (m *Modem) execute(c command) status {
 		return failed
 	case c.name == "D":
 		return m.dial(c.arg)
+	case c.name[0] == '-' || c.name == "%V":
+		if st, ok := m.telephone(c); ok {
+			return st
+		}
+		return m.ampersand(c)
 	case c.name[0] == '+' || c.name[0] == '#':
 		return m.extended(c)
 	case c.name[0] == 'S':

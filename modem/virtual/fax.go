@@ -12,6 +12,9 @@ func (m *Modem) extended(c command) status {
 	if st, ok := m.class2(c); ok {
 		return st
 	}
+	if st, ok := m.telephone(c); ok {
+		return st
+	}
 	switch c.name {
 	case "+FMI", "+FMM", "+FMR", "+GMI", "+GMM", "+GMR":
 		if c.op == '=' {

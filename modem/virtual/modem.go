@@ -52,6 +52,7 @@ type ModemOptions struct {
 	// ECM: in Class 2, 2.0 and 2.1 it does error correction, and MMR with it.
 	ECM bool
 	Class2Habits
+	LineHabits
 }
 
 // Class2Habits is how a modem of Class 2, 2.0 or 2.1 departs from the others.
@@ -76,6 +77,7 @@ type Stats struct {
 	Underruns      int   // times a +FTM carrier ran out of data
 	UnderrunOctets int64 // zeros sent then
 	Overruns       int64 // octets lost because the DTE did not read
+	Grabs          int   // times it dialed into a telephone's call on its own line
 }
 
 // Modem is one modem on one line of an [Exchange].
@@ -92,6 +94,7 @@ type Modem struct {
 	port      *Port
 	unplugged bool
 	lineCut   bool
+	lifted    bool // a telephone on its line is off hook
 	offHook   bool
 	rings     int // S1
 	ear       ear
@@ -189,7 +192,7 @@ func (m *Modem) hear(e lineEvent) { m.ear.hear(e) }
 
 // idle tells whether the exchange can ring it.
 func (m *Modem) idle() bool {
-	return !m.offHook && m.call == nil && m.incoming == nil && m.fax == nil && !m.lineCut && !m.unplugged
+	return !m.offHook && m.call == nil && m.incoming == nil && m.fax == nil && !m.lineCut && !m.lifted && !m.unplugged
 }
 
 // reset hangs up, aborts what runs and goes back to the factory settings, as after power-on. No result code.
@@ -252,7 +255,7 @@ func (m *Modem) ring() {
 	if m.act != nil {
 		return
 	}
-	m.result(resRing)
+	m.announceRing()
 	if s0 := int(m.set.s[0]); s0 > 0 && m.rings >= s0 && m.port != nil && m.port.dtr {
 		m.reader = lineReader{}
 		m.rest = nil

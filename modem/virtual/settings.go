@@ -2,18 +2,21 @@ package virtual
 
 // settings are what AT&F and ATZ restore.
 type settings struct {
-	echo     bool
-	verbose  bool
-	quiet    bool
-	x        int
-	dtr      int // AT&D
-	s        [256]byte
-	class    string // "0", "1", "1.0"
-	far      bool   // +FAR=1: +FRM takes V.21 as well
-	fcl      int    // +FCL: carrier loss time, units of 0.1 s
-	callerID bool
-	pulse    bool // ATP
-	t2       class2Settings
+	echo       bool
+	verbose    bool
+	quiet      bool
+	x          int
+	dtr        int // AT&D
+	s          [256]byte
+	class      string // "0", "1", "1.0"
+	far        bool   // +FAR=1: +FRM takes V.21 as well
+	fcl        int    // +FCL: carrier loss time, units of 0.1 s
+	callerID   bool
+	lineStatus bool   // AT-STE=1, AT%V2
+	adaptive   bool   // +FAE=1
+	country    string // +GCI, "" as after power-on
+	pulse      bool   // ATP
+	t2         class2Settings
 }
 
 // factory are the settings after power-on.
