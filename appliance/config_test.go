@@ -94,6 +94,15 @@ func TestParse_Faults(t *testing.T) {
 		{"unknown table", least + "[fax]\nx = 1\n", `line 14: unknown key "fax`},
 		{"two unknown keys", "a = 1\n" + least + "b = 1\n", `line 15: unknown key "dial.b"`},
 		{"unknown key of a line", least + line + "speed = 1\n", `line 18: unknown key "line.speed"`},
+		{"prefix", least + line + "prefix = \"9;\"\n", `line "a": prefix "9;"`},
+		{"country of a line", least + line + "country = \"XX\"\n", `line "a": country "XX"`},
+		{"dial tone", least + line + "dial_tone = \"never\"\n", "use wait or blind"},
+		{"blind on a shared line", least + line + "dial_tone = \"blind\"\nshared = true\n", "leave dial_tone out"},
+		{"answer", least + line + "answer = \"voice\"\n", "use fax or adaptive"},
+		{"hunt", least + line + "hunt = -1\n", "hunt = -1: use 0 to 100"},
+		{"ring of no pattern", least + line + "[[line.ring]]\nnumber = \"1\"\n", `[[line.ring]] number 1: pattern ""`},
+		{"ring for nobody", least + line + "[[line.ring]]\npattern = \"A\"\n", "or ignore = true"},
+		{"ring twice", least + line + "[[line.ring]]\npattern = \"A\"\nignore = true\n[[line.ring]]\npattern = \"A\"\nignore = true\n", "is there twice"},
 		{"syntax", least + "x = \n", "line 14"},
 		{"wrong type", strings.Replace(least, "[[receive]]", "[[receive]]\nmax_size_mb = \"big\"", 1), "line 5"},
 		{"time span", least + "[render]\ntimeout = \"soon\"\n", `"soon" is no time span`},
@@ -238,5 +247,23 @@ func TestDocs_Microsoft365(t *testing.T) {
 	}
 	if n != 5 {
 		t.Errorf("%d examples", n)
+	}
+}
+
+// Rings of a line with a telephone leave people time, unless they are given.
+func TestParse_SharedLine(t *testing.T) {
+	line := "[[line]]\nname = \"a\"\ndevice = \"/dev/x\"\nnumber = \"555\"\nshared = true\n"
+	for extra, want := range map[string]int{"": sharedRings, "rings = 2\n": 2} {
+		if c, err := Parse([]byte(least + line + extra)); err != nil || c.Lines[0].Rings != want {
+			t.Errorf("%q: %v", extra, err)
+		}
+	}
+}
+
+func TestPhoneConfig_Prefix(t *testing.T) {
+	for own, want := range map[string]string{"": "9,", "none": "", "0w": "0w"} {
+		if got := (PhoneConfig{Prefix: own}).dialPrefix("9,"); got != want {
+			t.Errorf("%q: %q", own, got)
+		}
 	}
 }

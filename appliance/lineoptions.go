@@ -35,6 +35,7 @@ const (
 	noPrefix    = "none"
 	maxHunt     = 100
 	maxPatterns = 16
+	maxPrefix   = 30
 )
 
 // phoneDefaults are those of keys that are left out.
@@ -48,7 +49,7 @@ func (c *PhoneConfig) phoneDefaults() {
 }
 
 func (c PhoneConfig) validate(v *faults, at string) {
-	v.need(c.Prefix == noPrefix || validPrefix(c.Prefix), "%s: prefix %q: use digits, *, #, comma and w, or \"none\"", at, c.Prefix)
+	v.need(c.Prefix == noPrefix || validPrefix(c.Prefix), "%s: prefix %q: use digits, *, #, comma, w, !, t and p, or \"none\"", at, c.Prefix)
 	_, known := phone.CountryCode(c.Country)
 	v.need(c.Country == "" || known, "%s: country %q: use a two-letter code like US, or # and the modem's own code in hexadecimal, \"#B5\"", at, c.Country)
 	v.need(oneOf(c.DialTone, "wait", "blind"), "%s: dial_tone %q: use wait or blind", at, c.DialTone)
@@ -67,7 +68,9 @@ func (c PhoneConfig) validate(v *faults, at string) {
 	}
 }
 
-func validPrefix(s string) bool { return strings.Trim(s, "0123456789*#,w") == "" }
+func validPrefix(s string) bool {
+	return len(s) <= maxPrefix && strings.Trim(s, "0123456789*#,w!tp") == ""
+}
 
 // dialPrefix is dialed before every number on the line.
 func (c PhoneConfig) dialPrefix(all string) string {

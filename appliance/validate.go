@@ -112,7 +112,7 @@ func (c Config) validateRules(v *faults) {
 		_, err := routing.ParsePrefix(p)
 		v.need(err == nil, "dial: pattern %q: use first digits, +425 or 555*; or * for all numbers", p)
 	}
-	v.need(validPrefix(c.Dial.Prefix), "dial.prefix: %q: use digits, *, #, comma and w", c.Dial.Prefix)
+	v.need(validPrefix(c.Dial.Prefix), "dial.prefix: %q: use digits, *, #, comma, w, !, t and p", c.Dial.Prefix)
 	for _, n := range []struct {
 		key string
 		n   int

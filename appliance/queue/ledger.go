@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tipring/tipring/appliance/store"
@@ -68,13 +69,13 @@ const firstYear = 2025
 func ClockSet(now time.Time) bool { return now.Year() >= firstYear }
 
 // IsEmergency tells whether a number is an emergency number, also behind one or two digits for an outside line that a
-// pause follows ("9,911" and "9w911").
+// pause or another dial modifier follows ("9,911", "9w911", "9!911").
 func (l *Ledger) IsEmergency(number string) bool {
 	if slices.Contains(l.emergency, digitsOf(number)) {
 		return true
 	}
 	for i, r := range number {
-		if (r == ',' || r == 'w') && slices.Contains(l.emergency, digitsOf(number[i:])) {
+		if strings.ContainsRune(",wWtTpP!@", r) && slices.Contains(l.emergency, digitsOf(number[i:])) {
 			return true
 		}
 	}

@@ -448,6 +448,11 @@ func TestNextJob_ClockAndEmergency(t *testing.T) {
 			t.Errorf("Begin(%s): %v, want ErrEmergency", number, err)
 		}
 	}
+	for _, number := range []string{"9!911", "9t112", "0P911", "9@911"} {
+		if !q.Ledger().IsEmergency(number) {
+			t.Errorf("%s is not seen to be an emergency number", number)
+		}
+	}
 	if q.Ledger().IsEmergency("9115550100") || q.Ledger().IsEmergency("5550112") {
 		t.Error("a longer number is taken for an emergency number")
 	}

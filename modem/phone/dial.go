@@ -17,8 +17,9 @@ const (
 )
 
 // Dial calls number and returns when the class has judged the call to be there; the line is then the caller's until
-// Release. Besides digits the number may hold * # A-D and the modem's dial modifiers W ! @ and comma; a leading plus sign,
-// spaces, dots, hyphens and brackets are left out. *t30.CallError tells why there is no call, t30.ErrRinging that one came in
+// Release. Besides digits the number may hold * # A-D and the dial modifiers of V.250 6.3.1: W waits for dial tone, ! is a hook
+// flash, @ waits for silence, a comma pauses (2 s, S8), T and P change to tones and pulses. A leading plus sign, spaces, dots,
+// hyphens and brackets are left out. *t30.CallError tells why there is no call, t30.ErrRinging that one came in
 // first and nothing was dialed; ErrNumber.
 func (l *Line) Dial(ctx context.Context, number string) error {
 	return l.DialPrepared(ctx, number, nil)
@@ -88,7 +89,7 @@ func dialString(number string) (string, error) {
 		case r >= '0' && r <= '9' || r >= 'A' && r <= 'D' || r == '*' || r == '#':
 			digits++
 			b.WriteRune(r)
-		case strings.ContainsRune(",W!@", r):
+		case strings.ContainsRune(",W!@TP", r):
 			b.WriteRune(r)
 		case strings.ContainsRune(" .-()/", r) || r == '+' && i == 0:
 		default:

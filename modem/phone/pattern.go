@@ -30,7 +30,7 @@ func MatchPattern(want, got string) bool {
 	}
 	w, cadence := durations(want)
 	g, told := durations(strings.NewReplacer("DRON=", "", "DROF=", "", "/", "-").Replace(strings.ToUpper(got)))
-	if !cadence || !told {
+	if !cadence || !told || !strings.Contains(want, "-") {
 		return strings.EqualFold(want, got)
 	}
 	for len(w) > len(g) && w[len(w)-1] == 0 {
