@@ -16,10 +16,14 @@ type air struct {
 	replay []t30.Frame // heard before, given to the engine first
 
 	// Guarded by ex.mu.
-	r      *reception // V.21 signal being read
-	frames int        // read of it so far
-	final  t30.Frame  // its last frame, given when the carrier is off
-	tcf    bool       // a DCS came: the next carrier is its training check
+	r      *reception  // V.21 signal being read
+	frames int         // read of it so far
+	final  t30.Frame   // its last frame, given when the carrier is off
+	tcf    bool        // a DCS came: the next carrier is its training check
+	signal []t30.Frame // the last signal heard, as far as it has come
+	off    bool        // the engine is to end, the call is not
+	early  *blockSource
+	start  *timer // of early
 }
 
 var (
@@ -45,7 +49,7 @@ func (l *air) Capabilities() t30.Capabilities {
 
 // connected: the exchange is locked.
 func (l *air) connected() bool {
-	return l.f.dropped() == nil && l.f.m.call != nil && l.f.m.call.state == connected
+	return !l.off && l.f.dropped() == nil && l.f.m.call != nil && l.f.m.call.state == connected
 }
 
 // octets is a source of octets that are all there.
@@ -147,23 +151,77 @@ func (l *air) SendTCF(ctx context.Context, m t30.Modulation, d time.Duration) er
 	return l.send(ctx, mod, &octets{b: make([]byte, mod.octets(d)), m: l.f.m}, nil)
 }
 
-// SendBlock implements t30.Line (T.4 A.3.1: flags for 200 ms, the frames, flags for 50 ms).
+// blockLead and blockTail are the flags before and after the frames of a block (T.4 A.3.1).
+const (
+	blockLead = 220 * time.Millisecond
+	blockTail = 50 * time.Millisecond
+)
+
+// blockSource is an ECM block. Until its frames are there it sends flags: the DTE takes seconds for a block, in which the far end's T2 would run
+// out.
+type blockSource struct {
+	lead   int64 // flags to send at least
+	frames []byte
+	whole  bool // frames are there
+	over   bool
+}
+
+// next implements octetSource.
+func (s *blockSource) next(n int) ([]byte, bool) {
+	b := make([]byte, 0, n)
+	for len(b) < n && (s.lead > 0 || !s.whole) {
+		b = append(b, flagOctet)
+		s.lead--
+	}
+	k := min(n-len(b), len(s.frames))
+	b = append(b, s.frames[:k]...)
+	s.frames = s.frames[k:]
+	return b, s.lead <= 0 && s.whole && len(s.frames) == 0
+}
+
+// beginBlock switches the carrier of a page's first block on, as soon as T.30's pause allows. The exchange is locked.
+func (l *air) beginBlock(mod *modulation) {
+	s := &blockSource{lead: max(2, mod.octets(blockLead))}
+	l.early = s
+	l.start = l.f.m.ex.after(beforeCarrier, func() {
+		if l.early == s && l.connected() {
+			l.r = nil
+			l.f.m.transmit(mod, s, func() { s.over = true; l.f.notify() })
+		}
+	})
+}
+
+// beforeCarrier is the pause before a carrier (T.30 5.3.1).
+const beforeCarrier = 75 * time.Millisecond
+
+// SendBlock implements t30.Line.
 func (l *air) SendBlock(ctx context.Context, m t30.Modulation, frames []t30.Frame) error {
 	mod, err := modulationFor(m)
 	if err != nil {
 		return err
 	}
 	var p bitPacker
-	for range max(2, mod.octets(220*time.Millisecond)) {
-		p.octet(flagOctet)
-	}
 	for _, f := range frames {
 		p.frame(f)
 	}
-	for range max(2, mod.octets(50*time.Millisecond)) {
+	for range max(2, mod.octets(blockTail)) {
 		p.octet(flagOctet)
 	}
-	return l.send(ctx, mod, &octets{b: p.full, m: l.f.m}, nil)
+	var s *blockSource
+	l.f.with(func() {
+		if s = l.early; s != nil && !l.start.dead {
+			l.start.stop()
+			s = nil
+		}
+		l.early = nil
+		if s != nil {
+			s.frames, s.whole = p.full, true
+		}
+	})
+	if s == nil {
+		return l.send(ctx, mod, &blockSource{lead: max(2, mod.octets(blockLead)), frames: p.full, whole: true}, nil)
+	}
+	return l.f.until(ctx, 0, l.f.dropped, func() bool { return s.over })
 }
 
 // pageSource hands a page to the modulator.
@@ -246,7 +304,7 @@ func (l *air) Quiet(context.Context) (quiet bool, err error) {
 // Hangup implements t30.Line.
 func (l *air) Hangup() error {
 	l.f.with(func() {
-		if l.f.current() && !l.f.closing {
+		if l.f.current() && !l.f.closing && !l.off {
 			l.f.closing = true
 			l.f.m.hangup()
 			l.f.notify()

@@ -76,6 +76,7 @@ func (l *air) giveFinal() t30.Frame {
 	l.f.m.ear.remove(l.r)
 	l.r, l.final = nil, nil
 	l.f.heard(f)
+	l.signal = append(l.signal[:len(l.signal):len(l.signal)], f)
 	return l.f.answered(f)
 }
 
@@ -106,6 +107,7 @@ func (l *air) read(r *reception) (t30.Frame, error) {
 			return nil, nil
 		}
 		l.f.heard(frame)
+		l.signal = append(l.signal[:len(l.signal):len(l.signal)], frame)
 		return frame, nil
 	}
 	return nil, nil
@@ -129,7 +131,7 @@ func (l *air) pick() bool {
 				}
 			}
 			r.locked = true
-			l.r, l.frames, l.final = r, 0, nil
+			l.r, l.frames, l.final, l.signal = r, 0, nil, nil
 			return true
 		}
 	}

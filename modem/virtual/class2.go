@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/tipring/tipring/t30"
 )
 
 // class2Settings are what the commands of Class 2, 2.0 and 2.1 set.
@@ -336,6 +338,11 @@ func (m *Modem) page(c command, d *dialect) status {
 		return failed
 	}
 	switch {
+	case c.name == "+FDT" && f.out != nil && f.out.acked && f.follow == 0:
+		f.out.resume()
+		return pending
+	case c.name == "+FDR" && !f.fdr && f.sending && f.caller && f.follow == t30.FcfEOM && m.set.t2.poll:
+		return f.order(func() { f.fdr, f.turn = true, true })
 	case c.name == "+FDT" && !f.fdt && (f.sending || f.caller && f.told):
 		if c.op == '=' && !m.override(c.arg, d) {
 			return failed

@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/bits"
 
@@ -80,8 +81,11 @@ func (d *dteDocument) Page(ctx context.Context, n int, limit t30.PageLimit) (t30
 		f.with(func() { f.pageEnded(2) })
 	}
 	d.page = next
-	if err := f.await(ctx, func() bool { return next.format != (t30.PageFormat{}) && !f.retrain || f.fdt }); err != nil {
+	if err := f.await(ctx, func() bool { return next.format != (t30.PageFormat{}) && !f.retrain || f.fdt || f.turn }); err != nil {
 		return t30.PageFormat{}, nil, err
+	}
+	if f.turns() {
+		return t30.PageFormat{}, nil, errTurned
 	}
 	f.with(func() {
 		if f.fdt { // a DCS goes before it, with what the DTE's +FDT asks for
@@ -89,6 +93,19 @@ func (d *dteDocument) Page(ctx context.Context, n int, limit t30.PageLimit) (t30
 		}
 	})
 	return next.format, &pageReader{ctx: ctx, p: next}, nil
+}
+
+// errTurned ends a run of the engine, not the call: the DTE polls after it has sent.
+var errTurned = errors.New("virtual: the DTE polls now")
+
+// turns tells whether the DTE wants to receive, and takes the line from the engine.
+func (f *faxCall) turns() (yes bool) {
+	f.with(func() {
+		if yes = f.turn; yes {
+			f.line.off = true
+		}
+	})
+	return yes
 }
 
 // Sent implements t30.PageSource.
@@ -200,6 +217,16 @@ func (p *outPage) connect() bool {
 	f.retrain, f.refused = false, false
 	p.eols.mr = p.format.Coding == t30.MR
 	f.tell()
+	p.takes()
+	if f.carrier != nil {
+		f.line.beginBlock(f.carrier)
+	}
+	return true
+}
+
+// takes lets the DTE send page data. The exchange is locked.
+func (p *outPage) takes() {
+	f := p.f
 	a := &dteSends{p: p, un: pageUnshield{inband: f.d.inband}}
 	f.m.act = a
 	f.m.result(resConnect)
@@ -207,7 +234,13 @@ func (p *outPage) connect() bool {
 		f.m.emit([]byte{xon})
 	}
 	a.rearm()
-	return true
+}
+
+// resume is +FDT after the end of data that no post-message command followed: more of the same page. The exchange is locked.
+func (p *outPage) resume() {
+	p.ended, p.acked = false, false
+	p.takes()
+	p.f.notify()
 }
 
 // finished goes on when the page's last octet has been taken: true when there is nothing more. The exchange is locked.
@@ -218,7 +251,7 @@ func (p *outPage) finished() bool {
 	}
 	if !p.acked {
 		p.acked = true
-		if f.d.inband {
+		if f.follow != 0 {
 			f.m.start(&waiting{f: f})
 		} else {
 			f.m.finish(resOK)
@@ -261,6 +294,9 @@ func (p *outPage) returnToControl() []byte {
 	return append(k.full, make([]byte, pageTail)...)
 }
 
+// blockBuffer is a modem's buffer with ECM: a block is on the line while the DTE sends the next one.
+const blockBuffer = 128 << 10
+
 // dteSends is the activity of a DTE that sends page data after +FDT.
 type dteSends struct {
 	p     *outPage
@@ -286,7 +322,11 @@ func (a *dteSends) rearm() {
 func (a *dteSends) input(b []byte) int {
 	p, f := a.p, a.p.f
 	n := 0
-	for n < len(b) && !p.ended && len(p.buf) < f.m.opts.Buffer {
+	room := f.m.opts.Buffer
+	if f.carrier != nil {
+		room = max(room, blockBuffer)
+	}
+	for n < len(b) && !p.ended && len(p.buf) < room {
 		had := len(p.buf)
 		var end byte
 		p.buf, end = a.un.octet(p.buf, b[n])
@@ -327,7 +367,7 @@ func (p *outPage) end(how byte) {
 		p.f.follow = t30.FcfMPS
 	case ppmEOM:
 		p.f.follow = t30.FcfEOM
-	default:
+	case ppmEOP:
 		p.f.follow = t30.FcfEOP
 	}
 }

@@ -33,10 +33,12 @@ type faxCall struct {
 	far     heardStation
 
 	out     *outPage
-	retrain bool    // RTN or RTP came: a DCS goes before the next page, once the DTE orders it
-	refused bool    // it was RTN
-	follow  t30.FCF // the post-message command ordered last
-	ppr     int     // what became of the page sent last: +FPTS
+	retrain bool        // RTN or RTP came: a DCS goes before the next page, once the DTE orders it
+	refused bool        // it was RTN
+	follow  t30.FCF     // the post-message command ordered last
+	turn    bool        // after EOM the DTE wants to receive
+	carrier *modulation // with ECM, that of the blocks being sent
+	ppr     int         // what became of the page sent last: +FPTS
 	in      *inPage
 }
 
@@ -209,21 +211,40 @@ func (f *faxCall) originate(left time.Duration) {
 		f.refuse(err)
 		return
 	}
-	var s t30.Session
-	f.with(func() {
-		s = f.session()
-		f.sending = !receive
-		if receive {
-			s.Poll, s.Sink = &t30.Poll{Selective: f.m.set.t2.sep, Password: f.m.set.t2.pwd}, &dteSink{f: f}
-			s.Me.ID = f.m.set.t2.pid
-		} else {
-			s.Send = &dteDocuments{f: f}
-			s.Sink = &dteSink{f: f}
-		}
-	})
+	s := f.pollSession()
+	if !receive {
+		f.with(func() {
+			s = f.session()
+			s.Send, f.sending = &dteDocuments{f: f}, true
+		})
+	}
 	f.line.replay = frames
 	rep, _ := t30.Originate(f.ctx, f.line, s)
+	if f.turned() {
+		rep, _ = t30.Originate(f.ctx, f.line, f.pollSession())
+	}
 	f.end(rep)
+}
+
+// turned makes the call one in which the modem polls: the engine begins anew with the DIS that came after EOM.
+func (f *faxCall) turned() (ok bool) {
+	f.with(func() {
+		if ok = f.turn && f.dropped() == nil; ok {
+			f.line = &air{f: f, replay: f.line.signal}
+			f.turn, f.sending, f.follow, f.out = false, false, 0, nil
+		}
+	})
+	return ok
+}
+
+// pollSession is the session of a call in which the modem polls.
+func (f *faxCall) pollSession() (s t30.Session) {
+	f.with(func() {
+		s = f.session()
+		s.Poll, s.Sink = &t30.Poll{Selective: f.m.set.t2.sep, Password: f.m.set.t2.pwd}, &dteSink{f: f}
+		s.Me.ID = f.m.set.t2.pid
+	})
+	return s
 }
 
 // answer runs the answering side.

@@ -199,6 +199,9 @@ func (d dis) bits(first, n int) (v int) {
 // dcsRates are bits 11-14 of DCS, bit 11 lowest, as BR.
 var dcsRates = map[int]int{0b0000: 0, 0b0010: 1, 0b0011: 2, 0b1011: 2, 0b0001: 3, 0b1001: 3, 0b1010: 4, 0b1000: 5}
 
+// dcsModulations are the same bits as codes of T.31 Table 3, of a page's carrier.
+var dcsModulations = map[int]int{0b0000: 24, 0b0010: 48, 0b0011: 72, 0b0001: 96, 0b1000: 146, 0b1010: 122, 0b1001: 98, 0b1011: 74}
+
 // params reads a DIS or DTC, or with dcs a DCS, as the reports word it.
 func (d dis) params(dcs, wide bool) (p params) {
 	switch r := d.bits(11, 4); {

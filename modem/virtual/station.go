@@ -117,6 +117,10 @@ func (f *faxCall) sent(last t30.Frame) {
 	if last.FCF() == t30.FcfDCS {
 		f.far.kind, f.far.nsf = "", nil
 		f.report(f.d.dcs, last, true, f.m.set.t2.nr[1])
+		f.carrier = nil
+		if d := dis(last.FIF()); d.bit(disECM) {
+			f.carrier, _ = modulationOf(dcsModulations[d.bits(11, 4)])
+		}
 	}
 }
 
