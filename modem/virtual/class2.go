@@ -90,7 +90,9 @@ func (m *Modem) class2(c command) (st status, ok bool) {
 	d := dialectOf(m.set.class)
 	t := &m.set.t2
 	if d == nil {
-		return m.adaptive(c)
+		if d = m.outside(c); d == nil {
+			return 0, false
+		}
 	}
 	switch c.name {
 	case d.cc:
@@ -179,19 +181,12 @@ func (m *Modem) class2Number(c command, d *dialect) (st status, ok bool) {
 	return m.remember(c, r), true
 }
 
-// adaptive is +FAA, +FCR and the parameters of reception outside a class of fax: Field: mgetty sets them and answers in class 0.
-func (m *Modem) adaptive(c command) (st status, ok bool) {
-	if m.set.fax() || m.family() == nil {
-		return 0, false
+// outside is the dialect for a command that is given in class 0; nil: none. Field: mgetty sets a Class 2 modem up there and answers with +FAA=1.
+func (m *Modem) outside(c command) *dialect {
+	if m.set.class != "0" || m.opts.AdaptInClass {
+		return nil
 	}
-	switch c.name {
-	case "+FAA", "+FCR":
-		if m.opts.AdaptInClass {
-			return failed, true
-		}
-		return m.class2Number(c, m.family())
-	}
-	return 0, false
+	return m.adapted()
 }
 
 // family is the dialect for a call that is answered adaptively; nil: none.

@@ -145,14 +145,12 @@ func (f *faxCall) pageEnded(ppr int) {
 	if !f.d.inband {
 		f.m.info(f.d.ptsTold + string(rune('0'+ppr)))
 	}
-	if f.follow == t30.FcfEOP {
-		return
+	switch {
+	case f.d.inband && ppr == 2: // T.32: the result code tells; of a hang-up the DTE hears with its next order
+		f.m.finish(resError)
+	case f.follow != t30.FcfEOP:
+		f.m.finish(resOK)
 	}
-	r := resOK
-	if f.d.inband && ppr == 2 { // T.32: the result code tells
-		r = resError
-	}
-	f.m.finish(r)
 }
 
 // outPage is one page of the DTE's.

@@ -75,6 +75,7 @@ func (m *Modem) startFax(d *dialect, caller bool, left time.Duration) {
 	f.line = &air{f: f}
 	m.fax = f
 	m.hung = nil
+	m.set.class = d.class // after an adaptive answer it is not yet
 	m.start(&waiting{f: f})
 	m.set.t2.is = m.set.t2.cc.within(m.set.t2.is)
 	if caller {
@@ -353,6 +354,8 @@ func (f *faxCall) end(rep t30.Report) {
 			c = f.cause
 		case f.aborted:
 			c = hangAborted
+		case f.refused && c == hangNormal: // RTN to EOP, of which the engine has made RTP
+			c = hangPhaseD
 		case f.gone && rep.Code == t30.CodeSource:
 			c = hangPhaseD
 		}
