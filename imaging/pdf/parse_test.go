@@ -31,6 +31,7 @@ type parsedPage struct {
 
 var (
 	trailerRE = regexp.MustCompile(`^trailer\n<</Size (\d+)/Root 1 0 R/Info (\d+) 0 R/ID\[<([0-9a-f]{32})><([0-9a-f]{32})>\]>>\nstartxref\n(\d+)\n%%EOF\n$`)
+	endRE     = regexp.MustCompile(`>>()\n(?:endobj|stream)\n`)
 	lengthRE  = regexp.MustCompile(`/Length (\d+)>>$`)
 	infoRE    = regexp.MustCompile(`/(Title|Author|Producer)<FEFF((?:[0-9A-F]{4})*)>|/CreationDate\((D:\d{14}(?:Z|[+-]\d\d'\d\d'))\)`)
 	pageRE    = regexp.MustCompile(`^<</Type/Page/Parent (\d+) 0 R/MediaBox\[0 0 ([0-9.]+) ([0-9.]+)\]/Contents (\d+) 0 R/Resources<</ProcSet\[/PDF/ImageB\]/XObject<</F (\d+) 0 R>>>>>>$`)
@@ -117,32 +118,27 @@ func (p *parsed) table(size, at, end int) {
 func (p *parsed) object(n, at, limit int) int {
 	p.t.Helper()
 	begin := fmt.Sprintf("%d 0 obj\n", n)
-	rest := string(p.data[at:limit])
-	if !strings.HasPrefix(rest, begin) {
+	rest := p.data[at:limit]
+	if !bytes.HasPrefix(rest, []byte(begin)) {
 		p.t.Fatalf("object %d is not at %d", n, at)
 	}
 	rest = rest[len(begin):]
-	line := strings.Index(rest, ">>\n")
-	for line >= 0 && !strings.HasPrefix(rest[line+3:], "endobj\n") && !strings.HasPrefix(rest[line+3:], "stream\n") {
-		next := strings.Index(rest[line+3:], ">>\n")
-		if next < 0 {
-			p.t.Fatalf("object %d: %q", n, rest)
-		}
-		line += 3 + next
+	size := endRE.FindSubmatchIndex(rest)
+	if size == nil {
+		p.t.Fatalf("object %d does not end", n)
 	}
-	p.objects[n] = rest[:line+2]
-	after := rest[line+3:]
-	if !strings.HasPrefix(after, "stream\n") {
-		return at + len(begin) + line + 3 + len("endobj\n")
+	p.objects[n] = string(rest[:size[2]])
+	at += len(begin) + size[1]
+	if rest = rest[size[1]:]; string(p.data[at-7:at]) == "endobj\n" {
+		return at
 	}
 	length := p.int(p.match(lengthRE, n)[1])
-	after = after[len("stream\n"):]
 	const end = "\nendstream\nendobj\n"
-	if length > len(after) || !strings.HasPrefix(after[length:], end) {
+	if length > len(rest) || !bytes.HasPrefix(rest[length:], []byte(end)) {
 		p.t.Fatalf("object %d: stream of %d octets does not end there", n, length)
 	}
-	p.streams[n] = []byte(after[:length])
-	return at + len(begin) + line + 3 + len("stream\n") + length + len(end)
+	p.streams[n] = rest[:length]
+	return at + length + len(end)
 }
 
 // document reads the metadata: both say the same, and the packet is XML.

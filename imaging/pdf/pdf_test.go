@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,17 @@ func testPage(width, height int, res imaging.Resolution) imaging.Page {
 		}
 	}
 	return imaging.Page{Bitmap: b, Resolution: res}
+}
+
+// codedOf codes a page as MMR.
+func codedOf(t *testing.T, p imaging.Page) t4.Coded {
+	t.Helper()
+	f := t4.File(imaging.MMR, p.Resolution)
+	data, err := t4.Append(nil, p.Bitmap, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return t4.Coded{Width: p.Width, Height: p.Height, Resolution: p.Resolution, Format: f, Data: data}
 }
 
 var formats = []t4.Format{
@@ -180,9 +192,9 @@ func peer(t *testing.T, name string, args ...string) string {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		if os.Getenv("TIPRING_PEERS") == "required" {
-			t.Fatalf("%s is required (Debian: poppler-utils, qpdf)", name)
+			t.Fatalf("%s is required (Debian: poppler-utils, qpdf, ghostscript, mupdf-tools)", name)
 		}
-		t.Skipf("%s is not here (Debian: poppler-utils, qpdf)", name)
+		t.Skipf("%s is not here (Debian: poppler-utils, qpdf, ghostscript, mupdf-tools)", name)
 	}
 	out, err := exec.Command(path, args...).CombinedOutput()
 	if err != nil {
@@ -282,7 +294,8 @@ func readPBM(t *testing.T, path string) *imaging.Bitmap {
 		t.Fatal(err)
 	}
 	var w, h int
-	if _, err := fmt.Fscanf(bytes.NewReader(data), "P4\n%d %d\n", &w, &h); err != nil {
+	size := regexp.MustCompile(`^P4\n(?:#.*\n)?`).ReplaceAll(data[:min(len(data), 200)], nil)
+	if _, err := fmt.Fscanf(bytes.NewReader(size), "%d %d\n", &w, &h); err != nil {
 		t.Fatal(err)
 	}
 	n := (w + 7) / 8 * h
