@@ -43,6 +43,8 @@ func TestCommands_ExitStatus(t *testing.T) {
 		{"receive --modem /dev/none", exitUsage, "--out is missing"},
 		{"receive --modem " + dir + "/none --out " + dir, exitLocal, "no such file"},
 		{"convert -o x.xyz main.go", exitUsage, ".tif, .pdf or .png"},
+		{"convert -o " + dir + "/x.pdf --profile s main.go", exitUsage, "--profile is for a TIFF"},
+		{"convert -o " + dir + "/x.tif --profile s --resolution superfine main.go", exitUsage, "profile S has no pages of 1728 pels at 204 x 391"},
 		{"inspect main.go", exitUsage, "not a TIFF"},
 		{"queue --data " + dir, exitLocal, "no appliance runs"},
 		{"queue fly", exitUsage, "cannot do"},

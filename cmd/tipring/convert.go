@@ -16,14 +16,15 @@ import (
 	"github.com/tipring/tipring/imaging/tiff"
 )
 
-const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr|jbig] [--paper a4|letter] [--fonts DIR] [--photos screen|diffusion]\n" +
-	"                [--cover [--language L] [--template FILE] [--logo FILE]] FILE..."
+const convertUsage = "convert -o OUT.tif|.pdf|.png [--resolution R] [--coding mh|mr|mmr|jbig | --profile s|f|j] [--paper a4|letter] [--fonts DIR]\n" +
+	"                [--photos screen|diffusion] [--cover [--language L] [--template FILE] [--logo FILE]] FILE..."
 
 func convertMain(ctx context.Context, args []string, s streams) int {
 	fs := newFlags(s, convertUsage)
 	out := fs.String("o", "", "`file` to write: .tif, .pdf or .png (one file per page)")
 	resName := fs.String("resolution", "fine", "standard, fine, superfine, r16, 200, 300, 400 or 600")
 	codName := fs.String("coding", "mmr", "mh, mr, mmr or jbig; a PDF has MMR in place of JBIG")
+	profName := fs.String("profile", "any", "s, f or j: a TIFF for Internet fax (RFC 3949), which decides the coding")
 	paper := fs.String("paper", "a4", "a4 or letter")
 	fonts := fs.String("fonts", "", "`folder` of further fonts")
 	photos := fs.String("photos", "screen", "screen or diffusion")
@@ -40,12 +41,13 @@ func convertMain(ctx context.Context, args []string, s streams) int {
 	size, err3 := oneOf("paper", *paper, map[string]raster.Paper{"a4": raster.A4, "letter": raster.Letter})
 	diffusion, err4 := oneOf("photos", *photos, map[string]bool{"screen": false, "diffusion": true})
 	design, err5 := cover.design()
-	if err = errors.Join(err, err2, err3, err4, err5); err != nil {
+	profile, err6 := oneOf("profile", *profName, map[string]tiff.Profile{"any": tiff.AnyPages, "s": tiff.ProfileS, "f": tiff.ProfileF, "j": tiff.ProfileJ})
+	if err = errors.Join(err, err2, err3, err4, err5, err6); err != nil {
 		return usageError(s, fs, "%v", err)
 	}
 	opt := renderOptions(res)
 	opt.Paper, opt.Fonts, opt.Diffusion, opt.Cover = size, *fonts, diffusion, design
-	w, err := newPageFile(*out, coding)
+	w, err := newPageFile(*out, coding, profile)
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
@@ -71,7 +73,7 @@ type pageFile struct {
 	end  func() error
 }
 
-func newPageFile(name string, coding imaging.Coding) (*pageFile, error) {
+func newPageFile(name string, coding imaging.Coding, profile tiff.Profile) (*pageFile, error) {
 	p := &pageFile{name: name}
 	ext := strings.ToLower(filepath.Ext(name))
 	if ext == ".png" {
@@ -82,6 +84,9 @@ func newPageFile(name string, coding imaging.Coding) (*pageFile, error) {
 	}
 	if ext != ".tif" && ext != ".tiff" && ext != ".pdf" {
 		return nil, fmt.Errorf("-o %s: should end in .tif, .pdf or .png", name)
+	}
+	if ext == ".pdf" && profile != tiff.AnyPages {
+		return nil, fmt.Errorf("-o %s: --profile is for a TIFF: use a name that ends in .tif", name)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".tipring-*")
 	if err != nil {
@@ -94,8 +99,13 @@ func newPageFile(name string, coding imaging.Coding) (*pageFile, error) {
 		p.end = w.Close
 		return p, nil
 	}
-	w := tiff.NewWriter(tmp, tiff.Meta{})
-	p.add = func(page *imaging.Page) error { return w.AddPage(*page, t4.File(coding, page.Resolution)) }
+	w := tiff.NewWriter(tmp, tiff.Meta{Profile: profile})
+	p.add = func(page *imaging.Page) error {
+		if profile != tiff.AnyPages {
+			return w.AddPage(*page, profile.Format(page.Resolution))
+		}
+		return w.AddPage(*page, t4.File(coding, page.Resolution))
+	}
 	p.end = w.Close
 	return p, nil
 }

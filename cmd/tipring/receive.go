@@ -12,6 +12,7 @@ import (
 	"github.com/tipring/tipring/appliance/call"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/tiff"
 	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/t30"
 )
@@ -240,7 +241,7 @@ func toPDF(path string) (string, error) {
 	}
 	defer in.Close()
 	name := strings.TrimSuffix(path, ".tif") + ".pdf"
-	out, err := newPageFile(name, imaging.MMR)
+	out, err := newPageFile(name, imaging.MMR, tiff.AnyPages)
 	if err != nil {
 		return path, err
 	}

@@ -18,16 +18,18 @@ type Meta struct {
 	Software string    // "" is Tipring
 	Time     time.Time // DateTime, as its own zone has it; zero: none, so that equal pages give equal files
 	Pages    int       // how many there will be, for PageNumber; 0 if not known
+	Profile  Profile   // which the file keeps to; 0: whatever the pages are
 }
 
-// Writer writes a TIFF file page by page, little endian, one strip a page. It needs no seeking: a page is kept until the next
-// comes.
+// Writer writes a TIFF file page by page, little endian, one strip a page. Each page's directory stands before its data, and the pages
+// in their order (RFC 3949 3.5), so that a reader needs no seeking either. A page is kept until the next comes.
 type Writer struct {
 	w    io.Writer
 	m    Meta
 	err  error
 	off  int64  // written so far
-	dir  []byte // the last page's directory, whose last 4 bytes await the next one's offset
+	dir  []byte // the last page's directory, which awaits the next one's offset
+	data []byte // and its data
 	page int
 
 	coder interface {
@@ -75,47 +77,53 @@ func (w *Writer) code(b *imaging.Bitmap, f t4.Format) ([]byte, error) {
 }
 
 // AddCoded adds a page that is coded already. ErrUnsupported if TIFF has no tags for its format (MH without EOL and not
-// aligned), ErrMalformed if it has no lines.
+// aligned), or the file's profile has no such pages; ErrMalformed if it has no lines.
 func (w *Writer) AddCoded(c t4.Coded) error {
 	if w.err != nil {
 		return w.err
 	}
 	compression, options, err := tagsOf(c)
+	if err == nil {
+		compression, err = w.m.Profile.check(c, compression)
+	}
 	if err != nil {
 		return &PageError{w.page + 1, err}
 	}
-	// The data follows the header or the directory of the page before, which can now say where the next directory is.
-	data := c.Data
-	if len(data)&1 != 0 {
-		data = append(data[:len(data):len(data)], 0) // directories begin on even offsets
-	}
-	start := w.off + int64(len(w.dir))
 	if w.page == 0 {
-		start = 8
+		w.write([]byte("II*\x00\x08\x00\x00\x00"))
 	}
-	next := start + int64(len(data))
-	if next+4096 > math.MaxUint32 {
+	at := w.off + int64(len(w.dir)+len(w.data))
+	if at+int64(len(c.Data))+4096 > math.MaxUint32 {
 		return &PageError{w.page + 1, fmt.Errorf("%w: file over 4 GB", ErrTooLarge)}
 	}
-	if w.page == 0 {
-		w.write(binary.LittleEndian.AppendUint32([]byte("II*\x00"), uint32(next)))
-	} else {
-		binary.LittleEndian.PutUint32(w.dir[w.link():], uint32(next))
-		w.write(w.dir)
-	}
-	w.write(data)
+	w.flush(uint32(at))
 	w.page++
-	w.dir = w.directory(c, uint32(start), uint32(next), compression, options)
+	w.dir = w.directory(c, uint32(at), compression, options)
+	w.data = append(w.data[:0], c.Data...)
+	if len(w.data)&1 != 0 {
+		w.data = append(w.data, 0) // directories begin on even offsets
+	}
 	return w.err
 }
 
-// Close writes the last directory. It does not close the writer below. ErrNoPage if no page was added.
+// flush writes the page that is kept; the next directory stands at an offset, 0: there is none.
+func (w *Writer) flush(next uint32) {
+	if w.dir == nil {
+		return
+	}
+	binary.LittleEndian.PutUint32(w.dir[w.link():], next)
+	w.write(w.dir)
+	w.write(w.data)
+	w.dir = nil
+}
+
+// Close writes the last page. It does not close the writer below. ErrNoPage if no page was added.
 func (w *Writer) Close() error {
 	if w.err == nil && w.page == 0 {
 		return ErrNoPage
 	}
-	w.write(w.dir)
-	w.dir = nil
+	w.flush(0)
+	w.data = nil
 	err := w.err
 	if w.err == nil {
 		w.err = errors.New("tiff: writer is closed")
@@ -172,8 +180,8 @@ func jbigHeight(c t4.Coded) error {
 	return nil
 }
 
-// directory returns the directory of a page whose data is at offset data; it will itself stand at offset at.
-func (w *Writer) directory(c t4.Coded, data, at, compression, options uint32) []byte {
+// directory returns the directory of a page, which will stand at offset at, the data behind it.
+func (w *Writer) directory(c t4.Coded, at, compression, options uint32) []byte {
 	d := dirBuilder{}
 	d.long(tagNewSubfileType, 2) // one page of several
 	d.long(tagImageWidth, uint32(c.Width))
@@ -185,12 +193,13 @@ func (w *Writer) directory(c t4.Coded, data, at, compression, options uint32) []
 		photometric = 1
 	}
 	// T.82's octets stand as they are, which libtiff takes for FillOrder 2 (see jbigTurned).
-	if c.Format.Order == t4.LSBFirst || c.Format.Coding == imaging.JBIG {
+	if c.Format.Order == t4.LSBFirst || Compression(compression) == JBIG {
 		fill = 2
 	}
 	d.short(tagPhotometric, photometric)
 	d.short(tagFillOrder, fill)
-	d.long(tagStripOffsets, data)
+	strip := len(d.entries) + 8
+	d.long(tagStripOffsets, 0)
 	d.short(tagOrientation, 1)
 	d.short(tagSamplesPerPixel, 1)
 	d.long(tagRowsPerStrip, uint32(c.Height))
@@ -229,9 +238,10 @@ func (w *Writer) directory(c t4.Coded, data, at, compression, options uint32) []
 		d.short(tagCleanFaxData, clean)
 		d.long(tagConsecutiveBad, uint32(q.LongestBad))
 	}
-	if Compression(compression) == JBIG {
+	if Compression(compression).jbig() {
 		d.long(tagT82Options, 0) // T.85: RFC 3949, profile J
 	}
+	binary.LittleEndian.PutUint32(d.entries[strip:], at+uint32(len(d.bytes(0))))
 	return d.bytes(at)
 }
 
@@ -285,12 +295,12 @@ func (d *dirBuilder) ascii(tag uint16, s string) {
 // bytes returns the directory as it stands at offset at, with the next one's offset 0.
 func (d *dirBuilder) bytes(at uint32) []byte {
 	extra := at + 2 + uint32(len(d.entries)) + 4
-	for _, i := range d.fixups {
-		v := d.entries[i : i+4]
-		binary.LittleEndian.PutUint32(v, binary.LittleEndian.Uint32(v)+extra)
-	}
 	out := binary.LittleEndian.AppendUint16(nil, uint16(len(d.entries)/12))
 	out = append(out, d.entries...)
+	for _, i := range d.fixups {
+		v := out[2+i:]
+		binary.LittleEndian.PutUint32(v, binary.LittleEndian.Uint32(v)+extra)
+	}
 	out = append(out, 0, 0, 0, 0)
 	return append(out, d.extra...)
 }
