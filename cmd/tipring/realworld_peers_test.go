@@ -33,6 +33,10 @@ var mailBodies = map[string]string{
 	"thai":    "เรียน ท่านลูกค้า ขอส่งใบแจ้งหนี้เลขที่ 4711 จำนวนเงิน 1,250 บาท",
 }
 
+// phoneCommand is a photo of a page on a dark table: in perspective, the light from one side, noisy.
+const phoneCommand = "convert gs.png -resize 1500x -virtual-pixel black -background black -distort Perspective '0,0 110,90 1500,0 1420,30 0,1941 20,1900 1500,1941 1480,1860' " +
+	"\\( -size 1500x1941 gradient:white-gray55 \\) -compose multiply -composite -blur 0x0.7 -attenuate 0.25 +noise Gaussian -quality 85 "
+
 // inputMaker makes one file with another people's program.
 type inputMaker struct {
 	file    string // made by it
@@ -58,8 +62,23 @@ var inputMakers = []inputMaker{
 	{"cp-lsb.tif", 1, "tiffcp -f lsb2msb -c g4 gs-g4.tif cp-lsb.tif"},
 	{"cp-big.tif", 1, "tiffcp -B -c g4 gs-g4.tif cp-big.tif"},
 	{"cp-strips.tif", 1, "tiffcp -r 8 -c g4 gs-g4.tif cp-strips.tif"},
+	{"cp-g31dfill.tif", 1, "tiffcp -c g3:1d:fill -f lsb2msb gs-g4.tif cp-g31dfill.tif"},
+	{"cp-jbig.tif", 1, "tiffcp -c jbig gs-g4.tif cp-jbig.tif"},
+	{"cp-tiles.tif", 1, "tiffcp -t -w 256 -l 256 -c g4 gs-g4.tif cp-tiles.tif"},
+	{"cp-bigtiles.tif", 1, "tiffcp -8 -t -w 256 -l 256 -c g4 gs-g4.tif cp-bigtiles.tif"},
+	{"cp-bigtiff.tif", 1, "tiffcp -8 -B -r 8 -c g4 gs-g4.tif cp-bigtiff.tif"},
+	{"cp-gray-lzw2.tif", 1, "tiffcp -c lzw:2 gs-gray.tif cp-gray-lzw2.tif"},
+	{"cp-gray-zip2.tif", 1, "tiffcp -B -c zip:2 -t -w 256 -l 256 gs-gray.tif cp-gray-zip2.tif"},
+	{"cp-gray-packbits.tif", 1, "tiffcp -c packbits gs-gray.tif cp-gray-packbits.tif"},
+	{"cp-jpeg.tif", 1, "tiffcp -r 16 -c jpeg:r:90 gs-gray.tif cp-jpeg.tif"},
+	{"gs-rgb.tif", 1, "gs -q -sDEVICE=tiff24nc -r150 -o gs-rgb.tif letter.ps"},
+	{"cp-rgb-jpeg.tif", 1, "tiffcp -8 -t -w 256 -l 256 -c jpeg:90 gs-rgb.tif cp-rgb-jpeg.tif"},
+	{"cp-rgb-lzw2.tif", 1, "tiffcp -c lzw:2 -r 40 gs-rgb.tif cp-rgb-lzw2.tif"},
+	{"cp-turned.tif", 1, "tiffcp -c g4 gs-g4.tif cp-turned.tif && tiffset -s 274 6 cp-turned.tif"},
 	{"cp-two.tif", 2, "tiffcp gs-g3.tif gs-g4.tif cp-two.tif"},
 	{"fax2tiff.tif", 1, "gs -q -sDEVICE=faxg3 -r204x196 -o fax.g3 letter.ps && fax2tiff -M -o fax2tiff.tif fax.g3"},
+	{"fax2tiff-2d.tif", 1, "gs -q -sDEVICE=faxg32d -r204x98 -o fax.g32 letter.ps && fax2tiff -M -2 -s -o fax2tiff-2d.tif fax.g32"},
+	{"fax2tiff-g4.tif", 1, "gs -q -sDEVICE=faxg4 -r204x196 -o fax.g4 letter.ps && fax2tiff -M -4 -8 -o fax2tiff-g4.tif fax.g4"},
 	{"tiff2pdf.pdf", 2, "tiff2pdf -o tiff2pdf.pdf cp-two.tif"},
 	{"im.gif", 1, "convert gs.png im.gif"},
 	{"im.bmp", 1, "convert gs.png im.bmp"},
@@ -67,7 +86,9 @@ var inputMakers = []inputMaker{
 	{"im-palette.png", 1, "convert gs.png -colors 16 -type Palette im-palette.png"},
 	{"im-alpha.png", 1, "convert gs.png -transparent white im-alpha.png"},
 	{"im-cmyk.jpg", 1, "convert gs.png -colorspace CMYK im-cmyk.jpg"},
-	{"im-phone.jpg", 1, "convert gs.png -rotate 2 -fill gray -colorize 25 -attenuate 0.4 +noise Gaussian im-phone.jpg"},
+	{"im-rle.bmp", 1, "convert gs.png -colors 64 -type Palette -compress RLE im-rle.bmp"},
+	{"im-phone.jpg", 1, phoneCommand + "im-phone.jpg"},
+	{"im-exif.jpg", 1, phoneCommand + "-rotate -90 im-exif.jpg && exiftool -q -overwrite_original -n -Orientation=6 im-exif.jpg"},
 	{"lo.docx", 1, "soffice --headless -env:UserInstallation=file://$PWD/lo --infilter='HTML (StarWriter)' --convert-to 'docx:MS Word 2007 XML' page.html && mv page.docx lo.docx"},
 	{"lo.pdf", 1, "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to pdf lo.docx"},
 	{"chromium.pdf", 1, "chromium --headless --no-sandbox --disable-gpu --user-data-dir=$PWD/chromium --print-to-pdf=chromium.pdf page.html 2>/dev/null"},
@@ -75,7 +96,6 @@ var inputMakers = []inputMaker{
 
 // refusedMakers make what is refused by its name.
 var refusedMakers = []struct{ file, command, name string }{
-	{"cp-jpeg.tif", "tiffcp -r 16 -c jpeg:r:90 gs-gray.tif cp-jpeg.tif", "TIFF of a rare kind"},
 	{"letter.ps", "true", "PostScript"},
 	{"lo.odt", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to odt lo.docx", "OpenDocument"},
 	{"lo.rtf", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to rtf lo.docx", "RTF"},
@@ -91,7 +111,7 @@ const pageHTML = `<html><head><meta charset="utf-8"></head><body><h1>Invoice 471
 // be looked at.
 func TestPeers_RealWorldInputs(t *testing.T) {
 	t.Parallel()
-	need(t, "gs", "tiffcp", "fax2tiff", "tiff2pdf", "convert", "soffice", "chromium", "qpdf")
+	need(t, "gs", "tiffcp", "fax2tiff", "tiff2pdf", "tiffset", "convert", "exiftool", "soffice", "chromium", "qpdf")
 	dir := t.TempDir()
 	out := os.Getenv("TIPRING_REALWORLD")
 	if out == "" {

@@ -19,7 +19,6 @@ import (
 type tiffPage struct {
 	w, h      int
 	bits, spp int
-	reduced   bool // a thumbnail of another page
 }
 
 // tiffDirectories returns where the directories are, in the order of the chain.
@@ -62,8 +61,6 @@ func tiffDirectory(r io.ReaderAt, bo binary.ByteOrder, off uint32) (p tiffPage, 
 			v = int(bo.Uint16(e[8:]))
 		}
 		switch bo.Uint16(e) {
-		case 254:
-			p.reduced = v&1 != 0
 		case 256:
 			p.w = v
 		case 257:
@@ -110,6 +107,9 @@ func (r *renderer) tiff(ctx context.Context, doc Document) error {
 			err = r.faxPage(ctx, f, n)
 		case info.Err == nil:
 			err = r.bilevelTIFF(ctx, f, n)
+		case info.Reduced && f.NumPages() > 1:
+		case errors.Is(info.Err, tiff.ErrNotBilevel) && info.Compression == tiff.JPEG:
+			err = r.jpegTIFF(ctx, f, n)
 		case errors.Is(info.Err, tiff.ErrNotBilevel) && n <= len(offsets):
 			err = r.grayTIFF(ctx, doc, info, bo, offsets[n-1])
 		default:
@@ -208,9 +208,6 @@ func (r *renderer) grayTIFF(ctx context.Context, doc Document, info tiff.Info, b
 	if err != nil {
 		return err
 	}
-	if p.reduced {
-		return nil
-	}
 	head := pictureInfo{w: p.w, h: p.h, perPix: 1}
 	if p.spp > 1 {
 		head.perPix = 4
@@ -229,12 +226,17 @@ func (r *renderer) grayTIFF(ctx context.Context, doc Document, info tiff.Info, b
 		}
 		return broken("TIFF", err)
 	}
+	return r.image(ctx, tiffScan(img, info))
+}
+
+// tiffScan is a grey or coloured page with what its directory says of its size.
+func tiffScan(img image.Image, info tiff.Info) scan {
 	sc := scan{img: img, orient: info.Orientation, aspect: 1}
 	if info.Resolution.X > 0 {
 		x, y := info.Resolution.DPI()
-		sc.aspect, sc.mm = x/y, float64(p.w)/x*25.4
+		sc.aspect, sc.mm = x/y, float64(info.Width)/x*25.4
 	}
-	return r.image(ctx, sc)
+	return sc
 }
 
 // decodeTIFF guards against panics of the decoder on hostile files.

@@ -161,6 +161,9 @@ func (f *File) readInfo(p *page, fields map[uint16]entry) error {
 	p.Compression = Compression(r.get(tagCompression, 1))
 	photometric := r.get(tagPhotometric, 0)
 	p.MinIsBlack = photometric == 1
+	p.Reduced = r.get(tagNewSubfileType, 0)&1 != 0
+	p.colours, p.tables = int(photometric), fields[tagJPEGTables]
+	p.planes = r.get(tagPlanarConfig, 1) == 2
 	p.Orientation = int(r.get(tagOrientation, 1))
 	if p.Orientation < 1 || p.Orientation > 8 {
 		p.Orientation = 1

@@ -31,6 +31,7 @@ type Info struct {
 	Strips        int              // or tiles
 	RowsPerStrip  int              // lines of a strip or tile
 	TileWidth     int              // 0: strips
+	Reduced       bool             // a thumbnail of another page (NewSubfileType bit 0)
 	Number, Total int              // PageNumber, counted from 1; 0 if unknown
 	Quality       *imaging.Quality // what the writer said of the lines it received; nil if nothing
 	Err           error            // why the page cannot be decoded: ErrNotBilevel, ErrUnsupported, ErrMalformed ...; or nil
@@ -40,8 +41,11 @@ type Info struct {
 type page struct {
 	Info
 	fillLSB      bool
-	uncompressed bool // extension codes may stand in it
-	across       int  // strips or tiles side by side
+	uncompressed bool  // extension codes may stand in it
+	across       int   // strips or tiles side by side
+	colours      int   // PhotometricInterpretation
+	tables       entry // JPEGTables
+	planes       bool  // each sample has strips of its own (PlanarConfiguration 2)
 	offsets      entry
 	counts       entry // typ 0: there is none
 }

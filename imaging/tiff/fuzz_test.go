@@ -23,6 +23,8 @@ func FuzzOpen(f *testing.F) {
 		f.Add(tiled(f, order, small, 32, 16, JBIG, imaging.JBIG))
 		f.Add(bigTIFF(order, pageFields(small, None), tagStripOffsets, tagStripByteCounts, small.Packed()))
 	}
+	f.Add(bigTIFF(binary.BigEndian, pageFields(small, JPEG, field{tagBitsPerSample, []uint64{8}}, field{tagPhotometric, []uint64{6}}, field{tagRowsPerStrip, []uint64{20}}),
+		tagStripOffsets, tagStripByteCounts, []byte("\xff\xd8\xff\xd9"), []byte("\xff\xd8")))
 	f.Add([]byte("MM\x00*\x00\x00\x00\x08\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := Open(bytes.NewReader(data), int64(len(data)))
@@ -30,6 +32,11 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		for n := 1; n <= min(file.NumPages(), 5); n++ {
+			if j, err := file.JPEG(n); err == nil {
+				if piece, err := j.Piece(j.Pieces - 1); err == nil && len(piece) > len(data)+maxTables {
+					t.Fatal("more JPEG data than the file has")
+				}
+			}
 			info := file.Info(n)
 			if info.Width*info.Height > 1<<24 {
 				continue // allowed, but slow

@@ -36,8 +36,9 @@ const (
 	tagBadFaxLines       = 326
 	tagCleanFaxData      = 327
 	tagConsecutiveBad    = 328
+	tagJPEGTables        = 347
 	tagT82Options        = 435
-	maxKnownTag          = tagConsecutiveBad
+	maxKnownTag          = tagJPEGTables
 	t4TwoDimensional     = 1
 	t4Uncompressed       = 2
 	t4AlignEOL           = 4
@@ -56,6 +57,7 @@ const (
 	Fax3     Compression = 3 // MH or MR with EOLs: T.4
 	Fax4     Compression = 4 // MMR: T.6
 	LZW      Compression = 5
+	JPEG     Compression = 7 // of grey and coloured pages, by File.JPEG only
 	Deflate  Compression = 8 // zlib
 	PackBits Compression = 32773
 	JBIG     Compression = 34661 // T.82, each strip by itself
@@ -82,7 +84,7 @@ func (c Compression) String() string {
 		return "t6"
 	case LZW:
 		return "lzw"
-	case 7:
+	case JPEG:
 		return "jpeg"
 	case Deflate, oldDeflate:
 		return "deflate"
