@@ -130,6 +130,11 @@ type RenderConfig struct {
 	Fonts      string   `toml:"fonts"`      // folder of further fonts; empty: none
 	Photos     string   `toml:"photos"`     // screen, diffusion
 	Despeckle  bool     `toml:"despeckle"`  // lone specks of scans are removed
+
+	Gotenberg        string   `toml:"gotenberg"`         // address of a Gotenberg server that converts Office documents; empty: they are refused
+	GotenbergDOCX    bool     `toml:"gotenberg_docx"`    // DOCX goes there too
+	GotenbergTimeout Duration `toml:"gotenberg_timeout"` // for one document
+	GotenbergWait    Duration `toml:"gotenberg_wait"`    // how long a fax waits for the server
 }
 
 // WebConfig is the status page.
@@ -187,9 +192,10 @@ func Default() Config {
 		SRS:        SRSConfig{MaxAge: Duration(21 * 24 * time.Hour)},
 		Dial:       DialConfig{Country: "US"},
 		Cover:      CoverConfig{Body: true, Language: "en"},
-		Render:     RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine", Photos: "screen", Despeckle: true},
-		Web:        WebConfig{Listen: "127.0.0.1:8080"},
-		Retention:  RetentionConfig{Received: Duration(30 * 24 * time.Hour), Sent: Duration(7 * 24 * time.Hour), Records: Duration(365 * 24 * time.Hour)},
+		Render: RenderConfig{MemoryMB: 384, Timeout: Duration(2 * time.Minute), MaxPages: 200, Resolution: "fine", Photos: "screen", Despeckle: true,
+			GotenbergTimeout: Duration(2 * time.Minute), GotenbergWait: Duration(time.Hour)},
+		Web:       WebConfig{Listen: "127.0.0.1:8080"},
+		Retention: RetentionConfig{Received: Duration(30 * 24 * time.Hour), Sent: Duration(7 * 24 * time.Hour), Records: Duration(365 * 24 * time.Hour)},
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"net/mail"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/tipring/tipring/appliance/call"
+	"github.com/tipring/tipring/appliance/gotenberg"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/imaging/raster"
 )
@@ -129,6 +131,12 @@ func (c Config) validateLimits(v *faults) {
 	v.need(r.MaxPages >= 1 && r.MaxPages <= 2000, "render.max_pages = %d: use 1 to 2000", r.MaxPages)
 	v.need(oneOf(r.Resolution, "standard", "fine", "superfine", "r16", "200", "300", "400", "600"), "render.resolution: %q is not known", r.Resolution)
 	v.need(oneOf(r.Paper, "", "a4", "letter"), "render.paper: %q: use a4, letter, or \"\" for what [dial] country has", r.Paper)
+	if r.Gotenberg != "" {
+		_, err := gotenberg.ParseURL(r.Gotenberg)
+		v.need(err == nil, "render.gotenberg: %v", err)
+	}
+	v.need(r.GotenbergTimeout >= Duration(time.Second) && r.GotenbergTimeout <= Duration(time.Hour), "render.gotenberg_timeout: use 1s to 1h")
+	v.need(r.GotenbergWait >= 0 && r.GotenbergWait <= Duration(7*24*time.Hour), "render.gotenberg_wait: use 0s to 7d")
 	v.need(oneOf(r.Photos, "screen", "diffusion"), "render.photos: %q: use screen or diffusion", r.Photos)
 	v.need(oneOf(c.Cover.Language, raster.CoverLanguages...), "cover.language: %q: use %s", c.Cover.Language, strings.Join(raster.CoverLanguages, ", "))
 	if c.Web.Listen != "" {

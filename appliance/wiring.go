@@ -54,6 +54,9 @@ func (a *Appliance) wire() error {
 		child := raster.Child{CacheDir: filepath.Join(a.cfg.Data, "cache"), MemoryLimit: int64(r.MemoryMB) << 20, TimeLimit: time.Duration(r.Timeout)}
 		render, a.warm = child.Render, child.WarmCache
 	}
+	if render, err = a.withConverter(render); err != nil {
+		return err
+	}
 	keys, err := a.cfg.dkimKeys()
 	if err != nil {
 		return err
@@ -80,7 +83,7 @@ func (a *Appliance) wire() error {
 	a.g = gateway.New(a.q, a.alarms, gateway.Options{
 		Hostname: a.cfg.Hostname, From: a.cfg.Mail.From, Fallback: a.cfg.Mail.Fallback, FaxType: control.FileType(a.cfg.Routes.Format),
 		CoverText: a.cfg.Cover.Body, Resolutions: resolutions, DialPrefix: a.cfg.Dial.Prefix, DialTable: a.dialTable,
-		Render: render, RenderOptions: opt,
+		Render: render, RenderOptions: opt, ConverterWait: time.Duration(a.cfg.Render.GotenbergWait),
 		SenderChecks: a.checks, MailsPerSender: a.cfg.Limits.MailsPerSender, Senders: a.cfg.senderLists(),
 		Recipients: a.gatewayRecipients(), RecipientWait: time.Duration(a.cfg.Recipients.Wait), Route: a.routeOf, SRS: a.srs, People: a.people, DKIM: keys, Deliver: deliver, Log: a.log,
 		Picture: a.cfg.Mail.Picture, NoContent: !a.cfg.Mail.Content, Receipts: a.cfg.Mail.Receipts, Letter: letter, MaxMail: int64(a.cfg.Mail.MaxSizeMB) << 20,

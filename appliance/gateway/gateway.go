@@ -58,6 +58,8 @@ type Options struct {
 	// Render makes a fax document in the child process.
 	Render        RenderFunc
 	RenderOptions raster.Options
+	// ConverterWait is how long a job waits when Render says gotenberg.ErrUnavailable.
+	ConverterWait time.Duration
 	Picture       bool                    // first pages are shown in our mail
 	NoContent     bool                    // received faxes are told of, not sent: no attachment, no picture; they stay here until fetched
 	MaxMail       int64                   // octets of a mail with a fax as it goes out; larger ones are divided; 0: no limit known
@@ -82,6 +84,7 @@ type Gateway struct {
 	reports   reportCap
 	probes    probes
 	waits     waits
+	converter converterWaits
 	rests     atomic.Int64  // Unix time in ns: until then no answer of a directory is waited for
 	admit     chan struct{} // Admit has a new job
 

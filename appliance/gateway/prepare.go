@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/directory"
+	"github.com/tipring/tipring/appliance/gotenberg"
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/imaging/raster"
@@ -34,12 +35,17 @@ func (g *Gateway) Prepare(ctx context.Context) error {
 	var from queue.JobID
 	for {
 		changed := g.q.Changed()
-		list, err := g.q.PreparingJobs(from)
+		waiting, next, due := g.converter.look(time.Now())
+		if due {
+			from = "" // those that waited are older than what came since
+		}
+		list, err := g.q.PreparingJobs(from, waiting)
 		if err != nil {
 			return err
 		}
 		if len(list) == 0 {
-			if err := g.idle(ctx, changed, time.Time{}); err != nil {
+			g.converter.clean()
+			if err := g.idle(ctx, changed, next); err != nil {
 				return err
 			}
 			continue
@@ -86,6 +92,9 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		return g.failAll(jobs, "The document could not be turned into fax pages: it made our program fail several times. Please send it as a PDF made anew.")
 	}
 	doc, err := g.makeDocument(ctx, jobs)
+	if !errors.Is(err, gotenberg.ErrUnavailable) {
+		g.converter.forget(jobs)
+	}
 	var bad *badMail
 	switch {
 	case errors.As(err, &bad):
@@ -93,6 +102,8 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		return g.failAll(jobs, bad.reason)
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, gotenberg.ErrUnavailable):
+		return g.awaitConverter(jobs, err)
 	case errors.Is(err, store.ErrDiskFull):
 		g.alarms.CheckDisk()
 		return err

@@ -74,6 +74,19 @@ func (q *Queue) BeginPrepare(id JobID) (Job, error) {
 	})
 }
 
+// PausePrepare takes back a run of the renderer that came to nothing through no fault of the document, and says in text what is
+// waited for, for people.
+func (q *Queue) PausePrepare(id JobID, text string) error {
+	_, err := q.change("pause prepare", id, func(_ *store.Tx, j *Job) error {
+		if j.State != Preparing {
+			return fmt.Errorf("%w: job %s is %s", ErrState, id, j.State)
+		}
+		j.PrepareRuns, j.Text = max(j.PrepareRuns-1, 0), text
+		return nil
+	})
+	return err
+}
+
 // SetDocument gives a job in Preparing its document, a committed spool file of pages pages, and lets it wait for a
 // line. Several jobs may have one document. omitted names what of the mail is not in it, for the notice.
 func (q *Queue) SetDocument(id JobID, file string, pages int, omitted ...string) error {
@@ -207,9 +220,10 @@ func (q *Queue) ActiveJobs(states ...State) ([]Job, error) {
 	return list, err
 }
 
-// PreparingJobs returns the jobs in Preparing that have no document yet, of the oldest mail that has any, looking from the job
-// from on; "": from the oldest. Jobs begin so and never become so again: the first one's id is where to look from the next time.
-func (q *Queue) PreparingJobs(from JobID) ([]Job, error) {
+// PreparingJobs returns the jobs in Preparing that have no document yet and that skip, if not nil, does not pass over, of the oldest mail
+// that has any, looking from the job from on; "": from the oldest. Jobs begin so and never become so again: the first one's id is
+// where to look from the next time.
+func (q *Queue) PreparingJobs(from JobID, skip func(JobID) bool) ([]Job, error) {
 	var list []Job
 	err := q.view("preparing jobs", func(tx *store.Tx) error {
 		return active.EachFrom(tx, string(from), func(id string, _ struct{}) error {
@@ -217,7 +231,7 @@ func (q *Queue) PreparingJobs(from JobID) ([]Job, error) {
 			switch {
 			case err != nil:
 				return err
-			case j.State != Preparing || j.Document != "":
+			case j.State != Preparing || j.Document != "" || skip != nil && skip(j.ID):
 			case len(list) > 0 && j.Mail != list[0].Mail:
 				return store.ErrStop // a mail's jobs are made together
 			default:

@@ -51,7 +51,8 @@ var mayImport = map[string][]string{
 	"appliance/call":      {"appliance/store", "t30", "modem", "imaging/..."},
 	"appliance/control":   {},
 	"appliance/web":       {"appliance/control"},
-	"appliance/gateway":   {"appliance/store", "appliance/queue", "appliance/routing", "appliance/directory", "appliance/call", "appliance/control", "t30", "imaging/...", "smtpstack/..."},
+	"appliance/gotenberg": {"imaging/raster"},
+	"appliance/gateway":   {"appliance/store", "appliance/gotenberg", "appliance/queue", "appliance/routing", "appliance/directory", "appliance/call", "appliance/control", "t30", "imaging/...", "smtpstack/..."},
 	"appliance":           {"..."},
 	"cmd/tipring":         {"appliance/...", "modem/...", "imaging/...", "t30/...", "smtpstack/..."},
 

@@ -33,9 +33,9 @@ var mailBodies = map[string]string{
 	"thai":    "เรียน ท่านลูกค้า ขอส่งใบแจ้งหนี้เลขที่ 4711 จำนวนเงิน 1,250 บาท",
 }
 
-// phoneCommand is a photo of a page on a dark table: in perspective, the light from one side, noisy.
-const phoneCommand = "convert gs.png -resize 1500x -virtual-pixel black -background black -distort Perspective '0,0 110,90 1500,0 1420,30 0,1941 20,1900 1500,1941 1480,1860' " +
-	"\\( -size 1500x1941 gradient:white-gray55 \\) -compose multiply -composite -blur 0x0.7 -attenuate 0.25 +noise Gaussian -quality 85 "
+// phoneCommand is a photo of a page on a dark table: in perspective, the light from one side, a little out of focus, noisy.
+const phoneCommand = "convert gs.png -resize '1500x1941!' \\( -size 1500x1941 gradient:white-gray60 \\) -compose multiply -composite -virtual-pixel background -background gray25 " +
+	"-distort Perspective '0,0 40,30 1500,0 1470,10 0,1941 8,1925 1500,1941 1492,1915' -blur 0x0.7 -attenuate 0.2 +noise Gaussian -quality 85 "
 
 // inputMaker makes one file with another people's program.
 type inputMaker struct {
@@ -86,7 +86,6 @@ var inputMakers = []inputMaker{
 	{"im-palette.png", 1, "convert gs.png -colors 16 -type Palette im-palette.png"},
 	{"im-alpha.png", 1, "convert gs.png -transparent white im-alpha.png"},
 	{"im-cmyk.jpg", 1, "convert gs.png -colorspace CMYK im-cmyk.jpg"},
-	{"im-rle.bmp", 1, "convert gs.png -colors 64 -type Palette -compress RLE im-rle.bmp"},
 	{"im-phone.jpg", 1, phoneCommand + "im-phone.jpg"},
 	{"im-exif.jpg", 1, phoneCommand + "-rotate -90 im-exif.jpg && exiftool -q -overwrite_original -n -Orientation=6 im-exif.jpg"},
 	{"lo.docx", 1, "soffice --headless -env:UserInstallation=file://$PWD/lo --infilter='HTML (StarWriter)' --convert-to 'docx:MS Word 2007 XML' page.html && mv page.docx lo.docx"},
@@ -100,6 +99,7 @@ var refusedMakers = []struct{ file, command, name string }{
 	{"lo.odt", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to odt lo.docx", "OpenDocument"},
 	{"lo.rtf", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to rtf lo.docx", "RTF"},
 	{"lo.doc", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to doc lo.docx", "old Microsoft Office"},
+	{"im-rle.bmp", "convert gs.png -colors 64 -type Palette -compress RLE im-rle.bmp", "BMP picture of a rare kind"},
 	{"im.psd", "convert gs.png im.psd", "Photoshop"},
 	{"locked.pdf", "qpdf --encrypt a b 256 -- gs.pdf locked.pdf", "protected by a password"},
 }

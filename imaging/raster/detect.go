@@ -2,7 +2,6 @@ package raster
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -64,17 +63,7 @@ func DetectDocument(doc Document) (Type, error) {
 // encryptedOffice tells whether a compound file (MS-CFB) holds an Office document with a password: a stream named
 // EncryptedPackage (MS-OFFCRYPTO 2.3.4.4), as a rule at the start of the directory.
 func encryptedOffice(doc Document, head []byte) bool {
-	if len(head) < 512 || !bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")) {
-		return false
-	}
-	shift := min(binary.LittleEndian.Uint16(head[30:]), 12) // 9: sectors of 512 octets
-	at := (int64(binary.LittleEndian.Uint32(head[48:])) + 1) << shift
-	dir := make([]byte, 8192)
-	n, err := doc.R.ReadAt(dir, at)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false
-	}
-	return bytes.Contains(dir[:n], []byte("E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00"))
+	return bytes.Contains(compoundDirectory(doc, head), utf16LE("EncryptedPackage"))
 }
 
 // magics are signatures at the start of a file; what is not rendered has a name for the notice.
@@ -86,7 +75,7 @@ var magics = []struct {
 	{"\x89PNG\r\n\x1a\n", TypePNG, ""}, {"\xff\xd8\xff", TypeJPEG, ""}, {"GIF87a", TypeGIF, ""}, {"GIF89a", TypeGIF, ""},
 	{"II*\x00", TypeTIFF, ""}, {"MM\x00*", TypeTIFF, ""},
 	{"II+\x00", TypeTIFF, ""}, {"MM\x00+", TypeTIFF, ""},
-	{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", TypeOther, "old Microsoft Office file"},
+	{compoundMagic, TypeOther, "old Microsoft Office file"},
 	{"{\\rtf", TypeOther, "RTF document"}, {"%!PS", TypeOther, "PostScript"}, {"\xc5\xd0\xd3\xc6", TypeOther, "EPS"},
 	{"\x1b%-12345X", TypeOther, "printer file (PCL)"}, {"\x1bE", TypeOther, "printer file (PCL)"}, {"8BPS", TypeOther, "Photoshop picture"},
 	{"BM", TypeBMP, ""}, {"Rar!\x1a\x07", TypeOther, "RAR archive"}, {"7z\xbc\xaf\x27\x1c", TypeOther, "7-Zip archive"},
