@@ -5,27 +5,12 @@ import "github.com/tipring/tipring/imaging"
 // diffuse prints the screened areas by error diffusion (Floyd and Steinberg's weights), every other line from right to
 // left. Its fine grain costs many times the octets of the screen in every coding but JBIG.
 func (t *toner) diffuse(out *imaging.Bitmap) {
-	want := make([]int16, t.w) // tones of a line; -1: not to be screened
-	line := -1
 	now, next := make([]int32, t.w+2), make([]int32, t.w+2) // in sixteenths, one pel of margin at either side
-	flush := func() {
-		if line >= 0 {
-			diffuseLine(out, line, want, now, next)
-			now, next = next, now
-			clear(next)
-		}
-	}
-	t.eachTone(func(x, y int, _ *area, v uint8) {
-		if y != line {
-			flush()
-			line = y
-			for i := range want {
-				want[i] = -1
-			}
-		}
-		want[x] = int16(v)
+	t.eachToneLine(func(y int, want []int16) {
+		diffuseLine(out, y, want, now, next)
+		now, next = next, now
+		clear(next)
 	})
-	flush()
 }
 
 func diffuseLine(out *imaging.Bitmap, y int, want []int16, now, next []int32) {

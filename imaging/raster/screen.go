@@ -10,21 +10,34 @@ import (
 // screen prints the screened areas through a dot screen, their tones stretched to the whole scale and their edges sharpened: words in
 // a shaded field, white ones too, and eyes in a face are finer than the dots.
 func (t *toner) screen(out *imaging.Bitmap) {
-	fine := newDots(t.res, fineScreen)
-	coarse := newDots(t.res, photoScreen)
-	t.eachTone(func(x, y int, a *area, v uint8) {
-		d := fine
-		if a.blocks*100 >= photoPerCent*len(t.kind) {
-			d = coarse
-		}
-		if v < d.at(x, y) {
-			out.SetBlack(x, y)
+	fine, coarse := newDots(t.res, fineScreen), newDots(t.res, photoScreen)
+	t.eachToneLine(func(y int, want []int16) {
+		for bx := range t.cols {
+			n := t.area[y/t.bh*t.cols+bx]
+			if n < 0 {
+				continue
+			}
+			d := fine
+			if t.areas[n].blocks*100 >= photoPerCent*len(t.kind) {
+				d = coarse
+			}
+			level := d.level[y%d.h*d.w:][:d.w]
+			k := bx * t.bw % d.w
+			for x := bx * t.bw; x < min((bx+1)*t.bw, t.w); x++ {
+				if v := want[x]; v >= 0 && v < int16(level[k]) {
+					out.SetBlack(x, y)
+				}
+				if k++; k == d.w {
+					k = 0
+				}
+			}
 		}
 	})
 }
 
-// eachTone calls f for every pel that is to be screened, line by line from the left, with its sharpened and stretched tone.
-func (t *toner) eachTone(f func(x, y int, a *area, v uint8)) {
+// eachToneLine calls f for every line of pels in which some are to be screened, with their sharpened and stretched tones; -1: not
+// to be screened.
+func (t *toner) eachToneLine(f func(y int, want []int16)) {
 	if len(t.areas) == 0 {
 		return
 	}
@@ -34,6 +47,10 @@ func (t *toner) eachTone(f func(x, y int, a *area, v uint8)) {
 	}
 	x0, x1, y0, y1 = max(0, x0), min(x1, t.cols), max(0, y0), min(y1, t.rows)
 	win := newWindow(t, x0*t.bw, min(x1*t.bw, t.w), max(3, sharpReach*t.res.X/204), max(1, sharpReach*t.res.Y/204))
+	want := make([]int16, t.w)
+	for x := range want {
+		want[x] = -1
+	}
 	for y := y0 * t.bh; y < min(y1*t.bh, t.h); y++ {
 		win.row(y)
 		pix := t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w]
@@ -43,14 +60,15 @@ func (t *toner) eachTone(f func(x, y int, a *area, v uint8)) {
 			for x := bx * t.bw; x < min((bx+1)*t.bw, t.w); x++ {
 				sum, n := win.step(x)
 				if kind != screened && (kind != edge || !t.tint.Black(x, y)) {
+					want[x] = -1
 					continue
 				}
 				v := int(pix[x])
 				v += (v*n - sum) * sharpness / (4 * n)
-				a := &t.areas[t.area[i]]
-				f(x, y, a, a.lut[min(255, max(0, v))])
+				want[x] = int16(t.areas[t.area[i]].lut[min(255, max(0, v))])
 			}
 		}
+		f(y, want)
 	}
 }
 
@@ -104,8 +122,6 @@ func newDots(res imaging.Resolution, side int) dots {
 	level, w, h := dotScreen(res, side)
 	return dots{level, w, h}
 }
-
-func (d *dots) at(x, y int) uint8 { return d.level[y%d.h*d.w+x%d.w] }
 
 // dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, two dots to a tile of side pels (at 204 dpi),
 // round on paper whatever the pels' shape: a pel is black if its grey is below the threshold.

@@ -10,7 +10,7 @@ import (
 )
 
 // setText is a page of text as grey pixels: paper and ink of the given greys at each x.
-func setText(t *testing.T, paper, ink func(x, y int) int) (*image.Gray, *imaging.Bitmap) {
+func setText(t testing.TB, paper, ink func(x, y int) int) (*image.Gray, *imaging.Bitmap) {
 	t.Helper()
 	var page *imaging.Bitmap
 	c := CoverFields{To: "Anna Schmidt", From: "Jörg Müller", Subject: "Vertrag", Text: "Sehr geehrte Frau Schmidt,\n\nwie besprochen der Vertrag."}
