@@ -48,7 +48,7 @@ var qualityDocuments = []quality{
 
 const (
 	us, ghost  = 0, 1
-	cpuRounds  = 5 // each: the median counts
+	cpuRounds  = 3 // each: the median counts
 	ratioAtMax = 0.7
 )
 
@@ -58,7 +58,7 @@ func TestPagesAgainstGhostscript(t *testing.T) {
 	if out, err := exec.Command(repoFile(t, "testdata/bench/documents/mk.sh"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("make the documents: %v\n%s", err, out)
 	}
-	measure(t, tipringBin, "convert", "-o", filepath.Join(dir, "warm.tif"), filepath.Join(dir, "01-letter.pdf")) // the engine is compiled once
+	measure(t, 1, tipringBin, "convert", "-o", filepath.Join(dir, "warm.tif"), filepath.Join(dir, "01-letter.pdf")) // the engine is compiled once
 	list := slices.Clone(qualityDocuments)
 	for i := range list {
 		q := &list[i]
@@ -66,6 +66,7 @@ func TestPagesAgainstGhostscript(t *testing.T) {
 		if q.text {
 			q.read(t, dir)
 		}
+		t.Logf("%s: %d octets, %d; %d of %d characters wrong, %d", q.name, q.octets[us], q.octets[ghost], q.wrong[us], q.chars[us], q.wrong[ghost])
 	}
 	fax := faxOfAll(t, dir)
 	pictures(t, list, dir)
@@ -85,11 +86,11 @@ type used struct {
 }
 
 // measure runs a command and returns the median of its CPU time and the most of its memory.
-func measure(t *testing.T, command ...string) used {
+func measure(t *testing.T, rounds int, command ...string) used {
 	t.Helper()
 	var cpu []float64
 	var most int64
-	for range cpuRounds {
+	for range rounds {
 		out, err := exec.Command("python3", append([]string{repoFile(t, "testdata/bench/measure.py")}, command...)...).Output()
 		var u used
 		if err == nil {
@@ -123,7 +124,7 @@ func (q *quality) convert(t *testing.T, dir string) {
 	files := q.files(dir)
 	in := filepath.Join(dir, q.name+".pdf")
 	for who, command := range bothCommands(in, files[us], files[ghost], "204") {
-		u := measure(t, command...)
+		u := measure(t, cpuRounds, command...)
 		q.cpu[who], q.memory[who] = u.CPU, u.Memory
 		var pages int
 		if q.octets[who], pages = stripOctets(t, files[who]); pages != 1 {
@@ -131,7 +132,7 @@ func (q *quality) convert(t *testing.T, dir string) {
 		}
 	}
 	wide := filepath.Join(dir, q.name+"-wide.tif")
-	measure(t, bothCommands(in, "", wide, "209.10")[ghost]...)
+	measure(t, 1, bothCommands(in, "", wide, "209.10")[ghost]...)
 	q.wide, _ = stripOctets(t, wide)
 }
 
@@ -249,7 +250,7 @@ func faxOfAll(t *testing.T, dir string) (u [2]used) {
 		t.Fatalf("qpdf: %v %s", err, out)
 	}
 	for who, command := range bothCommands(in, filepath.Join(dir, "thirty-tipring.tif"), filepath.Join(dir, "thirty-gs.tif"), "204") {
-		u[who] = measure(t, command...)
+		u[who] = measure(t, 1, command...)
 	}
 	return u
 }
@@ -316,7 +317,7 @@ func qualityReport(t *testing.T, list []quality, fax [2]used) string {
 	}
 	fmt.Fprintf(&s, "# Page quality\n\nWritten by `make bench-pages`; do not edit. The same ten documents (`testdata/bench/documents`, one page each) made fax pages by "+
 		"`tipring convert` and by ghostscript %s with the device and the options of HylaFAX's `pdf2fax`: fine resolution, MMR.\n\n", strings.TrimSpace(string(version)))
-	s.WriteString("Octets are the coded strips'. CPU seconds are user and system time of one process for one document, start-up included, the median of five runs; " +
+	s.WriteString("Octets are the coded strips'. CPU seconds are user and system time of one process for one document, start-up included, the median of three runs; " +
 		"memory is the most of them. Wrong: characters that tesseract reads wrong or not at all, per cent of those on the page, the same enlargement for both.\n\n" +
 		"| document | octets, ours | gs | ratio | wrong %, ours | gs | CPU s, ours | gs | MB, ours | gs |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	var octets [2]int

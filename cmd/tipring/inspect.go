@@ -77,13 +77,21 @@ func inspect(name string) (pages []pageInfo, rest, err error) {
 func inspectPage(t *tiff.File, n int) pageInfo {
 	i := t.Info(n)
 	p := pageInfo{Page: n, Width: i.Width, Height: i.Height, XDPI: i.Resolution.X, YDPI: i.Resolution.Y,
-		Coding: i.Compression.String(), Strips: i.Strips}
+		Coding: codingName(i), Strips: i.Strips}
 	_, q, err := t.Decode(n)
 	p.BadLines, p.LongestBad = q.BadLines, q.LongestBad
 	if err != nil {
 		p.Error = err.Error()
 	}
 	return p
+}
+
+// codingName is the coding as --coding names it, where it is one of these.
+func codingName(i tiff.Info) string {
+	if i.Compression == tiff.Fax3 || i.Compression == tiff.Fax4 {
+		return i.Format.Coding.String()
+	}
+	return i.Compression.String()
 }
 
 func printPages(w io.Writer, pages []pageInfo) error {

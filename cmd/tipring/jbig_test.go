@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tipring/tipring/imaging"
@@ -68,4 +69,10 @@ func TestConvert_JBIG(t *testing.T) {
 		t.Errorf("no MMR in the PDF (%v)", err)
 	}
 	run([]string{"convert", "-o", out, "--coding", "jbig2", name}, exitUsage)
+	for coding := range codings {
+		run([]string{"convert", "-o", out, "--coding", coding, name}, exitOK)
+		if said := run([]string{"inspect", "--json", out}, exitOK); !strings.Contains(said, `"coding":"`+coding+`"`) {
+			t.Errorf("%s: inspect says %s", coding, said)
+		}
+	}
 }
