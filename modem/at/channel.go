@@ -85,7 +85,7 @@ func (c *Channel) SetGap(d time.Duration) { c.gap = d }
 func (c *Channel) Note(format string, args ...any) { c.event(t30.Note, fmt.Sprintf(format, args...)) }
 
 func (c *Channel) event(d t30.Dir, text string) {
-	(*c.trace.Load())(t30.Event{At: time.Now(), Layer: t30.LayerAT, Dir: d, Text: text})
+	(*c.trace.Load())(t30.Event{At: time.Now(), Layer: t30.LayerAT, Dir: d, Text: hidden(text)})
 }
 
 // SetDTR raises or drops DTR.

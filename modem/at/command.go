@@ -28,7 +28,7 @@ func (c *Channel) Command(ctx context.Context, cmd string, within time.Duration)
 	}
 	r, err := c.Result(ctx, within)
 	if err != nil {
-		return r, fmt.Errorf("%s: %w", cmd, err)
+		return r, fmt.Errorf("%s: %w", hidden(cmd), err)
 	}
 	return r, nil
 }
@@ -37,7 +37,7 @@ func (c *Channel) Command(ctx context.Context, cmd string, within time.Duration)
 func (c *Channel) Do(ctx context.Context, cmd string, within time.Duration) (Reply, error) {
 	r, err := c.Command(ctx, cmd, within)
 	if err == nil && r.Code != OK {
-		err = fmt.Errorf("%s: %w (%s)", cmd, ErrCommand, r.Text)
+		err = fmt.Errorf("%s: %w (%s)", hidden(cmd), ErrCommand, r.Text)
 	}
 	return r, err
 }
@@ -65,7 +65,7 @@ func (c *Channel) Send(ctx context.Context, cmd string) error {
 		err = ErrNoReply
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", cmd, err)
+		return fmt.Errorf("%s: %w", hidden(cmd), err)
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ func parseParams(s string, hex bool) (p params, ok bool) {
 		base = 16
 	}
 	fields := strings.SplitN(s, ",", nParams+1)
+	if len(fields) <= pBR {
+		return params{}, false
+	}
 	for i, f := range fields[:min(len(fields), nParams)] {
 		f = strings.Trim(f, " \t\"()")
 		if f == "" {
@@ -48,7 +51,7 @@ func parseParams(s string, hex bool) (p params, ok bool) {
 		}
 		p[i] = int(n)
 	}
-	return p, len(fields) > pBR
+	return p, true
 }
 
 // format writes p as commands take it.
@@ -107,19 +110,20 @@ func parseOffered(lines []string, hex bool) (o offered, ok bool) {
 	if i := strings.LastIndexAny(s, ":="); i >= 0 {
 		s = s[i+1:]
 	}
+	s = strings.ReplaceAll(s, "\"", "")
 	n := 0
 	for _, group := range groups(s) {
 		if n == nParams {
 			break
 		}
 		for f := range strings.SplitSeq(group, ",") {
-			lo, hi, isRange := strings.Cut(strings.Trim(f, " \t\""), "-")
+			lo, hi, isRange := strings.Cut(strings.TrimSpace(f), "-")
 			if !isRange {
 				hi = lo
 			}
 			a, err1 := strconv.ParseUint(strings.TrimSpace(lo), base, 16)
 			b, err2 := strconv.ParseUint(strings.TrimSpace(hi), base, 16)
-			if err1 != nil || err2 != nil || b > maxParam {
+			if err1 != nil || err2 != nil || a > b || b > maxParam {
 				continue
 			}
 			for ; a <= b; a++ {

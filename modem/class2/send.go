@@ -110,7 +110,7 @@ func (c *call) transmit() step {
 		return c.unreadable(err)
 	}
 	c.lookAhead()
-	if next := c.awaitXON(); next != nil {
+	if next, ok := c.awaitXON(); !ok {
 		return next
 	}
 	return c.page
@@ -160,27 +160,27 @@ func (c *call) agreed(n int) t30.PageLimit {
 	return l
 }
 
-// awaitXON waits for the modem to take data, where its class says that it tells. nil: go on.
-func (c *call) awaitXON() step {
+// awaitXON waits for the modem to take data, where its class says that it tells. ok: go on.
+func (c *call) awaitXON() (next step, ok bool) {
 	if !c.d.waitXON || c.q.NoXON {
-		return nil
+		return nil, true
 	}
 	until := time.Now().Add(xonWait)
 	for {
 		l, got, err := c.m.ch.AwaitXON(c.ctx, max(time.Until(until), time.Millisecond))
 		switch {
 		case got:
-			return nil
+			return nil, true
 		case errors.Is(err, at.ErrNoReply):
 			c.m.ch.Note("no XON: the page is sent all the same")
-			return nil
+			return nil, true
 		case err != nil:
-			return c.broken(err)
+			return c.broken(err), false
 		}
 		c.take(l)
 		if c.hung != nil || l.Code.Final() {
 			c.state = inCommands
-			return c.refusedBy("AT+FDT", l)
+			return c.refusedBy("AT+FDT", l), false
 		}
 	}
 }
@@ -315,7 +315,8 @@ func (c *call) askStatus(good bool) error {
 			}
 		}
 	}
-	if n == statusNone || n.taken() != good {
+	refusedAfterAll := good && hung != nil && n != statusNone // every hang-up is followed by OK, also that after a refused EOP
+	if n == statusNone || n.taken() != good && !refusedAfterAll {
 		n = statusRTN
 		if good {
 			n = statusMCF
