@@ -99,6 +99,7 @@ func TestParse_Faults(t *testing.T) {
 		{"dial tone", least + line + "dial_tone = \"never\"\n", "use wait or blind"},
 		{"blind on a shared line", least + line + "dial_tone = \"blind\"\nshared = true\n", "leave dial_tone out"},
 		{"answer", least + line + "answer = \"voice\"\n", "use fax or adaptive"},
+		{"did", least + line + "did_digits = 21\n", "did_digits = 21: use 1 to 20"},
 		{"hunt", least + line + "hunt = -1\n", "hunt = -1: use 0 to 100"},
 		{"ring of no pattern", least + line + "[[line.ring]]\nnumber = \"1\"\n", `[[line.ring]] number 1: pattern ""`},
 		{"ring for nobody", least + line + "[[line.ring]]\npattern = \"A\"\n", "or ignore = true"},

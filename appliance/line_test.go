@@ -201,6 +201,23 @@ func TestLine_DialedDigits(t *testing.T) {
 	})
 }
 
+// DID by DTMF: the digits come after the answer.
+func TestLine_DialedByDTMF(t *testing.T) {
+	for habits, want := range map[int]string{4: "0155", 0: "5550101"} { // the second modem cannot hear them: the line's number
+		telephony(t, func(ctx context.Context, t *testing.T, ex *virtual.Exchange) {
+			b, far := newBox(t), newBox(t)
+			c := only("one", false, true)
+			c.DIDDigits = 4
+			b.start(ctx, ex.NewModem("5550101", virtual.ModemOptions{Numbers: []string{"5550155"}, LineHabits: virtual.LineHabits{DTMF: habits}}), c)
+			far.start(ctx, ex.NewModem("5550199", virtual.ModemOptions{}), only("far", true, false))
+			for range 2 {
+				far.sent(addDoc(t, far.q, "5550155", 1))
+			}
+			same(t, "dialed", b.received(), want, want)
+		})
+	}
+}
+
 // A data call that an adaptive answer finds is a call with an outcome of its own, no failure, and the line goes on.
 func TestLine_AdaptiveAnswer(t *testing.T) {
 	telephony(t, func(ctx context.Context, t *testing.T, ex *virtual.Exchange) {

@@ -18,6 +18,8 @@ type PhoneConfig struct {
 	Shared   bool   `toml:"shared"`    // a telephone is on the same line
 	Answer   string `toml:"answer"`    // fax: every call is one; adaptive: the modem tells fax, data and voice apart
 	Hunt     int    `toml:"hunt"`      // of the idle lines, the one with the lowest number calls
+	// DIDDigits is how many digits the exchange sends by DTMF after the answer; it takes a modem with a voice mode.
+	DIDDigits int `toml:"did_digits"`
 	// Ringing tells several numbers on the line apart by their distinctive rings.
 	Ringing []RingConfig `toml:"ring"`
 }
@@ -56,6 +58,7 @@ func (c PhoneConfig) validate(v *faults, at string) {
 	v.need(!c.Shared || c.DialTone == "wait", "%s: shared and dial_tone = \"blind\" together would dial into people's calls: leave dial_tone out", at)
 	v.need(oneOf(c.Answer, "fax", "adaptive"), "%s: answer %q: use fax or adaptive", at, c.Answer)
 	v.need(c.Hunt >= 0 && c.Hunt <= maxHunt, "%s: hunt = %d: use 0 to %d", at, c.Hunt, maxHunt)
+	v.need(c.DIDDigits >= 0 && c.DIDDigits <= phone.MaxDTMF, "%s: did_digits = %d: use 1 to %d, or 0 for a line without direct inward dialing", at, c.DIDDigits, phone.MaxDTMF)
 	v.need(len(c.Ringing) <= maxPatterns, "%s: %d distinctive rings: at most %d", at, len(c.Ringing), maxPatterns)
 	seen := map[string]bool{}
 	for i, r := range c.Ringing {
@@ -85,7 +88,7 @@ func (c PhoneConfig) dialPrefix(all string) string {
 
 // phone is how the line's modem is to be used.
 func (c PhoneConfig) phone() phone.Config {
-	return phone.Config{Pulse: c.Pulse, Speaker: c.Speaker, Country: c.Country, BlindDial: c.DialTone == "blind", Shared: c.Shared, Patterns: len(c.Ringing) > 0}
+	return phone.Config{Pulse: c.Pulse, Speaker: c.Speaker, Country: c.Country, BlindDial: c.DialTone == "blind", Shared: c.Shared, Patterns: len(c.Ringing) > 0, DTMFDigits: c.DIDDigits}
 }
 
 func (c PhoneConfig) answerMode() t30.AnswerMode {

@@ -37,6 +37,9 @@ func newCall(ctx context.Context, l Line, s Session) *call {
 	c := &call{ctx: ctx, s: s, own: limited(l.Capabilities(), s)}
 	c.rep.Start = time.Now()
 	c.line = newTimed(l, c.rep.Start)
+	if d, ok := l.(Dialed); ok {
+		c.far.Dialed = d.Dialed()
+	}
 	c.rep.Connect, c.rep.Connected = c.rep.Start, true
 	return c
 }

@@ -65,6 +65,11 @@ type Listener interface {
 	Quiet(ctx context.Context) (bool, error)
 }
 
+// Dialed is a [Line] that heard, after the answer, what the caller dialed: digits that the exchange sends by DTMF (DID).
+type Dialed interface {
+	Dialed() string // "" nothing
+}
+
 // Phone makes and takes calls and hands over each answered call as a [Line]: a Class 1 modem. NewTerminal runs T.30
 // over it.
 type Phone interface {

@@ -209,6 +209,7 @@ func (c *call) identified() {
 	if r.NSF == nil {
 		r.NSF = c.far.NSF
 	}
+	r.Dialed = c.far.Dialed
 	c.far = r
 }
 

@@ -91,4 +91,7 @@ type Remote struct {
 	Selective    string // SEP that came with its DTC
 	Password     string // PWD
 	CanPoll      bool   // DIS bit 9: has a document to fetch
+	// Dialed are the digits the caller dialed to reach us, where they were heard after the answer only; not the far end's word but the
+	// exchange's.
+	Dialed string
 }

@@ -27,6 +27,9 @@ func (r *Reception) PutPage(far t30.Remote, n int, p FaxPage) error {
 	if far.Subaddress != "" {
 		r.new.Subaddress = far.Subaddress
 	}
+	if far.Dialed != "" {
+		r.new.Dialed = far.Dialed
+	}
 	id, err := r.q.BeginFax(r.new, p)
 	if err != nil {
 		return err

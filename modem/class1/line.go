@@ -46,6 +46,8 @@ type line struct {
 	listened    bool // the last thing done was to receive: nothing of ours is on the line
 	earlyOK     bool // the last frame's OK came with its closing flag: the far end may be sending flags still
 
+	dialed string // digits heard after the answer
+
 	hang    sync.Once
 	hangErr error
 }
@@ -58,6 +60,9 @@ func newLine(p *Phone, s state) *line {
 
 // Capabilities implements [t30.Line].
 func (l *line) Capabilities() t30.Capabilities { return l.p.caps }
+
+// Dialed implements [t30.Dialed].
+func (l *line) Dialed() string { return l.dialed }
 
 // method runs f as one of the line's methods: f's context also ends with Hangup, and an interrupted f leaves the
 // modem in an unknown state.

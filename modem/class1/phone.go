@@ -127,5 +127,7 @@ func (r ringing) Answer(ctx context.Context, m t30.AnswerMode) (t30.Line, error)
 	if err := r.Ringing.Answer(ctx, m); err != nil {
 		return nil, fmt.Errorf("class1: %w", err)
 	}
-	return newLine(r.p, sendingFrames), nil
+	l := newLine(r.p, sendingFrames)
+	l.dialed = r.Dialed()
+	return l, nil
 }

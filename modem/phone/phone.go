@@ -43,6 +43,9 @@ type Config struct {
 	Shared bool
 	// Patterns turns reports of distinctive rings on ([Quirks].DistinctiveRing).
 	Patterns bool
+	// DTMFDigits is how many digits the exchange sends by DTMF after the answer (DID), at most [MaxDTMF]; 0: none. It takes a modem with
+	// a voice mode.
+	DTMFDigits int
 }
 
 // Class is what a service class does in its own way. All of it runs on the goroutine that has the line.

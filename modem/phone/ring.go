@@ -75,6 +75,8 @@ type Ringing struct {
 	over  bool          // set before done: the ringing stopped and the line was released
 	once  sync.Mutex    // for Answer
 	taken bool
+	// dialed are the digits heard after the answer.
+	dialed string
 }
 
 func (l *Line) startRinging(first at.Line, call callInfo) *Ringing {
@@ -138,12 +140,26 @@ func (r *Ringing) AnswerPrepared(ctx context.Context, m t30.AnswerMode, prepare 
 		return &t30.CallError{Code: t30.CodeNoCarrier, Text: "ringing has stopped"}
 	}
 	r.taken = true
-	if err := r.l.answer(ctx, m, prepare); err != nil {
-		r.l.Release()
-		return err
+	var err error
+	if r.l.cfg.DTMFDigits > 0 {
+		if r.dialed, err = r.l.heardDigits(ctx); err != nil {
+			err = fmt.Errorf("phone: dialed digits: %w", err)
+		}
 	}
-	return nil
+	if err == nil {
+		err = r.l.answer(ctx, m, prepare)
+	}
+	if err != nil {
+		if r.l.cfg.DTMFDigits > 0 {
+			r.l.abandon() // perhaps off hook in voice mode
+		}
+		r.l.Release()
+	}
+	return err
 }
+
+// Dialed are the digits that were heard after the answer ([Config].DTMFDigits), "" none.
+func (r *Ringing) Dialed() string { return r.dialed }
 
 func (l *Line) answer(ctx context.Context, m t30.AnswerMode, prepare func(context.Context) error) error {
 	// Again, since a modem may have lost power since its setup.

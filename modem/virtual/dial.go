@@ -187,7 +187,9 @@ type answering struct {
 // answer is ATA, or S0.
 func (m *Modem) answer() {
 	c := m.incoming
-	if c == nil || m.lineCut {
+	voice := m.voice && m.call != nil
+	m.voice = false
+	if c == nil && !voice || m.lineCut {
 		m.rest = nil
 		m.result(resNoCarrier)
 		return
@@ -196,7 +198,9 @@ func (m *Modem) answer() {
 	m.rings = 0
 	a := &answering{m: m}
 	m.start(a)
-	c.answered()
+	if c != nil {
+		c.answered()
+	}
 	fax := dialectOf(m.set.class)
 	if m.set.class == "0" && m.set.t2.adapt {
 		fax = m.adapted()

@@ -94,6 +94,7 @@ type Modem struct {
 	port      *Port
 	unplugged bool
 	lineCut   bool
+	voice     bool // answered by +VLS=1: ATA goes on off hook
 	lifted    bool // a telephone on its line is off hook
 	offHook   bool
 	rings     int // S1

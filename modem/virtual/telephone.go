@@ -19,6 +19,9 @@ type LineHabits struct {
 	LineStatus string
 	// Countries are the values of +GCI, in hexadecimal, the first after power-on; nil: it has no +GCI.
 	Countries []string
+	// DTMF is how many of the last digits of the dialed number the trunk sends after the answer; the modem then has a voice mode
+	// (+FCLASS=8, +VLS=1, V.253) that reports them.
+	DTMF int
 	// Adaptive answers data callers as such after +FAE=1 (T.31 8.5.2).
 	Adaptive bool
 }
@@ -42,8 +45,36 @@ func (m *Modem) telephone(c command) (st status, ok bool) {
 		return done, true
 	case c.name == "+FAE" && m.opts.Adaptive:
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.adaptive) }, func(n int) { m.set.adaptive = n == 1 }), true
+	case c.name == "+FCLASS" && c.op == '=' && c.arg == "8" && m.opts.DTMF > 0:
+		m.set.class = "8"
+		return done, true
+	case c.name == "+VLS" && m.opts.DTMF > 0:
+		return m.voiceLine(c.num(0)), true
 	}
 	return failed, c.name[0] == '-'
+}
+
+// voiceLine is +VLS: 1 goes off hook in voice mode, and the trunk sends its digits.
+func (m *Modem) voiceLine(n int) status {
+	c := m.incoming
+	switch {
+	case m.set.class != "8" || n > 1:
+		return failed
+	case n == 0:
+		m.hangup()
+	case c != nil:
+		m.offHook, m.voice = true, true
+		c.answered()
+		digits := c.number[max(len(c.number)-m.opts.DTMF, 0):]
+		for i, d := range digits {
+			m.ex.after(time.Second+time.Duration(i)*toneDigit, func() {
+				if m.set.class == "8" && m.call == c {
+					m.emit([]byte{dle, '/', dle, byte(d), dle, '~'})
+				}
+			})
+		}
+	}
+	return done
 }
 
 func (m *Modem) country(c command) status {
