@@ -31,7 +31,7 @@ type Decoder struct {
 	typical bool        // the line above was typical
 
 	stripe  int  // lines of this stripe that are decoded
-	overran bool // it has no more data that could be true
+	overran bool // its lines took more data than it has, as hardly any sound one does
 	openEnd bool // it has ended, and whether NEWLEN follows is not known
 	passed  int  // octets behind what the lines took
 	excess  int  // of these, up to the last that is not 0
@@ -63,6 +63,8 @@ const (
 	maxMoves = 64
 	// slack is how many bits of a stripe's data its lines may leave over: encoders fill up octets.
 	slack = 40
+	// farBeyond is how many bits behind the end of a stripe's data the rest of its lines is white: no picture goes as far.
+	farBeyond = 1 << 16
 	// maxWider is how many times as wide as it should be a page may be: what is cut off costs time like the rest.
 	maxWider = 8
 	// maxPeek is the longest comment behind a stripe beyond which NEWLEN is looked for.

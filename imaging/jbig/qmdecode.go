@@ -58,8 +58,9 @@ func (d *qmDecoder) octet() byte {
 	return 0
 }
 
-// overrun tells that the data of the stripe ended long ago, and that it was not for good: an encoder leaves out 0 octets at the end,
-// but then the code is the base of the interval. 64 bits are beyond chance.
+// overrun tells that the data of the stripe ended long ago, and that it was hardly for good: an encoder leaves out 0 octets at the end,
+// but then as a rule the code is the base of the interval. 64 bits are beyond chance, though not beyond strictly periodic pictures, of which some
+// few code to a long row of ones that a carry turns into zeros at last.
 func (d *qmDecoder) overrun() bool { return d.leftOver() < -64 && d.c != 0 }
 
 // leftOver is how many bits, of those taken from the data, came behind those that could have decided anything.

@@ -25,7 +25,7 @@ func (d *Decoder) line() bool {
 		d.state = atEnd
 		return true
 	}
-	if d.overran {
+	if d.overran && qm.leftOver() < -farBeyond {
 		clear(d.rows[0])
 		d.emitLine()
 		return true
@@ -42,10 +42,8 @@ func (d *Decoder) line() bool {
 	case d.cut() && qm.leftOver() < 0:
 		d.lose()
 		return true
-	case qm.overrun():
-		d.overran = true
-		return true
 	}
+	d.overran = d.overran || qm.overrun()
 	d.typical = typical
 	d.emitLine()
 	return true

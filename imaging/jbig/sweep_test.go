@@ -48,6 +48,7 @@ func TestRoundTrip_AllKinds(t *testing.T) {
 	if *full {
 		pages = 10000
 	}
+	suspect := map[string]int{}
 	for n := range pages {
 		width := 1 + r.IntN(300)
 		if r.IntN(20) == 0 || *full {
@@ -62,8 +63,21 @@ func TestRoundTrip_AllKinds(t *testing.T) {
 		f := jbig.Format{StripeLines: 1 + r.IntN(1+r.IntN(200)), TwoLine: r.IntN(3) == 0, NoTypical: r.IntN(3) == 0, MX: r.IntN(2) * r.IntN(jbig.MaxMX+1), Reset: r.IntN(3) == 0}
 		data := code(t, b, f, r.IntN(2) == 0)
 		got, q, err := jbig.Decode(data, width, 0)
-		if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: height, Ended: true}) {
+		if err != nil || !got.Equal(b) || q != (imaging.Quality{Lines: height, BadLines: q.BadLines, LongestBad: q.LongestBad, Ended: true}) {
 			t.Fatalf("page %d, %s, %d x %d, %+v: %+v, %v", n, kind, width, height, f, q, err)
+		}
+		if q.BadLines > 0 {
+			suspect[kind]++
+		}
+	}
+	// Strictly periodic patterns may look like damage. Nothing else does.
+	seldom := suspect["screen"] + suspect["bars"] + suspect["stripes"] + suspect["mixed"]
+	if seldom > pages/200 {
+		t.Errorf("%d pages with periodic patterns are said to be bad", seldom)
+	}
+	for _, kind := range []string{"empty", "black", "text", "noise", "dust", "diffused"} {
+		if suspect[kind] > 0 {
+			t.Errorf("%d sound pages, %s, are said to be bad", suspect[kind], kind)
 		}
 	}
 }
