@@ -193,6 +193,24 @@ func TestDecode_DamagedEOL(t *testing.T) {
 	}
 }
 
+// TestDecode_DamagedRTC: one wrong bit in RTC does not make lines.
+func TestDecode_DamagedRTC(t *testing.T) {
+	b := testPages(1728, 12)["noise"]
+	for _, c := range []imaging.Coding{imaging.MH, imaging.MR} {
+		f := Line(c, imaging.Fine)
+		s := naiveEncode(b, f)
+		rtc := strings.LastIndex(s, "1"+strings.Repeat("0", 11)) // of the last EOL; five stand before it
+		for bit := rtc - 5*13; bit < len(s); bit++ {
+			hit := []byte(s)
+			hit[bit] ^= 1
+			_, q, _ := Decode(octets(string(hit), LSBFirst), 1728, 0, f)
+			if q.Lines < 11 || q.Lines > 13 || q.BadLines > 4 || !q.Ended {
+				t.Errorf("%v, bit %d of %d: %+v", c, bit, len(s), q)
+			}
+		}
+	}
+}
+
 func row(b *imaging.Bitmap, y int) *imaging.Bitmap {
 	r := imaging.New(b.Width, 0)
 	r.AppendRow(b.Row(y))

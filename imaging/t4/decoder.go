@@ -51,6 +51,9 @@ const (
 	// rtcEOLs is how many EOLs one after another end the page: RTC has six, some of which a hit may have destroyed, but a
 	// hit also makes two out of one.
 	rtcEOLs = 3
+	// longRunOrEOL is what an EOL with one wrong bit and the make-up code word of longRun, with a 1 behind, have in common.
+	longRunOrEOL = 0b000000010001
+	longRun      = 1792
 	// repeatZeros is the most 0 bits of an EOL that directly follows another; AlignEOL may add seven to eleven. More are
 	// a line wiped out.
 	repeatZeros = 18
@@ -213,7 +216,8 @@ func (d *Decoder) findEOL() bool {
 
 // eolFound counts an EOL that began with so many 0 bits.
 func (d *Decoder) eolFound(zeros int) {
-	if d.state == atRepeat && d.f.EOL && d.eols > 0 && zeros > repeatZeros {
+	damaged := d.eols == rtcEOLs-1 && zeros == 2*eolBits-1 // an EOL of RTC without its 1, and the next
+	if d.state == atRepeat && d.f.EOL && d.eols > 0 && zeros > repeatZeros && !damaged {
 		d.emptyLines()
 		d.emitBad() // a line wiped out
 	}
@@ -241,6 +245,16 @@ func (d *Decoder) stepEOL() bool {
 		}
 		d.seek(atRepeat)
 		return true
+	}
+	if d.eols == rtcEOLs-1 {
+		if r.n < eolBits && !d.final {
+			return false
+		}
+		if d.damagedEOL() && (d.width < longRun || r.acc>>(64-eolBits) != longRunOrEOL) {
+			r.skip(eolBits)
+			d.eolFound(eolBits - 1)
+			return true
+		}
 	}
 	start := r.place()
 	res := lineBad
