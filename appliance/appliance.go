@@ -23,6 +23,7 @@ import (
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/appliance/store"
 	"github.com/tipring/tipring/appliance/web"
+	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/smtpstack/message"
 	"github.com/tipring/tipring/smtpstack/receive"
 	"github.com/tipring/tipring/smtpstack/resolve"
@@ -34,6 +35,7 @@ type Deps struct {
 	Version  string
 	Log      *slog.Logger         // nil: nothing is logged
 	Open     OpenFunc             // opens a line's modem; nil: the modem on its serial port
+	Ports    modem.Ports          // where serial ports are looked for; the zero value: this machine
 	Render   gateway.RenderFunc   // makes documents; nil: a child process of this binary (`tipring render`)
 	Deliver  gateway.DeliverFunc  // sends mail; nil: SMTP as configured
 	Resolver resolve.Resolver     // asks DNS; nil: the system's servers
@@ -350,12 +352,14 @@ func (a *Appliance) WebAddr() string {
 // openLines makes the lines; their modems are opened by their workers.
 func (a *Appliance) openLines() {
 	open := a.d.Open
+	var book *portBook
 	if open == nil {
-		open = openModem
+		book = newPortBook(a.d.Ports, a.st, a.cfg.Lines, a.log)
+		open = book.open
 	}
 	order := &hunt{}
 	for _, c := range a.cfg.Lines {
-		a.lines = append(a.lines, &line{cfg: c, hunt: order, prefix: c.dialPrefix(a.cfg.Dial.Prefix), open: open, q: a.q, g: a.g, offers: a.offers, alarms: a.alarms,
+		a.lines = append(a.lines, &line{cfg: c, hunt: order, prefix: c.dialPrefix(a.cfg.Dial.Prefix), open: open, ports: book, q: a.q, g: a.g, offers: a.offers, alarms: a.alarms,
 			live: newLiveLine(c), log: a.log.With("line", c.Name)})
 	}
 }

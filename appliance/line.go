@@ -3,7 +3,6 @@ package appliance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -23,6 +22,8 @@ type line struct {
 	cfg    LineConfig
 	prefix string // dialed before every number
 	open   OpenFunc
+	ports  *portBook // nil: open knows no ports
+	wear   wear
 	q      *queue.Queue
 	g      *gateway.Gateway
 	offers *offers
@@ -33,54 +34,31 @@ type line struct {
 	log    *slog.Logger
 }
 
-// Pauses before a modem that was lost or does not answer is opened again.
-var openPauses = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
-
 // errEnded is returned by a worker that ended although nobody asked it to.
 var errEnded = errors.New("appliance: ended by itself")
 
 // run opens the modem and works it until ctx ends; a modem that is lost is opened again.
 func (l *line) run(ctx context.Context) error {
-	failures := 0
 	for ctx.Err() == nil {
 		l.live.set(control.LineOpening, "")
-		began := time.Now()
 		// What a session that failed left open is settled before the next one begins.
 		if _, err := l.q.RecoverLine(l.cfg.Name); err != nil {
 			return err
 		}
+		here := l.presence()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > goodRun {
-			failures = 0
-		}
-		pause := openPauses[min(failures, len(openPauses)-1)]
-		failures++
-		l.log.Error("modem lost", "err", err, "pause", pause)
-		l.live.set(control.LineOpening, err.Error())
-		if failures < alarmAfter {
-			l.pause(ctx, pause) // a plug that was out for a moment
-			continue
-		}
-		l.alarms.Raise("line-lost/"+l.cfg.Name, fmt.Sprintf("The modem of line %s (%s) does not work: %v.", l.cfg.Name, l.cfg.Device, err),
-			"Check that the modem is plugged in and has power; unplug it and plug it in again. It is tried again by itself.")
-		l.pause(ctx, pause)
+		l.recover(ctx, here, err)
 	}
 	l.live.set(control.LineStopped, "shut down")
 	return ctx.Err()
 }
 
-func (*line) pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
 // session works one opening of the modem until it is lost.
 func (l *line) session(ctx context.Context) error {
+	l.wear.opened = false
 	term, closer, err := l.open(ctx, l.cfg)
 	if err != nil {
 		return err
@@ -92,7 +70,8 @@ func (l *line) session(ctx context.Context) error {
 			l.log.Warn("modem", "warning", w)
 		}
 	}
-	l.alarms.Clear("line-lost/" + l.cfg.Name)
+	l.nowOpen()
+	defer time.AfterFunc(goodRun, l.nowGood).Stop()
 	l.live.set(control.LineIdle, "")
 	for ctx.Err() == nil {
 		in, job, err := l.next(ctx, term)
@@ -107,6 +86,7 @@ func (l *line) session(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		l.nowGood()
 	}
 	return ctx.Err()
 }

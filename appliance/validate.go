@@ -13,6 +13,7 @@ import (
 	"github.com/tipring/tipring/appliance/gotenberg"
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/imaging/raster"
+	"github.com/tipring/tipring/modem"
 )
 
 // Validate checks what can be checked without touching anything; it returns every fault found, joined, each one
@@ -57,7 +58,11 @@ func (c Config) validateLines(v *faults) {
 		}
 		v.need(!names[l.Name], "%s: the name is used twice", at)
 		v.need(l.Device != "", "%s: device is missing (tipring modem list shows what is plugged in)", at)
-		v.need(l.Device == "" || !devices[l.Device], "%s: device %s belongs to another line already", at, l.Device)
+		if l.Device != "" && l.Device != autoDevice && !strings.HasPrefix(l.Device, virtualDevice) {
+			err := modem.CheckDevice(l.Device)
+			v.need(err == nil, "%s: device: %v, or auto for the first free modem", at, err)
+		}
+		v.need(l.Device == "" || l.Device == autoDevice || !devices[l.Device], "%s: device %s belongs to another line already", at, l.Device)
 		names[l.Name], devices[l.Device] = true, true
 		v.need(l.Send || l.Receive, "%s: neither send nor receive: remove the line or switch one on", at)
 		v.need(l.Rings >= 1 && l.Rings <= 20, "%s: rings = %d: use 1 to 20", at, l.Rings)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -19,9 +18,7 @@ import (
 	"github.com/tipring/tipring/appliance/routing"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/raster"
-	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/smtpstack/receive"
-	"github.com/tipring/tipring/t30"
 )
 
 // wire makes the gateway and the lines.
@@ -136,15 +133,6 @@ func portError(key, addr string, err error) error {
 		return fmt.Errorf("%s: no permission for %s: ports below 1024 need root or the right to bind them (setcap cap_net_bind_service): %w", key, addr, err)
 	}
 	return fmt.Errorf("%s: %w", key, err)
-}
-
-// openModem opens the modem on a line's serial port.
-func openModem(ctx context.Context, c LineConfig) (t30.Terminal, io.Closer, error) {
-	m, err := modem.Open(ctx, c.Device, c.modemOptions())
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, m, nil
 }
 
 // euCountries share the pause and the number of tries of most European regulations.

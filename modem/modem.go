@@ -39,44 +39,57 @@ type Modem struct {
 	trace    func(t30.Event)
 }
 
-// Open opens the port at path and the modem on it. ErrPortBusy, ErrNoModem, ErrNoFaxClass, ErrProfile, ErrQuirk, at.ErrPortLost.
+// Open opens the port that device names, a path or as [Ports.Find] takes it, and the modem on it. Errors of [Ports.Open].
 // It ends within 45 s; that a port has no modem at all is known within 12 s.
-func Open(ctx context.Context, path string, o Options) (*Modem, error) {
-	p, err := OpenPort(path)
+func Open(ctx context.Context, device string, o Options) (*Modem, error) {
+	return Ports{}.Open(ctx, device, o)
+}
+
+// Open opens the port that device names, as Find takes it, and the modem on it. Errors of Find, ErrPortBusy, ErrNoModem, ErrNoFaxClass,
+// ErrProfile, ErrQuirk, at.ErrPortLost.
+func (s Ports) Open(ctx context.Context, device string, o Options) (*Modem, error) {
+	info := PortInfo{Path: device}
+	if CheckDevice(device) == nil { // a path from here is fine as well
+		var err error
+		if info, err = s.Find(device); err != nil {
+			return nil, err
+		}
+	}
+	p, err := OpenPort(info.Path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := start(ctx, p, path, o)
+	m, err := start(ctx, p, info, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", info.Path, err)
 	}
 	return m, nil
 }
 
 // New identifies the modem on port and sets it up. It owns port, and closes it on failure. It ends within 45 s.
 func New(ctx context.Context, port at.Port, o Options) (*Modem, error) {
-	return start(ctx, port, "", o)
+	return start(ctx, port, PortInfo{}, o)
 }
 
-func start(ctx context.Context, port at.Port, path string, o Options) (*Modem, error) {
+func start(ctx context.Context, port at.Port, info PortInfo, o Options) (*Modem, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	trace := oneByOne(o.Trace)
 	m := &Modem{ch: at.NewChannel(port, trace), trace: trace}
-	if err := m.open(ctx, path, o); err != nil {
+	if err := m.open(ctx, info, o); err != nil {
 		_ = m.ch.Close() // the first error says why
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *Modem) open(ctx context.Context, path string, o Options) error {
+func (m *Modem) open(ctx context.Context, info PortInfo, o Options) error {
 	var err error
 	if m.id, err = identify(ctx, m.ch); err != nil {
 		return err
 	}
-	m.id.USB = usbOf(path)
-	p, err := profileFor(m.id, path, o.Profile)
+	m.id.USB = info.USB
+	p, err := profileFor(m.id, info.Path, o.Profile)
 	if err != nil {
 		return err
 	}

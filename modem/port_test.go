@@ -258,11 +258,11 @@ func TestList(t *testing.T) {
 	write("class/tty/tty1/dev", "4:1")
 	link("dev/serial/by-id/usb-Conexant_USB_Modem_24680246-if00", "../../ttyACM0")
 
-	got, err := list(filepath.Join(root, "class/tty"), filepath.Join(root, "dev"))
+	got, err := Ports{Sys: root, Dev: filepath.Join(root, "dev")}.List()
 	must(t, err)
 	want := []PortInfo{
 		{Path: filepath.Join(root, "dev/ttyACM0"), ByID: filepath.Join(root, "dev/serial/by-id/usb-Conexant_USB_Modem_24680246-if00"),
-			USB: "0572:1340", Serial: "24680246", Name: "Conexant USB Modem"},
+			USB: "0572:1340", Serial: "24680246", Name: "Conexant USB Modem", USBPath: "1-1", Interface: "1.0"},
 		{Path: filepath.Join(root, "dev/ttyS0")},
 	}
 	if len(got) != len(want) {

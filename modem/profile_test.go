@@ -19,7 +19,7 @@ func TestProfileFor(t *testing.T) {
 	}{
 		{Identity{Manufacturer: "CONEXANT", Info: []string{"56000", "CX93001-EIS_V0.2002-V92"}, USB: "0572:1329"}, "", "conexant"},
 		{Identity{Info: []string{"56000", "CX93010-2x"}}, "", "conexant"},
-		{Identity{Info: []string{"56000"}, USB: "0572:1340"}, "", "rockwell"}, // it says too little: its answer is Rockwell's as well
+		{Identity{Info: []string{"56000"}, USB: "0572:1340"}, "", "conexant"}, // it says too little: its plug tells
 		{Identity{USB: "0572:1340"}, "/dev/ttyACM3", "conexant"},
 		{Identity{Manufacturer: "ROCKWELL", Model: "AC/V34"}, "", "rockwell"},
 		{Identity{Info: []string{"LT V.92 Data+Fax Modem Version 8.22"}}, "", "lucent"},

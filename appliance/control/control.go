@@ -118,9 +118,10 @@ const (
 	LineOpening LineState = "opening" // modem being opened and probed, or gone: Error says why
 	LineIdle    LineState = "idle"    // waits for a ring or a job
 	LineRinging LineState = "ringing"
-	LineCalling LineState = "calling" // sending: dialing until the end of the call
-	LineInCall  LineState = "in call" // receiving
-	LineStopped LineState = "stopped" // failed too often, or shut down
+	LineCalling LineState = "calling"        // sending: dialing until the end of the call
+	LineInCall  LineState = "in call"        // receiving
+	LineOut     LineState = "out of service" // the modem failed again and again; it is tried again by itself, ever more rarely
+	LineStopped LineState = "stopped"        // failed too often, or shut down
 )
 
 // Line is one telephone line.
