@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -65,11 +66,8 @@ func (l *line) session(ctx context.Context) error {
 	}
 	defer closer.Close()
 	l.log.Info("modem open")
-	if m, ok := closer.(interface{ Warnings() []string }); ok {
-		for _, w := range m.Warnings() {
-			l.log.Warn("modem", "warning", w)
-		}
-	}
+	said := map[string]bool{}
+	l.tellWarnings(closer, said)
 	l.nowOpen()
 	defer time.AfterFunc(goodRun, l.nowGood).Stop()
 	l.live.set(control.LineIdle, "")
@@ -87,8 +85,23 @@ func (l *line) session(ctx context.Context) error {
 			return err
 		}
 		l.nowGood()
+		l.tellWarnings(closer, said)
 	}
 	return ctx.Err()
+}
+
+// tellWarnings logs, once an opening, what the modem was asked for and does not do.
+func (l *line) tellWarnings(m io.Closer, said map[string]bool) {
+	w, ok := m.(interface{ Warnings() []string })
+	if !ok {
+		return
+	}
+	for _, text := range w.Warnings() {
+		if !said[text] {
+			said[text] = true
+			l.log.Warn("modem", "warning", text)
+		}
+	}
 }
 
 // next waits for a ringing call or a job. A job that comes up in the same moment as a ring is given back: whoever
@@ -268,6 +281,9 @@ func (l *line) settleSend(b *batch, own t30.Capabilities, report t30.Report, err
 		text = err.Error()
 	}
 	l.live.end(report.Code, text, report)
+	if until := l.health.rest; time.Now().Before(until) {
+		l.live.set(control.LineIdle, fmt.Sprintf("%s; dialed again from %s on", report.Code, until.Format("15:04")))
+	}
 	l.log.Info("call ended", "job", b.first.ID, "code", int(report.Code), "text", text, "sent", report.Sent, "state", after.State, "next", after.NotBefore)
 	if recErr != nil {
 		l.log.Error("record call", "err", recErr)

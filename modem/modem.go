@@ -140,7 +140,7 @@ func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options
 		if err != nil {
 			return err
 		}
-		m.term, m.warnings = t, func() []string { return nil }
+		m.term, m.warnings = t, t.Warnings
 	}
 	return nil
 }

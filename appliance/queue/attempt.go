@@ -296,7 +296,7 @@ func (q *Queue) settle(tx *store.Tx, j *Job, now time.Time, code t30.Code, doubt
 		return q.finish(tx, j, Failed, code, Explain(code))
 	}
 	j.State, j.Text, j.NotBefore, j.Hint = Waiting, Explain(code), now.Add(q.o.Policy.spread(code, d.After)), d.Hint
-	if class == ClassNoDialTone || class == ClassLineInUse {
+	if class == ClassNoDialTone || class == ClassLineInUse || class == ClassGlare {
 		j.DeadLine = a.Line
 	}
 	return nil

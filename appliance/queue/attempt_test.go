@@ -123,7 +123,7 @@ func TestEndAttempt_NoDialToneSpendsNothing(t *testing.T) {
 
 // What one line cannot dial another takes at once; the line itself waits.
 func TestNextJob_DeadLine(t *testing.T) {
-	for _, code := range []t30.Code{t30.CodeNoDialTone, t30.CodeNoLine, t30.CodeLineInUse} {
+	for _, code := range []t30.Code{t30.CodeNoDialTone, t30.CodeNoLine, t30.CodeLineInUse, t30.CodeGlare} {
 		q := open(t, Options{})
 		id := addJob(t, q, "5550100", 1).ID
 		claim(t, q, "east")

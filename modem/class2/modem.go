@@ -120,6 +120,9 @@ func (m *Modem) capabilities() t30.Capabilities {
 // Capabilities implements [t30.Terminal].
 func (m *Modem) Capabilities() t30.Capabilities { return m.caps }
 
+// Warnings are sentences for people about settings that the modem does not take.
+func (m *Modem) Warnings() []string { return m.phone.Warnings() }
+
 // enter brings the modem into its class.
 func (m *Modem) enter(ctx context.Context) error {
 	if err := m.phone.EnterClass(ctx, m.d.class); err != nil {
@@ -197,5 +200,6 @@ func (i *incoming) Answer(ctx context.Context, mode t30.AnswerMode, s t30.Sessio
 		return t30.NotConnected(ctx, start, t30.KindAnswer, err)
 	}
 	c := newCall(ctx, i.m, p, start)
+	c.far.Dialed = i.Dialed()
 	return c.run(c.answered)
 }
