@@ -342,6 +342,66 @@ func TestAnswer_BeingPolled(t *testing.T) {
 	})
 }
 
+// Parameters in hexadecimal, from a modem of Class 2, are read with the quirk and not without; a bare DLE is kept with its quirk, and
+// without it is lost together with what follows it.
+func TestReceive_HexAndBareDLE(t *testing.T) {
+	page := t30test.MakePage(3, 40)
+	for i := range page {
+		if page[i] == 0x10 { // none by chance
+			page[i] = 0x55
+		}
+	}
+	for i := 7; i < len(page); i += 32 {
+		page[i], page[i+1] = 0x10, 0x55
+	}
+	raw := hex.EncodeToString(append(bytes.Clone(page), 0x10, 0x03))
+	for _, on := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m, _ := newModem(t, Config{Class: "2", Quirks: Quirks{Hex: on, BareDLE: on, ReceivedBits: "direct"}}, `
+1s
+< RING
+> ATA
+6s
+< +FCON
+< +FDCS:1,B,0,2,0,0,0,0
+< OK
+> AT+FDR
+< CONNECT
+> DC1
+<= `+raw+`
+< +FPTS:1,40
+< +FET:2
+< OK
+> AT+FDR
+< +FHNG:0
+< OK
+> ATH0
+< OK
+`)
+			sink := &t30test.Sink{Judge: func(int, []byte) t30.Quality { return t30.Quality{Lines: 40} }}
+			s := station()
+			s.Sink = sink
+			rep, err := received(t, m, s)
+			same := len(sink.Kept()) == 1 && bytes.Equal(sink.Kept()[0], page)
+			if err != nil || (rep.Modulation.Rate == 28800) != on || (rep.Format.Resolution == t30.Fine) != on || same != on {
+				t.Errorf("quirks %v: %v %q, %v, %v, the page is the same %v, %v", on, rep.Code, rep.Text, rep.Modulation, rep.Format, same, err)
+			}
+		})
+	}
+}
+
+// Error correction that does not work is not offered.
+func TestPlan_NoECM(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m, _ := newModem(t, Config{Class: "2", Quirks: Quirks{NoECM: on}}, "")
+			if c := m.Capabilities(); c.ECM == on || c.Codings.Has(t30.MMR) == on {
+				t.Errorf("quirk %v: %+v", on, c)
+			}
+		})
+	}
+}
+
 // An adaptive answer tells fax, data and voice apart, asked for inside the class only.
 func TestAnswer_Adaptive(t *testing.T) {
 	for line, want := range map[string]error{"DATA\n< CONNECT 9600": t30.ErrData, "CONNECT 14400": t30.ErrData, "+FVOICE": t30.ErrVoice, "VOICE": t30.ErrVoice} {

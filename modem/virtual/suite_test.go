@@ -15,7 +15,6 @@ import (
 
 	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/modem/at"
-	"github.com/tipring/tipring/modem/class2"
 	"github.com/tipring/tipring/modem/virtual"
 	"github.com/tipring/tipring/t30"
 	"github.com/tipring/tipring/t30/t30test"
@@ -24,50 +23,42 @@ import (
 // The shared suite: what a call has to come to, whatever the service classes of the two modems, in virtual time.
 
 // suiteClasses are the service classes of the suite.
-var suiteClasses = []string{"1", "2", "2.0", "2.1"}
+var suiteClasses = []string{"1", "1.0", "2", "2.0", "2.1"}
 
-// suitePairs are the classes of caller and callee: each with Class 1, both ways, and with its own.
+// suitePairs are the classes of caller and callee: each class with its own, and those in which the modem runs T.30 with Class 1 too,
+// both ways.
 func suitePairs() (pairs [][2]string) {
 	for _, c := range suiteClasses {
 		pairs = append(pairs, [2]string{c, c})
-		if c != "1" {
+		if strings.HasPrefix(c, "2") {
 			pairs = append(pairs, [2]string{c, "1"}, [2]string{"1", c})
 		}
 	}
 	return pairs
 }
 
-// modemRunsT30 tells whether a class leaves T.30 to the modem.
-func modemRunsT30(class string) bool { return strings.HasPrefix(class, "2") }
-
 // openDriver opens the product's driver on a virtual modem in a class.
-func openDriver(t *testing.T, vm *virtual.Modem, class string, trace func(t30.Event)) (t30.Terminal, io.Closer) {
+func openDriver(t *testing.T, vm *virtual.Modem, class string) *modem.Modem {
 	t.Helper()
 	port, err := vm.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !modemRunsT30(class) {
-		m, err := modem.New(t.Context(), port, modem.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m, m
-	}
-	ch := at.NewChannel(port, trace)
-	m, err := class2.New(t.Context(), ch, class2.Config{Class: class})
+	m, err := modem.New(t.Context(), port, modem.Options{Class: class})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, ch
+	if got := m.Identity().Class; got != class {
+		t.Fatalf("opened in Class %s, want %s", got, class)
+	}
+	return m
 }
 
 // side is one modem of a talk, with its driver and what a call of it came to.
 type side struct {
 	class string
 	vm    *virtual.Modem
-	term  t30.Terminal
-	close io.Closer
+	term  *modem.Modem
 
 	s    t30.Session
 	rep  t30.Report
@@ -103,7 +94,7 @@ func newTalk(t *testing.T, pair [2]string, o virtual.Options) *suiteTalk {
 			Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, Class2Habits: virtual.Class2Habits{ReversedReceive: pair[i] == "2"}})
 		s.s.Me.ID = []string{"+1 555 0100", "+49 30 5550101"}[i]
 		s.s.Trace = s.trace
-		s.term, s.close = openDriver(t, s.vm, s.class, s.trace)
+		s.term = openDriver(t, s.vm, s.class)
 	}
 	return k
 }
@@ -114,7 +105,7 @@ func (k *suiteTalk) done() {
 		if n := s.vm.Stats().Underruns; n > 0 {
 			k.t.Errorf("Class %s let a page run dry %d times", s.class, n)
 		}
-		if err := s.close.Close(); err != nil && !k.gone {
+		if err := s.term.Close(); err != nil && !k.gone {
 			k.t.Error(err)
 		}
 		if k.t.Failed() {
