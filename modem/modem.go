@@ -11,6 +11,7 @@ import (
 	"github.com/tipring/tipring/modem/class1"
 	"github.com/tipring/tipring/modem/class2"
 	"github.com/tipring/tipring/modem/phone"
+	"github.com/tipring/tipring/modem/recording"
 	"github.com/tipring/tipring/t30"
 )
 
@@ -22,11 +23,12 @@ var ErrNoFaxClass = errors.New("modem: no usable fax service class")
 
 // Options is how to use a modem. The zero value is fine.
 type Options struct {
-	Line    phone.Config    // how to use the telephone line; Quirks are the profile's
-	Class   string          // service class, one of [Classes]; "" or "auto": the best that the modem has
-	Profile string          // quirk profile, one of [ProfileNames]; "" or "auto": the one that fits
-	Quirks  map[string]any  // quirks that differ from the profile's, as [Quirks.Set] takes them
-	Trace   func(t30.Event) // the transcript of all that goes over the port, calls or not, one event at a time; must not block
+	Line    phone.Config        // how to use the telephone line; Quirks are the profile's
+	Class   string              // service class, one of [Classes]; "" or "auto": the best that the modem has
+	Profile string              // quirk profile, one of [ProfileNames]; "" or "auto": the one that fits
+	Quirks  map[string]any      // quirks that differ from the profile's, as [Quirks.Set] takes them
+	Trace   func(t30.Event)     // the transcript of all that goes over the port, calls or not, one event at a time; must not block
+	Record  *recording.Recorder // takes all that goes over the port and what our side does; nil: nobody
 }
 
 // Modem is one opened modem, a [t30.Terminal].
@@ -37,6 +39,7 @@ type Modem struct {
 	term     t30.Terminal
 	warnings func() []string
 	trace    func(t30.Event)
+	record   *callRecorder
 }
 
 // Open opens the port that device names, a path or as [Ports.Find] takes it, and the modem on it. Errors of [Ports.Open].
@@ -75,7 +78,12 @@ func start(ctx context.Context, port at.Port, info PortInfo, o Options) (*Modem,
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	trace := oneByOne(o.Trace)
-	m := &Modem{ch: at.NewChannel(port, trace), trace: trace}
+	m := &Modem{trace: trace}
+	if o.Record != nil {
+		m.record, port = &callRecorder{o.Record}, o.Record.Port(port)
+		m.record.step(StepOpen, openStep(o))
+	}
+	m.ch = at.NewChannel(port, trace)
 	if err := m.open(ctx, info, o); err != nil {
 		_ = m.ch.Close() // the first error says why
 		return nil, err
@@ -108,6 +116,7 @@ func (m *Modem) open(ctx context.Context, info PortInfo, o Options) error {
 		switch err := m.openClass(ctx, c.class, q, o); {
 		case err == nil:
 			m.id.Class, m.id.Why = c.class, c.butRefused(refused)
+			m.record.step(StepOpened, m.id)
 			return nil
 		case !errors.Is(err, ErrNoFaxClass):
 			return err

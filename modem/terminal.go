@@ -28,11 +28,14 @@ func oneByOne(f func(t30.Event)) func(t30.Event) {
 func (m *Modem) Call(ctx context.Context, number string, s t30.Session) (t30.Report, error) {
 	s.Trace = oneByOne(s.Trace)
 	defer m.follow(s.Trace)()
-	return m.term.Call(ctx, number, s)
+	r, err := m.term.Call(ctx, number, m.record.session(StepCall, number, 0, s))
+	m.record.ended(r, err)
+	return r, err
 }
 
 // WaitCall implements [t30.Terminal].
 func (m *Modem) WaitCall(ctx context.Context) (t30.Incoming, error) {
+	m.record.step(StepWait, nil)
 	in, err := m.term.WaitCall(ctx)
 	if err != nil {
 		return nil, err
@@ -63,5 +66,7 @@ type incoming struct {
 func (in incoming) Answer(ctx context.Context, mode t30.AnswerMode, s t30.Session) (t30.Report, error) {
 	s.Trace = oneByOne(s.Trace)
 	defer in.m.follow(s.Trace)()
-	return in.Incoming.Answer(ctx, mode, s)
+	r, err := in.Incoming.Answer(ctx, mode, in.m.record.session(StepAnswer, "", mode, s))
+	in.m.record.ended(r, err)
+	return r, err
 }

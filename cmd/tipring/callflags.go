@@ -27,6 +27,7 @@ type callFlags struct {
 	trace    bool
 
 	init, class, profile string
+	record               *recordFlags
 }
 
 func addCallFlags(fs *flag.FlagSet) *callFlags {
@@ -39,6 +40,7 @@ func addCallFlags(fs *flag.FlagSet) *callFlags {
 	fs.StringVar(&c.init, "init", "", "`commands` of your own for the modem, without AT")
 	fs.StringVar(&c.class, "class", "auto", "service `class` of the modem: auto, "+strings.Join(modem.Classes(), ", "))
 	fs.StringVar(&c.profile, "profile", "auto", "quirk `profile` of the modem: auto, "+strings.Join(modem.ProfileNames(), ", "))
+	c.record = addRecordFlags(fs)
 	fs.BoolVar(&c.json, "json", false, "print one JSON object per call")
 	fs.BoolVar(&c.trace, "trace", false, "print the transcript to standard error")
 	return c

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // mgetty is mgetty+sendfax on one port. Its folders are compiled in, so it runs in a mount namespace in which they are its own.
@@ -87,23 +86,18 @@ func (m *mgetty) send(class, number string, g3 ...string) *proc {
 	return m.run("sendfax", append([]string{"-v", "-x", "9", "-C", mgettyModes[class], "-l", m.tty, number}, g3...)...)
 }
 
-// received waits for n files of one page each and decodes them with netpbm.
-func (m *mgetty) received(n int, d time.Duration) []pbm {
-	m.t.Helper()
-	var files []string
-	waitFor(m.t, d, fmt.Sprintf("%d pages in mgetty's spool", n), func() bool {
-		files, _ = filepath.Glob(filepath.Join(m.dir, "spool/fax/incoming/f*"))
-		return len(files) >= n
-	})
+// received decodes the files of one page each with netpbm.
+func (m *mgetty) received() ([]pbm, error) {
+	files, _ := filepath.Glob(filepath.Join(m.dir, "spool/fax/incoming/f*"))
 	var pages []pbm
 	for _, f := range files {
 		out, err := exec.Command("g3topbm", "-width", "1728", f).Output()
 		if err != nil {
-			m.t.Fatalf("g3topbm %s: %v", f, err)
+			return nil, fmt.Errorf("g3topbm %s: %w", f, err)
 		}
 		pages = append(pages, parsePBM(m.t, out))
 	}
-	return pages
+	return pages, nil
 }
 
 // show prints mgetty's logs when the test failed.

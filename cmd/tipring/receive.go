@@ -13,12 +13,11 @@ import (
 	"github.com/tipring/tipring/appliance/queue"
 	"github.com/tipring/tipring/imaging"
 	"github.com/tipring/tipring/imaging/tiff"
-	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/t30"
 )
 
 const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm] [--class C] [--profile P] [--init AT]\n" +
-	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] [--json]"
+	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] " + recordUsage + " [--json]"
 
 type receiveFlags struct {
 	*callFlags
@@ -75,6 +74,7 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 		return exitLocal
 	}
 	f.keeper = newCallKeeper(f.data, f.tracer(s.err))
+	defer f.record.close(s)
 	if f.to != "" {
 		return f.poll(ctx, s, fs)
 	}
@@ -83,7 +83,7 @@ func receiveMain(ctx context.Context, args []string, s streams) int {
 
 // wait answers calls until --count of them are done.
 func (f *receiveFlags) wait(ctx context.Context, s streams) int {
-	m, err := modem.Open(ctx, f.modem, f.options(f.keeper.trace()))
+	m, err := f.openModem(ctx, f.keeper.trace())
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal
@@ -149,7 +149,7 @@ func (f *receiveFlags) poll(ctx context.Context, s streams, fs *flag.FlagSet) in
 	}
 	outcome := queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}} // nothing was dialed
 	defer func() { end(outcome) }()
-	m, err := modem.Open(ctx, f.modem, f.options(f.keeper.trace()))
+	m, err := f.openModem(ctx, f.keeper.trace())
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitLocal

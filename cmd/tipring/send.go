@@ -9,12 +9,11 @@ import (
 
 	"github.com/tipring/tipring/appliance/call"
 	"github.com/tipring/tipring/appliance/queue"
-	"github.com/tipring/tipring/modem"
 	"github.com/tipring/tipring/t30"
 )
 
 const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
-	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--class C] [--profile P] [--init AT] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] [--json]\n        FILE..."
+	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--class C] [--profile P] [--init AT] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] " + recordUsage + " [--json]\n        FILE..."
 
 type sendFlags struct {
 	*callFlags
@@ -94,7 +93,8 @@ func (f *sendFlags) dial(ctx context.Context, s streams, number string, session 
 	}
 	how.limit(&session)
 	keeper := newCallKeeper(f.data, f.tracer(s.err))
-	m, err := modem.Open(ctx, f.modem, f.options(keeper.trace()))
+	defer f.record.close(s)
+	m, err := f.openModem(ctx, keeper.trace())
 	if err != nil {
 		end(queue.Outcome{Report: t30.Report{Code: t30.CodeGlare}, Err: err}) // nothing was dialed
 		fmt.Fprintln(s.err, "tipring:", err)
