@@ -173,7 +173,7 @@ func (c *call) broken(err error) step {
 func (c *call) hungUp() step {
 	h := c.hung
 	switch {
-	case h == nil || h.code == t30.CodeOK:
+	case h == nil || h.code == t30.CodeOK || h.code == t30.CodeNoLine: // within a call the line is gone, whosever doing
 		return c.bye(c.dropped(), "the far end hung up")
 	case h.fault:
 		c.end(h.code, "%s", h.text)

@@ -24,7 +24,7 @@ var hangups = []hangup{
 	{0, 0x00, t30.CodeOK, "normal end of the connection", false, false},
 	{1, 0x01, t30.CodeNoDocument, "a ring, but no handshake", false, true},
 	{2, 0x02, t30.CodeModem, "the modem aborted the call", true, false},
-	{3, 0x03, t30.CodeNoDialTone, "no loop current", false, true},
+	{3, 0x03, t30.CodeNoLine, "no loop current", false, true},
 	{-1, 0x04, t30.CodeNoAnswer, "it rang and nobody answered", false, true},
 	{-1, 0x05, t30.CodeNoFax, "it was answered without CED", false, true},
 	// Sending, phase A.

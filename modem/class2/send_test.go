@@ -186,6 +186,7 @@ func TestSend_Endings(t *testing.T) {
 		{"hang-up before XON", "2", dial2 + "> AT+FDIS=1,5,0,2,0,0,0,0\n< OK\n> AT+FDT\n< CONNECT\n< +FHNG:27\n< OK\n" + hook, t30.CodeTraining, 0, false, false},
 		{"hang-up without OK", "2", dial2 + "> AT+FDIS=1,5,0,2,0,0,0,0\n< OK\n> AT+FDT\n< +FHNG:22\n3s\n" + hook, t30.CodeDCNInB, 0, false, false},
 		{"+FDT refused", "2", dial2 + "> AT+FDIS=1,5,0,2,0,0,0,0\n< ERROR\n> AT+FDT\n< ERROR\n" + fk, t30.CodeModem, 0, false, true},
+		{"no loop current in a call", "2", dial2 + "> AT+FDIS=1,5,0,2,0,0,0,0\n< OK\n> AT+FDT\n< +FHNG:3\n< OK\n" + hook, t30.CodeHungUpB, 0, false, false},
 		{"far end cannot receive", "2.0", "> ATDT5550101\n< +FCO\n2s\n< +FHS:21\n< OK\n" + hook, t30.CodeCannotReceive, 0, false, false},
 		{"no DIS", "2.0", "> ATDT5550101\n< +FCO\n60s\n> CAN\n< OK\n> AT+FKS\n< +FHS:02\n< OK\n" + hook, t30.CodeNoFax, 0, false, false},
 		{"dropped in phase B", "2.0", "> ATDT5550101\n< +FCO\n9s\n< NO CARRIER\n> AT+FKS\n< OK\n" + hook, t30.CodeHungUpB, 0, false, false},
@@ -373,7 +374,7 @@ func TestDial_Results(t *testing.T) {
 	}{
 		{"2", "9s\n< BUSY\n", t30.CodeBusy}, {"2", "< NO DIALTONE\n", t30.CodeNoDialTone}, {"2", "60s\n< NO ANSWER\n> ATH0\n< OK\n", t30.CodeNoAnswer},
 		{"2.0", "50s\n< +FHS:04\n< OK\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeNoAnswer}, {"2.0", "50s\n< +FHS:05\n< OK\n", t30.CodeNoFax},
-		{"2", "50s\n< +FHNG:11\n< OK\n", t30.CodeNoCarrier}, {"2", "< +FHNG:3\n< OK\n", t30.CodeNoDialTone}, {"2", "< +FHNG:2\n< OK\n", t30.CodeCallAborted},
+		{"2", "50s\n< +FHNG:11\n< OK\n", t30.CodeNoCarrier}, {"2", "< +FHNG:3\n< OK\n", t30.CodeNoLine}, {"2", "< +FHNG:2\n< OK\n", t30.CodeCallAborted},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -604,3 +604,26 @@ func TestSuite_Refused(t *testing.T) {
 		})
 	}
 }
+
+// TestSuite_Addresses: subaddress, password and polling address arrive, where the classes have them (T.32's +FAP is 2.1's); where the
+// sender's has none, the fax goes without.
+func TestSuite_Addresses(t *testing.T) {
+	eachPair(t, virtual.Options{}, func(t *testing.T, k *suiteTalk) {
+		doc, sink := t30test.NewDocument(8, 1, 60), &t30test.Sink{}
+		k.caller.s.Send, k.callee.s.Sink = t30test.Docs(doc), sink
+		k.caller.s.Me.Subaddress, k.caller.s.Me.Password = "77", "4711"
+		k.call()
+		k.ok()
+		k.whole(&k.caller, &k.callee, sink, doc)
+		has := func(class string) bool { return class[0] == '1' || class == "2.1" }
+		want := has(k.caller.class) && has(k.callee.class)
+		if r := k.callee.rep.Remote; (r.Subaddress == "77") != want || (r.Password == "4711") != want {
+			t.Errorf("SUB %q, PWD %q", r.Subaddress, r.Password)
+		}
+		for _, s := range []*side{&k.caller, &k.callee} {
+			if log := strings.Join(s.log, " "); strings.Contains(log, "4711") {
+				t.Errorf("Class %s: the password stands in the transcript", s.class)
+			}
+		}
+	})
+}
