@@ -10,16 +10,11 @@ import (
 // screen prints the screened areas through a dot screen, their tones stretched to the whole scale and their edges sharpened: words in
 // a shaded field, white ones too, and eyes in a face are finer than the dots.
 func (t *toner) screen(out *imaging.Bitmap) {
-	fine, coarse := newDots(t.res, fineScreen), newDots(t.res, photoScreen)
+	d := newDots(t.res)
 	t.eachToneLine(func(y int, want []int16) {
 		for bx := range t.cols {
-			n := t.area[y/t.bh*t.cols+bx]
-			if n < 0 {
+			if t.area[y/t.bh*t.cols+bx] < 0 {
 				continue
-			}
-			d := fine
-			if t.areas[n].blocks*100 >= photoPerCent*len(t.kind) {
-				d = coarse
 			}
 			level := d.level[y%d.h*d.w:][:d.w]
 			k := bx * t.bw % d.w
@@ -104,13 +99,9 @@ func (t *toner) range100(hist *[256]int, n int) (lo, hi int) {
 	return min(lo, 64), max(hi, t.paper*8/10, 1)
 }
 
-// The screen's tile in pels at 204 dpi, for tints and small pictures and for a photo of some size: its dots are
-// coarser, and so few enough to be sent in half the time.
-const (
-	fineScreen   = 8  // 36 dots an inch
-	photoScreen  = 12 // 24 dots an inch
-	photoPerCent = 20 // of the page
-)
+// screenTile is the side of the screen's tile in pels at 204 dpi: 36 dots an inch. Coarser dots would code smaller still, but a face would
+// lose its features; error diffusion and finer dots take several times as long on the line.
+const screenTile = 8
 
 // dots is a dot screen.
 type dots struct {
@@ -118,15 +109,15 @@ type dots struct {
 	w, h  int
 }
 
-func newDots(res imaging.Resolution, side int) dots {
-	level, w, h := dotScreen(res, side)
+func newDots(res imaging.Resolution) dots {
+	level, w, h := dotScreen(res)
 	return dots{level, w, h}
 }
 
-// dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, two dots to a tile of side pels (at 204 dpi),
+// dotScreen returns the thresholds of a clustered-dot screen at 45 degrees, two dots to a tile,
 // round on paper whatever the pels' shape: a pel is black if its grey is below the threshold.
-func dotScreen(res imaging.Resolution, side int) (dots []uint8, w, h int) {
-	w, h = max(8, (side*res.X/204+1)&^1), max(4, (side*res.Y/204+1)&^1)
+func dotScreen(res imaging.Resolution) (dots []uint8, w, h int) {
+	w, h = max(8, (screenTile*res.X/204+1)&^1), max(4, (screenTile*res.Y/204+1)&^1)
 	order := make([]int, w*h)
 	spot := make([]float64, w*h)
 	for i := range order {

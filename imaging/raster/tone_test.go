@@ -93,7 +93,7 @@ func TestTone_RampKeepsItsTones(t *testing.T) {
 
 func TestTone_DotScreenIsBalanced(t *testing.T) {
 	for _, res := range []imaging.Resolution{imaging.Standard, imaging.Fine, imaging.Superfine, imaging.Res300, imaging.Res600} {
-		dots, w, h := dotScreen(res, fineScreen)
+		dots, w, h := dotScreen(res)
 		for _, grey := range []int{16, 64, 128, 192, 240} {
 			n := 0
 			for _, d := range dots {
