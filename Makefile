@@ -11,7 +11,7 @@ help:
 	@echo 'make build        bin/tipring, static, for this machine'
 	@echo 'make demo         the whole appliance on this machine, no hardware needed'
 	@echo 'make test         all tests; installs the peers (efax, postfix, ...) by apt-get where it can'
-	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls, 10,000 random lines, make mutate'
+	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls, documents of all kinds, every bit of a page flipped, 10,000 random lines, make mutate'
 	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md'
 	@echo 'make race         unit tests under the race detector (needs gcc)'
 	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
@@ -34,8 +34,12 @@ test: peers build
 	$(GO) test -parallel 16 $$($(GO) list ./... | grep -v /cmd/tipring$$)
 	$(GO) test -tags peers -parallel 40 -timeout 9m ./cmd/tipring
 
+JARS := /usr/share/java
+soak: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium exiftool:libimage-exiftool-perl java:default-jre-headless \
+ $(JARS)/preflight.jar:libpdfbox2-java $(JARS)/javax.activation.jar:libactivation-java $(JARS)/jaxb-api.jar:libjaxb-api-java
 soak: peers build
 	$(GO) test -tags 'peers soak' -parallel 40 -timeout 85m ./cmd/tipring
+	$(GO) test -count=1 -run 'RandomPages|AllKinds|Damage' -timeout 90m ./imaging/t4 ./imaging/jbig -full
 	$(GO) test -count=1 -run RandomFaults -timeout 60m ./t30 -seeds 10000
 	$(GO) test -count=1 -run RandomFaults -timeout 60m ./modem/virtual -seeds 2000
 	$(MAKE) mutate
@@ -63,7 +67,8 @@ bench-codec: peers
 	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -count=1 -tags bench -run '^TestCodecAgainst' -v -timeout 10m ./imaging/t4 ./imaging/jbig
 
 # What only this needs is installed for it alone.
-bench-pages: export MORE_PEERS = gs:ghostscript soffice:libreoffice-writer-nogui chromium:chromium tesseract:tesseract-ocr
+bench-pages: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium tesseract:tesseract-ocr /usr/share/fonts/truetype/liberation:fonts-liberation \
+ /usr/share/fonts/truetype/tlwg/Purisa.ttf:fonts-tlwg-purisa-ttf
 bench-pages: peers build
 	$(GO) test -count=1 -tags 'peers bench' -run '^TestPagesAgainstGhostscript$$' -v -timeout 30m ./cmd/tipring
 
