@@ -349,6 +349,9 @@ func (f *faxCall) refuse(err error) {
 func (f *faxCall) end(rep t30.Report) {
 	f.with(func() {
 		c := hangCodeOf(rep.Code, f.sending, f.follow)
+		if c == hangRcvPhaseB && f.in != nil && f.in.told {
+			c = hangRcvPhaseC
+		}
 		switch {
 		case f.cause != 0:
 			c = f.cause

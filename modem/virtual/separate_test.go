@@ -54,6 +54,7 @@ func TestModem_SharesNothingWithTheDriver(t *testing.T) {
 		"../at":          {"modem/virtual", "t30/t30test"},
 		"../phone":       {"modem/virtual", "t30/t30test"},
 		"../class1":      {"modem/virtual", "t30/t30test"},
+		"../class2":      {"modem/virtual", "t30/t30test"},
 		"../../t30/hdlc": {"modem/virtual", "modem", "modem/at", "modem/phone", "modem/class1", "t30", "t30/t30test"},
 	} {
 		got := imported(t, dir)
