@@ -51,6 +51,7 @@ func (t *class2Settings) enter(m *Modem, d *dialect) {
 // enterClass is +FCLASS=k.
 func (m *Modem) enterClass(k string) {
 	m.set.class = k
+	m.set.xonXoff = m.opts.ForcesXonXoff && m.set.class1()
 	if d := dialectOf(k); d != nil {
 		m.set.t2.enter(m, d)
 	}

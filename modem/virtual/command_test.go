@@ -88,7 +88,7 @@ func TestCommands(t *testing.T) {
 		{"ATA\r", "\r\nNO CARRIER\r\n"},
 		{"AT&F&C1&D2&K3\\N3%C0M0L1Z\r", "\r\nOK\r\n"},
 		{"AT" + strings.Repeat("E0", maxLine) + "\r", bad},
-		{"ATI0\rA/", "\r\n14400\r\n" + ok + "\r\n14400\r\n" + ok},
+		{"ATI0\rA/", "\r\nTipring\r\n" + ok + "\r\nTipring\r\n" + ok},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, a, _, done := pair(t, Options{})

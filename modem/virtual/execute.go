@@ -16,6 +16,9 @@ const (
 
 // commandOctet takes one octet of the DTE in command state.
 func (m *Modem) commandOctet(b byte) {
+	if m.deaf() {
+		return
+	}
 	if m.set.echo {
 		m.emit([]byte{b})
 	}
@@ -147,6 +150,8 @@ func (m *Modem) ampersand(c command) status {
 			return failed
 		}
 		m.set.dtr = n
+	case c.name == "&H":
+		m.set.xonXoff = m.set.xonXoff && n != 1
 	case c.name[0] == '&' || c.name[0] == '\\' || c.name[0] == '%':
 		// &C &G &J &K &P &R &S &W, \N, %C and the like change nothing that a DTE could see here.
 	default:
@@ -196,7 +201,7 @@ func (m *Modem) identify(n int) status {
 	}
 	switch n {
 	case 0:
-		m.info("14400")
+		m.info("Tipring")
 	case 3:
 		m.info(m.opts.maker() + " " + m.opts.model())
 	case 1, 2, 4, 5, 6, 7, 8, 9:

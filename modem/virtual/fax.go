@@ -99,7 +99,7 @@ func (m *Modem) faxClass(c command) status {
 		m.info(m.set.class)
 		return done
 	case 't':
-		m.info(strings.Join(m.classes(), ","))
+		m.info(strings.Join(m.classesTold(), ","))
 		return done
 	case '=':
 		for _, k := range m.classes() {
@@ -131,6 +131,10 @@ func (m *Modem) faxAction(c command) status {
 	if kind == "TS" || kind == "RS" {
 		if n > 255 {
 			return failed
+		}
+		if kind == "RS" && m.opts.ResetOnFRS {
+			m.reset()
+			return pending
 		}
 		m.pause(kind, time.Duration(n)*10*time.Millisecond)
 		return pending

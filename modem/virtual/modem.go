@@ -51,6 +51,7 @@ type ModemOptions struct {
 	Info                   map[int]string
 	// ECM: in Class 2, 2.0 and 2.1 it does error correction, and MMR with it.
 	ECM bool
+	Class1Habits
 	Class2Habits
 	LineHabits
 }
@@ -77,6 +78,7 @@ type Stats struct {
 	Underruns      int   // times a +FTM carrier ran out of data
 	UnderrunOctets int64 // zeros sent then
 	Overruns       int64 // octets lost because the DTE did not read
+	Lost           int64 // octets of pages lost because the DTE did not keep to XON/XOFF
 	Grabs          int   // times it dialed into a telephone's call on its own line
 }
 
@@ -86,25 +88,27 @@ type Modem struct {
 	opts ModemOptions
 
 	// All below is guarded by ex.mu.
-	set       settings
-	reader    lineReader
-	rest      []command // of the command line, to run when act is done
-	act       activity  // nil: command state
-	tx        *transmitter
-	port      *Port
-	unplugged bool
-	lineCut   bool
-	voice     bool // answered by +VLS=1: ATA goes on off hook
-	lifted    bool // a telephone on its line is off hook
-	offHook   bool
-	rings     int // S1
-	ear       ear
-	dump      dump
-	stats     Stats
-	listens   int    // +FRH=3 so far
-	held      []byte // for the DTE, to go with what is emitted next
-	fax       *faxCall
-	hung      *hungUp // the end of a call in Class 2, 2.0 or 2.1 that the DTE does not know of
+	set        settings
+	reader     lineReader
+	rest       []command // of the command line, to run when act is done
+	act        activity  // nil: command state
+	tx         *transmitter
+	port       *Port
+	unplugged  bool
+	lineCut    bool
+	voice      bool // answered by +VLS=1: ATA goes on off hook
+	lifted     bool // a telephone on its line is off hook
+	offHook    bool
+	rings      int // S1
+	ear        ear
+	dump       dump
+	stats      Stats
+	listens    int           // +FRH=3 so far
+	framesSent bool          // the last signal was V.21 of its own
+	resultAt   time.Duration // line time of the last result code
+	held       []byte        // for the DTE, to go with what is emitted next
+	fax        *faxCall
+	hung       *hungUp // the end of a call in Class 2, 2.0 or 2.1 that the DTE does not know of
 }
 
 // activity is a command that takes time: while one runs the modem is not in command state. It ends with Modem.finish.
@@ -372,6 +376,7 @@ func (m *Modem) result(r result) {
 	}
 	t := resultTexts[r]
 	m.trace(Event{Kind: EventResult, Text: t.verbose})
+	m.resultAt = m.ex.now()
 	if m.set.quiet {
 		return
 	}

@@ -13,6 +13,12 @@ type personality struct {
 	o    ModemOptions
 }
 
+// earlyConnect is what Lucent, Intel and iaxmodem modems are given before TCF.
+const earlyConnect = 400 * time.Millisecond
+
+// courier is how U.S. Robotics does Class 1.
+var courier = Class1Habits{ResetOnFRS: true, ForcesXonXoff: true}
+
 // DC2 starts the data of a received page with these modems.
 var wantsDC2 = Class2Habits{Trigger: dc2, ReversedReceive: true}
 
@@ -30,17 +36,19 @@ var personalities = map[string]personality{
 		Maker: "ROCKWELL", Model: "RC144ACi", Revision: "V2.140", Info: map[int]string{0: "14400", 3: "V2.140-RC144ACi"},
 		Class2Habits: wantsDC2,
 	}},
-	// Field: U.S. Robotics leaves the return to control out in Class 2.0.
+	// Field: U.S. Robotics goes to XON/XOFF on entering Class 1, resets on +FRS, and leaves the return to control out in Class 2.0.
 	"usr": {"U.S. Robotics Courier, Class 2.0", ModemOptions{
 		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
 		Maker: "U.S. Robotics, Inc.", Model: "Courier V.Everything", Revision: "7.3.14",
 		Info:         map[int]string{0: "3366", 3: "USRobotics Courier V.Everything", 7: "USRobotics Courier V.Everything"},
+		Class1Habits: courier,
 		Class2Habits: Class2Habits{NoRTC: true},
 	}},
 	"usr5637": {"U.S. Robotics USR5637 USB", ModemOptions{
 		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
 		Maker: "U.S. Robotics", Model: "USR5637", Revision: "V1.2.23",
-		Info: map[int]string{0: "5601", 3: "U.S. Robotics 56K FAX USB V1.2.23", 7: "USR5637"},
+		Info:         map[int]string{0: "5601", 3: "U.S. Robotics 56K FAX USB V1.2.23", 7: "USR5637"},
+		Class1Habits: courier,
 	}},
 	// Field: some MultiTech modems want DC2.
 	"multitech": {"MultiTech MT5634, Class 2.1", ModemOptions{
@@ -66,28 +74,34 @@ var personalities = map[string]personality{
 		Maker:   "CONEXANT", Model: "ACF", Revision: "CX93001-EIS_V0.2013-V92",
 		Info: map[int]string{0: "56000", 1: "255", 3: "CX93001-EIS_V0.2013-V92"},
 	}},
-	// Field: Silicon Labs ends +FRH by itself after 30 s with OK.
+	// Field: Silicon Labs wants 100 ms after each state change, ends +FRH by itself after 30 s with OK, and leaves 1.0 out of +FCLASS=?.
 	"si2435": {"Silicon Labs Si2435, Class 1", ModemOptions{
 		Maker: "Silicon Labs", Model: "Si2435", Revision: "D", Info: map[int]string{0: "D", 1: "0B2B", 3: "Si2435", 6: "2435"},
 		ListenLimit: 30 * time.Second, RefuseFAR: true,
+		Class1Habits: Class1Habits{DeafAfterResult: 100 * time.Millisecond, HidesClass10: true},
 	}},
-	// Field: Lucent makes false starts, CONNECT and then NO CARRIER.
+	// Field: Lucent makes false starts, CONNECT and then NO CARRIER; it says CONNECT before it has trained, and spoils what comes first.
 	"lucent": {"Lucent soft modem, Class 1", ModemOptions{
 		Classes: []string{"0", "1"}, RefuseFAR: true, FalseStarts: 4,
 		Maker: "LUCENT", Model: "LT V.90 Data+Fax Modem", Revision: "Version 5.66", Info: map[int]string{0: "56000", 3: "LT V.90 Data+Fax Modem Version 5.66"},
+		Class1Habits: Class1Habits{EarlyConnect: earlyConnect, SpoiltFirst: true},
 	}},
+	// Field: an old ZyXEL says ERROR for a wrong carrier.
 	"zyxel": {"ZyXEL U-1496E, Class 1, 2 and 2.0", ModemOptions{
 		Classes: []string{"0", "1", "2", "2.0"}, RefuseFAR: true,
 		Maker: "ZyXEL", Model: "U-1496E", Revision: "V 6.13", Info: map[int]string{0: "1496", 1: "U-1496E V 6.13 P", 2: "OK"},
+		Class1Habits: Class1Habits{WrongCarrierIsError: true},
 		Class2Habits: Class2Habits{ReversedReceive: true},
 	}},
 	"zoom": {"Zoom 3095 USB, Class 1", ModemOptions{
 		Classes: []string{"0", "1", "1.0"},
 		Maker:   "Zoom Telephonics", Model: "Zoom/Modem 3095", Revision: "V2.220", Info: map[int]string{0: "56000", 3: "Zoom V.92 USB Mini 3095"},
 	}},
+	// Field: iaxmodem says CONNECT before it has trained; its OK to a frame comes when the carrier is off. It says that it is spandsp: only its port
+	// (ttyIAX) tells.
 	"iaxmodem": {"iaxmodem, a soft modem on spandsp", ModemOptions{
-		Maker: "www.soft-switch.org", Model: "iaxmodem", Revision: "1.3.0", Info: map[int]string{0: "spandsp", 3: "www.soft-switch.org"},
-		OKAtCarrierEnd: true,
+		Maker: "www.soft-switch.org", Model: "spandsp", Revision: "0.0.6", Info: map[int]string{0: "spandsp", 3: "www.soft-switch.org"},
+		OKAtCarrierEnd: true, Class1Habits: Class1Habits{EarlyConnect: earlyConnect},
 	}},
 }
 

@@ -228,6 +228,7 @@ const falseStart = 60 * time.Millisecond
 // listen is +FRH=3, with the misbehaviour that the modem's options ask for.
 func (m *Modem) listen() {
 	m.listens++
+	m.framesSent = false
 	if n := m.opts.FalseStarts; n > 0 && m.listens%n == 0 {
 		a := &silence{m: m}
 		m.start(a)
@@ -321,7 +322,7 @@ func (a *receiveFrame) frame() bool {
 			continue
 		}
 		r.items = r.items[i+1:]
-		a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
+		a.m.emit(a.m.shielded(a.m.unchecked(out)))
 		switch {
 		case it == endGood && r.final && !r.ended && a.m.opts.OKAtCarrierEnd:
 			a.waits = true
@@ -334,7 +335,11 @@ func (a *receiveFrame) frame() bool {
 		}
 		return true
 	}
-	a.m.emit(shield(nil, out, a.m.set.class == "1.0"))
+	if a.m.opts.NoFCS { // it is not known yet where the check sequence is
+		a.count -= len(out)
+		return false
+	}
+	a.m.emit(a.m.shielded(out))
 	r.items = nil
 	return false
 }
@@ -390,7 +395,7 @@ func (a *receivePage) heard() {
 		m.result(resConnect)
 	}
 	if a.told && len(r.octets) > 0 {
-		m.emit(shield(nil, r.octets, m.set.class == "1.0"))
+		m.emit(m.shielded(r.octets))
 		r.octets = nil
 	}
 	if !r.ended {
@@ -432,6 +437,10 @@ func (a *receivePage) pick() bool {
 // v21 is the wrong carrier.
 func (a *receivePage) v21() {
 	m := a.m
+	if !m.set.far && m.opts.WrongCarrierIsError {
+		m.finish(resError)
+		return
+	}
 	if !m.set.far {
 		m.finish(resFCError)
 		return

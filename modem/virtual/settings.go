@@ -17,6 +17,7 @@ type settings struct {
 	country    string // +GCI, "" as after power-on
 	pulse      bool   // ATP
 	t2         class2Settings
+	xonXoff    bool // Class 1 with XON/XOFF
 }
 
 // factory are the settings after power-on.

@@ -125,15 +125,20 @@ type sendPage struct {
 	dry       bool // in an underrun
 	idle      float64
 	idleTimer *timer
+	connected time.Duration // line time of CONNECT
+	check     bool          // a training check: nothing was received since +FTH
+	spoilt    bool          // the first octet is
 }
 
 // transmitPage is +FTM=mod (T.31 8.3.3): CONNECT at once, training, ones until the first data, data, carrier off after
 // DLE ETX with OK.
 func (m *Modem) transmitPage(mod *modulation) {
-	a := &sendPage{m: m, un: unshield{class10: m.set.class == "1.0"}}
+	a := &sendPage{m: m, un: unshield{class10: m.set.class == "1.0"}, check: m.framesSent}
+	m.framesSent = false
 	m.start(a)
 	m.transmit(mod, a, func() { m.finish(resOK) })
 	m.result(resConnect)
+	a.connected = m.ex.now()
 	a.rearm()
 }
 
@@ -155,9 +160,20 @@ func (a *sendPage) input(b []byte) int {
 		return 0
 	}
 	n := 0
-	for n < len(b) && !a.ending && len(a.buf) < a.m.opts.Buffer {
+	for n < len(b) && !a.ending && (len(a.buf) < a.m.opts.Buffer || a.lost()) {
+		had, lost := len(a.buf), a.lost()
 		a.buf, a.ending = a.un.octet(a.buf, b[n])
+		if lost {
+			a.m.stats.Lost += int64(len(a.buf) - had)
+		}
+		if lost || a.early() {
+			a.buf = a.buf[:had]
+		}
 		n++
+	}
+	if a.m.opts.SpoiltFirst && !a.spoilt && len(a.buf) > 0 {
+		a.spoilt = true
+		a.buf[0] ^= 0x5A
 	}
 	if len(a.buf) > 0 {
 		a.dry = false
@@ -261,6 +277,7 @@ type sendFrames struct {
 // it had the final bit.
 func (m *Modem) transmitFrames() {
 	a := &sendFrames{m: m, un: unshield{class10: m.set.class == "1.0"}}
+	m.framesSent = true
 	m.start(a)
 	m.transmit(v21, a, func() { m.finish(resOK) })
 	m.result(resConnect)
