@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -222,6 +223,24 @@ func TestLine_PortsScriptsAndLog(t *testing.T) {
 	if got := strings.Join(seen, ", "); got != want {
 		t.Errorf("log tells %s\nwant %s", got, want)
 	}
+}
+
+func TestLine_Personality(t *testing.T) {
+	l := runTestLine(t, "--modem", "5550177:rockwell", "--modem", "5550178:usr")
+	for i, want := range []struct{ number, class, ask, maker string }{
+		{"5550177", "2", "AT+FMFR?", "ROCKWELL"}, {"5550178", "2.0", "AT+FMI?", "U.S. Robotics, Inc."},
+	} {
+		if line := strings.Split(l.out.String(), "\n")[i]; !strings.Contains(line, want.number) {
+			t.Errorf("line %d: %q", i, line)
+		}
+		p := openSerial(t, filepath.Join(l.dir, "ttyF"+strconv.Itoa(i)))
+		p.cmd("ATE0", "OK")
+		p.cmd("AT+FCLASS="+want.class, "OK")
+		if got := strings.TrimSpace(p.cmd(want.ask, "OK")); got != want.maker {
+			t.Errorf("%s is made by %q", want.number, got)
+		}
+	}
+	l.stop()
 }
 
 // connect lets the first modem call the second until V.21 is heard.

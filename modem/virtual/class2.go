@@ -309,7 +309,7 @@ func (m *Modem) remember(c command, ranges string) status {
 	case 't':
 		m.info(ranges)
 	case '=':
-		if len(c.arg) > maxRemembered || strings.Trim(c.arg, "0123456789ABCDEFabcdef,\" ") != "" {
+		if len(c.arg) > maxRemembered || strings.Trim(c.arg, "0123456789ABCDEFVabcdefv,\" ") != "" {
 			return failed
 		}
 		if t.other == nil {

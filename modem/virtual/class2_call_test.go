@@ -29,15 +29,6 @@ func startPage2(a, b *dte) {
 	a.until("CONNECT\r\n\x11", time.Minute)
 }
 
-// nextPage2 is startPage2 for a page that no DCS goes before.
-func nextPage2(a, b *dte) {
-	a.t.Helper()
-	b.send("AT+FDR\r")
-	a.until("\r\nOK\r\n", time.Minute)
-	a.send("AT+FDT\r")
-	a.until("CONNECT\r\n\x11", time.Minute)
-}
-
 // take2 takes the data of a page after CONNECT, and what is told of it up to OK.
 func (d *dte) take2() (page []byte, told string) {
 	d.t.Helper()

@@ -22,7 +22,6 @@ type dialect struct {
 	xon                                                             bool // XON tells that page data is wanted
 	subaddress                                                      bool // +FSA, +FPA, +FPW, +FAP
 	wide                                                            bool // VR is a set of bits
-	quote                                                           string
 }
 
 // dialects in the order in which a modem prefers them for an adaptive answer.

@@ -1,16 +1,19 @@
 // Package virtual is a simulated telephone exchange with software fax modems on it, for the demo, for tests and for
-// other people's software (tipring line). The modems speak ITU-T T.31 (Class 1) at the AT command level over a paced
-// serial port; the exchange dials, rings and hangs up; the line between two modems is half duplex, with V.21,
-// V.27ter, V.29 and V.17 signals as timed segments that carry bits.
+// other people's software (tipring line). The modems speak ITU-T T.31 (Class 1 and 1.0), the draft SP-2388 (Class 2) and
+// T.32 (Class 2.0 and 2.1) at the AT command level over a paced serial port; the exchange dials, rings and hangs up; the
+// line between two modems is half duplex, with V.21, V.27ter, V.29 and V.17 signals as timed segments that carry bits.
+//
+// In Class 2, 2.0 and 2.1 the modem's firmware runs T.30: the engine of package t30 over the modem's own modulator (air.go),
+// steered by the DTE's orders (faxcall.go). [Personality] has the modems that the field knows, with their habits.
 //
 // A [Tester] is a station that is no modem: the far end of the conformance scripts in testdata/t30, which are played through
 // the driver against it.
 //
-// The package is the independent counterpart of the drivers in modem/at and modem/class1 and shares no code with them:
-// command parser, DLE shielding and HDLC here are its own.
+// The package is the independent counterpart of the drivers in modem/at, modem/class1 and modem/class2 and shares no code
+// with them: command parser, DLE shielding, reports and HDLC here are its own.
 //
 // Everything is driven by package time, so it runs in real time, faster (Options.Speed) or in a testing/synctest
-// bubble. An exchange without calls has no running timers and no goroutines.
+// bubble. An exchange without calls has no running timers and no goroutines. T.30's timers in a firmware are wall time.
 package virtual
 
 import (

@@ -39,20 +39,15 @@ func (m *Modem) extended(c command) status {
 	case "+VCID", "#CID":
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.callerID) }, func(n int) { m.set.callerID = n == 1 })
 	case "+FDD", "+FIT", "+FPR", "+FLO", "+IFC", "+ICF", "+IPR", "+ILRR", "+DS", "+ES", "+MS", "+FPP":
-		return m.harmless(c)
+		return m.remember(c, ports[c.name])
 	}
 	return failed
 }
 
-// harmless takes the settings of the serial port and the like: stored nowhere, read back as zero.
-func (m *Modem) harmless(c command) status {
-	switch c.op {
-	case '?':
-		m.info("0")
-	case 't':
-		m.info("(0-255)")
-	}
-	return done
+// ports are the settings of the serial port and the like that change nothing here, with the range that =? tells.
+var ports = map[string]string{
+	"+FDD": "(0,1)", "+FIT": "(0-255),(0,1)", "+FPR": "(0-255)", "+FLO": "(0-2)", "+IFC": "(0-2),(0-2)", "+ICF": "(3),(0)", "+IPR": "(0-115200)",
+	"+ILRR": "(0,1)", "+DS": "(0)", "+ES": "(0-4)", "+MS": "(V34)", "+FPP": "(0,1)",
 }
 
 // parameter reads, tests or sets a number from lo to hi.

@@ -10,9 +10,9 @@ import (
 
 // heardStation is what the frames of one signal tell of the far end.
 type heardStation struct {
-	id, kind           string // CSI, TSI or CIG, and which of them
-	nsf                []byte
-	sub, sep, pwd, sid string
+	id, kind      string // CSI, TSI or CIG, and which of them
+	nsf           []byte
+	sub, sep, pwd string
 }
 
 // heard takes notice of a frame of the far end. The exchange is locked.

@@ -178,7 +178,8 @@ func (m *Modem) report(caller, dialed string) []string {
 // answeredData ends an adaptive answer to a caller that is no fax: after CED a data modem is heard.
 func (a *answering) answeredData() bool {
 	m := a.m
-	if !m.set.adaptive || m.call == nil {
+	two := m.set.t2.adapt && !m.set.class1()
+	if !m.set.adaptive && !two || m.call == nil {
 		return false
 	}
 	if caller, ok := m.call.caller.(*Modem); !ok || caller.set.fax() {
@@ -186,7 +187,11 @@ func (a *answering) answeredData() bool {
 	}
 	a.stop()
 	m.act = nil
-	m.info("DATA")
+	if two { // SP-2388, T.32 8.2.2: to data mode
+		m.info("+FDM")
+	} else {
+		m.info("DATA")
+	}
 	m.final("CONNECT 9600")
 	return true
 }

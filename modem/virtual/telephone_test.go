@@ -62,6 +62,27 @@ func TestTelephone_Reports(t *testing.T) {
 	})
 }
 
+func TestTelephone_AdaptiveInClass2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex := NewExchange(Options{})
+		o, err := Personality("class2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := openDTE(t, ex.NewModem("5550100", ModemOptions{})), openDTE(t, ex.NewModem("5550101", o))
+		defer func() { a.close(); b.close(); ex.Close() }()
+		a.cmd("ATE0", "OK")
+		b.cmd("ATE0+FCLASS=2", "OK")
+		b.cmd("AT+FAA=1", "OK")
+		a.send("ATS7=30DT5550101\r")
+		b.result("RING")
+		b.send("ATA\r")
+		b.result("+FDM")
+		b.result("CONNECT 9600")
+		a.result("NO CARRIER")
+	})
+}
+
 func TestTelephone_CountryAndAdaptive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, a, b, done := habitual(t, LineHabits{Countries: []string{"B5", "42"}, Adaptive: true})
