@@ -157,6 +157,7 @@ func (r *replayer) open(ctx context.Context, i int) error {
 		}
 	}
 	o := s.Options()
+	o.Class = was.Class // a better one may be known by now
 	if was.USB != "" { // the profile may have been found by it, and a player has none
 		o.Profile = was.Profile
 	}
@@ -168,9 +169,6 @@ func (r *replayer) open(ctx context.Context, i int) error {
 		return nil
 	case err != nil:
 		return err
-	}
-	if id := r.m.Identity(); id.Class != was.Class || id.Profile != was.Profile {
-		return fmt.Errorf("class %s and profile %s, then %s and %s", id.Class, id.Profile, was.Class, was.Profile)
 	}
 	return nil
 }
