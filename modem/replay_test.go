@@ -157,9 +157,8 @@ func (r *replayer) open(ctx context.Context, i int) error {
 		}
 	}
 	o := s.Options()
-	o.Class = was.Class // a better one may be known by now
-	if was.USB != "" { // the profile may have been found by it, and a player has none
-		o.Profile = was.Profile
+	if was.Class != "" { // a better class or profile may be known by now, and a player has no USB identity
+		o.Class, o.Profile = was.Class, was.Profile
 	}
 	r.m, err = New(ctx, r.player.Port(), o)
 	switch {
