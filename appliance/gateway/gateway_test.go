@@ -37,6 +37,7 @@ type bench struct {
 	mu      sync.Mutex
 	jobs    []raster.Job
 	texts   []string // what the inputs held
+	notes   []raster.Note
 	render  func(raster.Job) (raster.Result, error)
 	replies map[string][]smtpstack.Reply // for each recipient, in order; then 250
 	mails   []sent
@@ -104,7 +105,7 @@ func (b *bench) renderJob(_ context.Context, job raster.Job, out *os.File) (rast
 			b.t.Error(err)
 		}
 	}
-	return raster.Result{Pages: make([]raster.PageInfo, 2)}, w.Close()
+	return raster.Result{Pages: make([]raster.PageInfo, 2), Notes: b.notes}, w.Close()
 }
 
 // deliver stands for the next mail server.

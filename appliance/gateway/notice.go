@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/imaging/raster"
+	"github.com/tipring/tipring/smtpstack"
 	"github.com/tipring/tipring/smtpstack/message"
 )
 
@@ -182,9 +184,11 @@ func arrived(n queue.Notice) []string {
 
 // leftOut names what of the mail is not on the fax, see omittedLines.
 func leftOut(omitted []string) []string {
-	var parts, list []string
+	var parts, list, boxes []string
 	for _, s := range omitted {
-		if strings.HasSuffix(s, ".") { // a sentence about damage
+		if strings.HasPrefix(s, boxWords) {
+			boxes = append(boxes, s)
+		} else if strings.HasSuffix(s, ".") { // a sentence about damage
 			list = append(list, s)
 		} else {
 			parts = append(parts, s)
@@ -195,6 +199,23 @@ func leftOut(omitted []string) []string {
 	}
 	if len(parts) > 0 {
 		list = append([]string{"Not on the fax: " + strings.Join(parts, "; ") + ". If it belongs there, please send it again as PDF."}, list...)
+	}
+	return append(list, boxes...)
+}
+
+// boxWords begin a sentence about characters that no font here has: they are on the fax, but nobody can read them.
+const boxWords = "Shown as boxes on the fax, "
+
+// boxLines names the characters that stand as boxes on a fax, a sentence for each part of the mail.
+func boxLines(notes []raster.Note, job raster.Job) []string {
+	const most = 5
+	var list []string
+	for _, n := range notes[:min(len(notes), most)] {
+		where := "in the mail's text"
+		if n.Input >= 0 && n.Input < len(job.Inputs) && job.Inputs[n.Input].Cover == nil {
+			where = "in " + short(smtpstack.OneLine(n.Name), 80)
+		}
+		list = append(list, boxWords+"because this appliance has no font for them: "+smtpstack.OneLine(n.Boxes)+" ("+where+").")
 	}
 	return list
 }

@@ -190,7 +190,9 @@ func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (document,
 	}
 	defer out.Close()
 	if doc.pages, doc.asIs, err = g.passFax(ctx, j, msg, out); err == nil && !doc.asIs {
-		doc.pages, err = g.renderMail(ctx, j, m, msg, out)
+		var boxes []string
+		doc.pages, boxes, err = g.renderMail(ctx, j, m, msg, out)
+		doc.omitted = append(doc.omitted, boxes...)
 	}
 	if err != nil {
 		return doc, err
@@ -199,12 +201,12 @@ func (g *Gateway) makeDocument(ctx context.Context, jobs []queue.Job) (document,
 	return doc, err
 }
 
-// renderMail draws a mail's pages.
-func (g *Gateway) renderMail(ctx context.Context, j queue.Job, m queue.Mail, msg *message.Message, out *os.File) (pages int, err error) {
+// renderMail draws a mail's pages. boxes are sentences for its sender about characters that could not be shown.
+func (g *Gateway) renderMail(ctx context.Context, j queue.Job, m queue.Mail, msg *message.Message, out *os.File) (pages int, boxes []string, err error) {
 	job, err := g.renderJob(j, m, msg)
 	defer closeInputs(job)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	res, err := g.o.Render(ctx, job, out)
 	if err == nil && len(res.Failed) > 0 {
@@ -215,9 +217,9 @@ func (g *Gateway) renderMail(ctx context.Context, j queue.Job, m queue.Mail, msg
 	}
 	if err != nil {
 		g.o.Log.Info("render", "mail", m.ID, "err", err, "detail", raster.Detail(err))
-		return 0, sentence(err, job)
+		return 0, nil, sentence(err, job)
 	}
-	return len(res.Pages), nil
+	return len(res.Pages), boxLines(res.Notes, job), nil
 }
 
 // keepDocument copies the rendered file into the spool.
@@ -350,6 +352,7 @@ var advice = []struct {
 	what string
 }{
 	{raster.ErrUnsupported, ""},
+	{raster.ErrNoFont, "Please send it as PDF, or ask the administrator of this appliance to add such a font ([render] fonts)."},
 	{raster.ErrEncrypted, "Please remove the password and send it again."},
 	{raster.ErrBroken, "Please open it on your computer to check it, and send it again as a new PDF."},
 	{raster.ErrTooLarge, "Please make it smaller, for example by scanning in black and white, and send it again."},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/appliance/queue"
+	"github.com/tipring/tipring/imaging/raster"
 	"github.com/tipring/tipring/smtpstack"
 	"github.com/tipring/tipring/t30"
 )
@@ -142,6 +143,25 @@ func TestNotice_NamesDamage(t *testing.T) {
 		t.Fatalf("%d mails", len(b.mails))
 	}
 	wantWords(t, b.mails[0].body(t), "The mail could not be read whole: The text is longer than 1048576 bytes and was cut. Please check what was faxed")
+}
+
+// So are characters that no font has.
+func TestNotice_NamesBoxes(t *testing.T) {
+	b := newBench(t, nil)
+	b.notes = []raster.Note{{Boxes: "😀 👍"}, {Input: 1, Name: "plan.txt", Boxes: "𝄞"}}
+	mail := "From: anna@example.org\nSubject: Plan\nMessage-ID: <1@example.org>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n" +
+		"--b\nContent-Type: text/plain\n\nwords\n--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename=plan.txt\n\nplan\n--b--\n"
+	if _, err := b.post(mail, "anna@example.org", "5550100@fax.example"); err != nil {
+		t.Fatal(err)
+	}
+	b.work()
+	b.sendAll()
+	b.work()
+	if len(b.mails) != 1 {
+		t.Fatalf("%d mails", len(b.mails))
+	}
+	wantWords(t, b.mails[0].body(t), "Shown as boxes on the fax, because this appliance has no font for them: 😀 👍 (in the mail's text).",
+		"Shown as boxes on the fax, because this appliance has no font for them: 𝄞 (in plan.txt).")
 }
 
 // What of a mail is not on the fax stands in the notice.

@@ -145,19 +145,44 @@ func TestPeers_RealWorldInputs(t *testing.T) {
 			t.Errorf("%s: status %d: %s", m.file, status, said)
 		}
 	}
+	fonts := chineseFont(t)
 	for name, text := range mailBodies {
 		write("mail-"+name+".html", `<html><head><meta charset="utf-8"></head><body><p>`+text+"</p></body></html>")
 		write("mail-"+name+".txt", text+"\n")
-		converts(t, filepath.Join(dir, "mail-"+name+".html"), out, 1)
-		converts(t, filepath.Join(dir, "mail-"+name+".txt"), out, 1)
+		for _, file := range []string{"mail-" + name + ".html", "mail-" + name + ".txt"} {
+			if name != "chinese" {
+				converts(t, filepath.Join(dir, file), out, 1)
+				continue
+			}
+			_, said, status := tipring(t, time.Minute, "convert", "-o", filepath.Join(out, "refused.png"), filepath.Join(dir, file))
+			if status != exitUsage || !strings.Contains(said, "no font") || !strings.Contains(said, "Chinese") {
+				t.Errorf("%s without a font: status %d: %s", file, status, said)
+			}
+			converts(t, filepath.Join(dir, file), out, 1, "--fonts", fonts)
+		}
 	}
 }
 
+// chineseFont makes a folder with a font that has Chinese characters (Debian's fonts-wqy-microhei).
+func chineseFont(t *testing.T) string {
+	t.Helper()
+	const font = "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
+	dir := t.TempDir()
+	if err := os.Symlink(font, filepath.Join(dir, filepath.Base(font))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(font); err != nil {
+		t.Errorf("%v: please install fonts-wqy-microhei", err)
+	}
+	return dir
+}
+
 // converts makes PNGs of a file and checks their number and that each has some ink, and not too much.
-func converts(t *testing.T, file, out string, pages int) {
+func converts(t *testing.T, file, out string, pages int, options ...string) {
 	t.Helper()
 	name := filepath.Join(out, strings.ReplaceAll(filepath.Base(file), ".", "-")+".png")
-	if _, said, status := tipring(t, time.Minute, "convert", "-o", name, file); status != exitOK {
+	args := append(append([]string{"convert", "-o", name}, options...), file)
+	if _, said, status := tipring(t, time.Minute, args...); status != exitOK {
 		t.Errorf("%s: %s", filepath.Base(file), said)
 		return
 	}

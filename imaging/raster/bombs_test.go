@@ -101,7 +101,7 @@ func TestChild_Bombs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			child := testChild(t, "render")
-			job := Job{Inputs: []Input{inFile(t, c.name, c.data), {Data: []byte("next"), Name: "next.txt"}}, Options: Options{MaxPages: 200, PageTime: 20 * time.Second}}
+			job := Job{Inputs: []Input{inFile(t, c.name, c.data), {Data: []byte("next"), Name: "next.txt"}}, Options: Options{MaxPages: 200, PageTime: 3 * time.Second}}
 			res, err := child.Render(context.Background(), job, outFile(t))
 			t.Logf("%v, failed %v, %d pages, at most %d MB", err, res.Failed, len(res.Pages), res.PeakMemory>>20)
 			if res.PeakMemory > defaultMemory {

@@ -216,7 +216,7 @@ func (p *childProc) replies() (*childReply, error) {
 }
 
 func (r *childReply) result(p *childProc) (Result, error) {
-	res := Result{Pages: r.Pages, Confinement: p.locks, PeakMemory: p.peak.Load()}
+	res := Result{Pages: r.Pages, Notes: r.Notes, Confinement: p.locks, PeakMemory: p.peak.Load()}
 	for _, f := range r.Failed {
 		res.Failed = append(res.Failed, PartError{Input: f.Input, Name: f.Name, Pages: f.Pages, Err: f.Error.err()})
 	}

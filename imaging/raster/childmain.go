@@ -42,6 +42,7 @@ type childReply struct {
 	Done        bool     `json:",omitempty"`
 	Pages       []PageInfo
 	Failed      []wirePart
+	Notes       []Note
 	Error       *wireError `json:",omitempty"`
 }
 
@@ -78,7 +79,7 @@ func ChildMain(ctx context.Context, stdin io.Reader, stdout io.Writer) int {
 	}()
 	enc := json.NewEncoder(stdout)
 	res, err := childRun(ctx, req, func(r childReply) { _ = enc.Encode(r) })
-	reply := childReply{Done: true, Pages: res.Pages}
+	reply := childReply{Done: true, Pages: res.Pages, Notes: res.Notes}
 	for _, f := range res.Failed {
 		reply.Failed = append(reply.Failed, wirePart{f.Input, f.Pages, f.Name, toWire(f.Err)})
 	}

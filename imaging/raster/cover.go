@@ -221,6 +221,7 @@ func (r *renderer) cover(ctx context.Context, c CoverFields) error {
 	if err != nil {
 		return broken("cover template", err)
 	}
+	r.legible = legibility{unjudged: true} // a name or subject in boxes spoils no fax
 	f := r.flow(ctx)
 	w := &htmlWalker{f: f, st: style{face: regular, pt: bodyPt}, cover: p}
 	w.walk(root, 0)
@@ -228,7 +229,10 @@ func (r *renderer) cover(ctx context.Context, c CoverFields) error {
 	if w.err != nil {
 		return w.err
 	}
-	return f.breakPage()
+	if err := f.breakPage(); err != nil {
+		return err
+	}
+	return r.legible.fault()
 }
 
 // fill puts the fields' values into a template's text. Values are text here already: nothing in them is markup.
@@ -253,7 +257,9 @@ func (w *htmlWalker) field(n *html.Node) bool {
 		if w.err == nil {
 			w.f.gap(w.before + 3)
 			w.before = 0
+			w.f.r.legible.unjudged = false
 			w.err = w.f.coverText(w.cover.fields)
+			w.f.r.legible.unjudged = true
 		}
 	case name == "logo" && n.DataAtom == atom.Img:
 		w.end(1)

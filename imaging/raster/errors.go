@@ -15,6 +15,9 @@ var (
 	ErrBroken = errors.New("the document is damaged and cannot be read")
 	// ErrNotFaxPages is returned with Options.FaxPages when the document is not a TIFF of undamaged fax pages.
 	ErrNotFaxPages = errors.New("the document is not made of fax pages")
+	// ErrNoFont is returned when a noticeable part of a document's text is in a script that no font here has: more than one
+	// letter in 50, or ten in a row. The error names the script.
+	ErrNoFont = errors.New("this appliance has no font for a writing in the document")
 	// ErrTooLarge is returned when a document, or a picture once unpacked, is over the size limit.
 	ErrTooLarge = errors.New("the document is too large to be faxed")
 	// ErrTooManyPages is returned when there are more pages than Options.MaxPages.
@@ -34,7 +37,7 @@ var codes = []struct {
 }{
 	{"unsupported", ErrUnsupported}, {"encrypted", ErrEncrypted}, {"broken", ErrBroken}, {"too-large", ErrTooLarge},
 	{"too-many-pages", ErrTooManyPages}, {"empty", ErrEmpty}, {"timeout", ErrTimeout}, {"memory", ErrMemory},
-	{"not-fax-pages", ErrNotFaxPages}, {"canceled", context.Canceled},
+	{"not-fax-pages", ErrNotFaxPages}, {"no-font", ErrNoFont}, {"canceled", context.Canceled},
 }
 
 // Failure is one of the sentinel errors with the particulars: the type's name, a size, a count.

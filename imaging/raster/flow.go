@@ -283,6 +283,7 @@ func (f *flow) put(l line, x, baseline int) {
 		} else {
 			f.t.draw(f.page, p.st, p.text, float64(x)+p.x, baseline)
 		}
+		f.r.legible.see(f.t, p.st, p.text)
 		f.used = f.used || strings.TrimSpace(p.text) != ""
 	}
 }

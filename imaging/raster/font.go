@@ -57,6 +57,7 @@ type glyph struct {
 	bits   *imaging.Bitmap
 	x0, y0 int
 	adv    float64 // pels
+	box    bool    // stands for a character that the font lacks
 }
 
 type glyphKey struct {
@@ -76,6 +77,7 @@ type typesetter struct {
 	raster vector.Rasterizer
 
 	covered map[coverKey]bool // what the Go fonts have
+	boxed   map[coverKey]bool // what no font has
 	fonts   *fontSet          // may be nil
 	complex *shaper           // made when it is needed first
 }
@@ -83,7 +85,7 @@ type typesetter struct {
 // newTypesetter makes a typesetter that knows the embedded fonts and those of the set, which may be nil.
 func newTypesetter(res imaging.Resolution, fonts *fontSet) *typesetter {
 	kx, ky := perMM(res)
-	return &typesetter{kx: kx, ky: ky, cache: make(map[glyphKey]*glyph), covered: make(map[coverKey]bool), fonts: fonts}
+	return &typesetter{kx: kx, ky: ky, cache: make(map[glyphKey]*glyph), covered: make(map[coverKey]bool), boxed: make(map[coverKey]bool), fonts: fonts}
 }
 
 func (t *typesetter) shape(st style, text string, rtl bool) *shaped {
@@ -203,7 +205,7 @@ func (t *typesetter) ink(w, h int) *imaging.Bitmap {
 // box is the visible replacement of a missing glyph, nothing for a combining mark.
 func (t *typesetter) box(em float64, r rune) *glyph {
 	if unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Me, r) {
-		return &glyph{bits: imaging.New(0, 0)}
+		return &glyph{bits: imaging.New(0, 0), box: true}
 	}
 	wide := 0.6
 	if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
@@ -220,7 +222,7 @@ func (t *typesetter) box(em float64, r rune) *glyph {
 			bits.SetBlack(x, y)
 		}
 	}
-	return &glyph{bits: bits, x0: int(em * wide * 0.1 * t.kx), y0: -h, adv: em * wide * t.kx}
+	return &glyph{bits: bits, x0: int(em * wide * 0.1 * t.kx), y0: -h, adv: em * wide * t.kx, box: true}
 }
 
 // measure returns the width of text in pels.

@@ -55,10 +55,19 @@ func (e *PartError) Error() string {
 // Unwrap returns the cause, one of the package's sentinels.
 func (e *PartError) Unwrap() error { return e.Err }
 
+// Note names the characters of an input that no font here has and that stand as boxes on the pages, too few of them to
+// refuse it.
+type Note struct {
+	Input int // index in Job.Inputs
+	Name  string
+	Boxes string // some of the characters, parted by spaces
+}
+
 // Result is what became of a job.
 type Result struct {
 	Pages  []PageInfo
 	Failed []PartError
+	Notes  []Note
 	// Confinement names the locks that the child process was under: "seccomp", "user", "network", "limits". Set by Child.
 	Confinement []string
 	PeakMemory  int64 // octets of resident memory that the child had at most, as far as the watchdog saw. Set by Child.
@@ -181,9 +190,13 @@ func (j *jobRun) part(ctx context.Context, i int, in Input) error {
 		j.res.Pages = append(j.res.Pages, PageInfo{Input: i, Width: p.Width, Height: p.Height, Resolution: p.Resolution})
 		return nil
 	}
+	j.legible = legibility{}
 	err := j.input(ctx, in)
 	switch {
 	case err == nil:
+		if boxes := j.legible.note(); boxes != "" {
+			j.res.Notes = append(j.res.Notes, Note{i, in.Name, boxes})
+		}
 	case j.fatal != nil:
 		return j.fatal
 	case ctx.Err() != nil:
@@ -261,7 +274,7 @@ func (j *jobRun) twice(ctx context.Context, out io.Writer, scratch *os.File) err
 	for _, in := range j.job.Inputs {
 		if in.countsPages() {
 			j.emit = func(*imaging.Page) error { total++; return nil }
-			if err := j.cover(ctx, *in.Cover); err != nil {
+			if err := j.cover(ctx, *in.Cover); err != nil && !errors.Is(err, ErrNoFont) { // that is noted in its turn
 				return err
 			}
 		}

@@ -99,6 +99,8 @@ type renderer struct {
 	pages int
 	pdf   *pdfEngine // opened at the first PDF
 	fonts *fontSet
+	// legible is what of the document at hand could be shown.
+	legible legibility
 }
 
 func (r *renderer) close() {
@@ -145,6 +147,7 @@ func (r *renderer) document(ctx context.Context, doc Document) error {
 		return fail(ErrNotFaxPages, kind.String())
 	}
 	before := r.pages
+	r.legible = legibility{}
 	switch kind {
 	case TypeText:
 		err = r.text(ctx, doc)
@@ -163,6 +166,9 @@ func (r *renderer) document(ctx context.Context, doc Document) error {
 	}
 	if err == nil && r.pages == before {
 		return ErrEmpty
+	}
+	if err == nil {
+		err = r.legible.fault()
 	}
 	return err
 }

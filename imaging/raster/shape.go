@@ -20,6 +20,7 @@ import (
 type shaped struct {
 	glyphs []placed
 	w      float64 // pels
+	boxes  int     // characters that no font has
 }
 
 // placed is a glyph with its place from the stretch's start, in pels and lines.
@@ -145,6 +146,7 @@ func (s *shaper) run(st style, text string, rtl bool) *shaped {
 			if g.GlyphID == 0 {
 				gl = s.t.box(st.pt*mmPerPt, runes[min(g.TextIndex(), len(runes)-1)])
 				adv = gl.adv
+				out.boxes++
 			}
 			out.glyphs = append(out.glyphs, placed{gl, out.w + float64(g.XOffset)*kx, -int(math.Round(float64(g.YOffset) * ky))})
 			out.w += adv
