@@ -36,6 +36,9 @@ func (m *Modem) dial(arg string) status {
 		return pending
 	}
 	number, took := m.dialString(arg)
+	if !m.mayDial(number) {
+		return pending
+	}
 	d := &dialing{m: m, number: number, semi: strings.HasSuffix(strings.TrimSpace(arg), ";"), quiet: strings.Contains(arg, "@")}
 	m.offHook = true
 	m.rings = 0
@@ -118,6 +121,9 @@ func (d *dialing) expired() {
 
 // fail ends the attempt.
 func (d *dialing) fail(r result) {
+	if r != resNoDialTone {
+		d.m.dialedTo(d.number, false)
+	}
 	d.m.hangup()
 	d.m.finish(r)
 }
@@ -148,6 +154,7 @@ func (m *Modem) answeredBy(d *dialing) {
 		return
 	}
 	d.stop()
+	m.dialedTo(d.number, true)
 	r := &receiveFrame{m: m, dial: true}
 	left := time.Duration(m.set.s[7]) * time.Second
 	if f := dialectOf(m.set.class); f != nil {

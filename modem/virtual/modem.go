@@ -96,6 +96,7 @@ type Modem struct {
 	port       *Port
 	unplugged  bool
 	lineCut    bool
+	tries      map[string]tries
 	voice      bool // answered by +VLS=1: ATA goes on off hook
 	lifted     bool // a telephone on its line is off hook
 	offHook    bool

@@ -22,6 +22,10 @@ type LineHabits struct {
 	// DTMF is how many of the last digits of the dialed number the trunk sends after the answer; the modem then has a voice mode
 	// (+FCLASS=8, +VLS=1, V.253) that reports them.
 	DTMF int
+	// Blacklist, if not 0, is how many failed calls in a row to a number the modem dials: the next one is BLACKLISTED, as some countries' rules have it.
+	Blacklist int
+	// RedialPause is the time after a failed call to a number in which another one is DELAYED.
+	RedialPause time.Duration
 	// Adaptive answers data callers as such after +FAE=1 (T.31 8.5.2).
 	Adaptive bool
 }
@@ -194,4 +198,41 @@ func (a *answering) answeredData() bool {
 	}
 	m.final("CONNECT 9600")
 	return true
+}
+
+// tries is what a modem remembers of the failed calls to a number.
+type tries struct {
+	failed int
+	last   time.Duration // line time
+}
+
+// maxTries bounds the numbers that a modem remembers.
+const maxTries = 64
+
+// mayDial tells whether the modem's own rules let it dial the number now; if not it has said so.
+func (m *Modem) mayDial(number string) bool {
+	t, ok := m.tries[number]
+	switch {
+	case !ok:
+		return true
+	case m.opts.Blacklist > 0 && t.failed >= m.opts.Blacklist:
+		m.final("BLACKLISTED")
+	case m.opts.RedialPause > 0 && m.ex.now()-t.last < m.opts.RedialPause:
+		m.final("DELAYED")
+	default:
+		return true
+	}
+	return false
+}
+
+// dialedTo remembers what became of a call.
+func (m *Modem) dialedTo(number string, answered bool) {
+	if answered {
+		delete(m.tries, number)
+		return
+	}
+	if m.tries == nil || len(m.tries) >= maxTries {
+		m.tries = map[string]tries{}
+	}
+	m.tries[number] = tries{m.tries[number].failed + 1, m.ex.now()}
 }

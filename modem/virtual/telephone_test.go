@@ -103,3 +103,30 @@ func TestTelephone_CountryAndAdaptive(t *testing.T) {
 		a.result("NO CARRIER")
 	})
 }
+
+// TestTelephone_RefusesToDial: BLACKLISTED and DELAYED.
+func TestTelephone_RefusesToDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ex, m, a, b, done := habitual(t, LineHabits{Blacklist: 2, RedialPause: 5 * time.Second})
+		defer done()
+		ex.Script("5550199", Busy)
+		b.cmd("ATDT5550199", "BUSY")
+		b.cmd("ATDT5550199", "DELAYED")
+		time.Sleep(6 * time.Second)
+		b.cmd("ATDT5550199", "BUSY")
+		time.Sleep(6 * time.Second)
+		b.cmd("ATDT5550199", "BLACKLISTED")
+		if n := ex.Calls(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+		b.cmd("AT+FCLASS=1", "OK")
+		a.cmd("AT+FCLASS=1", "OK")
+		b.send("ATDT5550100\r") // others are dialed all the same
+		a.result("RING")
+		a.send("ATA\r")
+		a.result("CONNECT")
+		if _, ok := m.tries["5550100"]; ok {
+			t.Error("an answered number is held against the modem")
+		}
+	})
+}
