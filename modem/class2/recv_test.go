@@ -237,6 +237,63 @@ func TestReceive_Endings(t *testing.T) {
 	}
 }
 
+// A page that was refused, in whose place the next one came without a new DCS, is missing: the call did not go well.
+func TestReceive_RefusedAndPassedOver(t *testing.T) {
+	page := t30test.MakePage(3, 40)
+	spoilt := bytes.Clone(page)
+	for i := range 12 {
+		spoilt[i*32] ^= 0xff
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newModem(t, Config{Class: "2"}, answer2+"> AT+FDR\n< CONNECT\n> DC1\n<= "+shielded(spoilt, true)+"\n< +FPTS:1,40\n< +FET:0\n< OK\n> AT+FPTS=2\n< OK\n"+
+			"> AT+FDR\n< CONNECT\n> DC1\n<= "+shielded(page, true)+"\n< +FPTS:1,40\n< +FET:2\n< OK\n> AT+FDR\n< +FHNG:0\n< OK\n> ATH0\n< OK\n")
+		s := station()
+		s.Sink = &t30test.Sink{}
+		if rep, err := received(t, m, s); err != nil || rep.Code != t30.CodePageRefused || rep.Received != 1 {
+			t.Errorf("%v %q, %d pages, %v", rep.Code, rep.Text, rep.Received, err)
+		}
+	})
+}
+
+// With error correction a block may be sent again for minutes before the modem delivers more.
+func TestReceive_PatientWithECM(t *testing.T) {
+	page := t30test.MakePage(3, 40)
+	half := len(page) / 2
+	first := shielded(page[:half], true)
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newModem(t, Config{Class: "2"}, `
+1s
+< RING
+> ATA
+6s
+< +FCON
+< +FDCS:1,1,0,2,0,2,0,0
+< OK
+> AT+FDR
+< CONNECT
+> DC1
+<= `+first[:len(first)-4]+`
+200s
+<= `+shielded(page[half:], true)+`
+< +FPTS:1,40
+< +FET:2
+< OK
+> AT+FDR
+< +FHNG:0
+< OK
+> ATH0
+< OK
+`)
+		sink := &t30test.Sink{}
+		s := station()
+		s.Sink = sink
+		rep, err := received(t, m, s)
+		if err != nil || !rep.OK() || !rep.ECM || len(sink.Kept()) != 1 || !bytes.Equal(sink.Kept()[0], page) {
+			t.Errorf("%v %q, %d pages, %v", rep.Code, rep.Text, rep.Received, err)
+		}
+	})
+}
+
 // A modem that does not let itself be told a page's status: a bad page that it would confirm ends the call.
 func TestReceive_StatusRefused(t *testing.T) {
 	spoilt := t30test.MakePage(3, 40)

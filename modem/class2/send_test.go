@@ -387,3 +387,94 @@ func TestDial_Results(t *testing.T) {
 		})
 	}
 }
+
+// After RTN the page goes out again, a rate lower; a second page follows with MPS though the modem negotiated another coding than was
+// asked for, since no other is asked for again.
+func TestSend_AgainLowerAndNarrowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := newModem(t, Config{Class: "2"}, dial2+`
+> AT+FDIS=1,5,0,2,1,0,0,0
+< OK
+> AT+FDT
+< +FDCS:1,3,0,2,0,0,0,0
+< CONNECT
+<= 11
+>& 03
+< OK
+> AT+FET=0
+< +FPTS:2
+< OK
+> AT+FDIS=1,2,0,2,0,0,0,0
+< OK
+> AT+FDT
+< +FDCS:1,2,0,2,0,0,0,0
+< CONNECT
+<= 11
+>& 03
+< OK
+> AT+FET=0
+< +FPTS:1
+< OK
+> AT+FDT
+< CONNECT
+<= 11
+>& 03
+< OK
+> AT+FET=2
+< +FPTS:1
+< +FHNG:0
+< OK
+> ATH0
+< OK
+`)
+		doc := t30test.NewDocument(1, 2, 400)
+		for i := range doc.Pages {
+			doc.Pages[i].Format.Coding = t30.MR
+		}
+		rep, err := sends(t, m, doc)
+		if err != nil || !rep.OK() || rep.Sent != 2 || rep.Format.Coding != t30.MH || rep.Modulation.Rate != 7200 || len(f.pages) != 3 || doc.Results()[0].Retries != 1 {
+			t.Errorf("%v %q, %d sent, %+v, %v", rep.Code, rep.Text, rep.Sent, rep, err)
+		}
+	})
+}
+
+// A hang-up without its OK is waited for no longer than an OK takes.
+func TestSend_HangUpWithoutResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newModem(t, Config{Class: "2"}, dial2+"> AT+FDIS=1,5,0,2,0,0,0,0\n< OK\n> AT+FDT\n< +FHNG:22\n3s\n"+hook)
+		start := time.Now()
+		rep, err := sends(t, m, t30test.NewDocument(1, 1, 40))
+		if took := time.Since(start); err != nil || rep.Code != t30.CodeDCNInB || took > 30*time.Second {
+			t.Errorf("%v %q after %v, %v", rep.Code, rep.Text, took, err)
+		}
+	})
+}
+
+// What the modem refused to offer is not asked for in the call either.
+func TestPlan_RefusedIsNotAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newModem(t, Config{Class: "2"}, `
+> ATDT5550101
+< +FCON
+< +FDIS:1,5,0,2,3,2,0,0
+< OK
+> AT+FDIS=1,5,0,2,0,0,0,0
+< OK
+> AT+FDT
+< +FDCS:1,5,0,2,0,0,0,0
+< CONNECT
+<= 11
+>& 03
+< OK
+> AT+FET=2
+< +FPTS:1
+< +FHNG:0
+< OK
+> ATH0
+< OK
+`, "AT+FDCC=1,5,2,2,3,2,0,0/ERROR")
+		if rep, err := sends(t, m, t30test.NewDocument(1, 1, 40)); err != nil || !rep.OK() || rep.ECM {
+			t.Errorf("%v %q, ecm %v, %v", rep.Code, rep.Text, rep.ECM, err)
+		}
+	})
+}
