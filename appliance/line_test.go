@@ -201,19 +201,25 @@ func TestLine_DialedDigits(t *testing.T) {
 	})
 }
 
-// DID by DTMF: the digits come after the answer.
+// DID by DTMF: the digits come after the answer, whatever the class. A modem that cannot hear them leaves it at the line's number.
 func TestLine_DialedByDTMF(t *testing.T) {
-	for habits, want := range map[int]string{4: "0155", 0: "5550101"} { // the second modem cannot hear them: the line's number
-		telephony(t, func(ctx context.Context, t *testing.T, ex *virtual.Exchange) {
-			b, far := newBox(t), newBox(t)
-			c := only("one", false, true)
-			c.DIDDigits = 4
-			b.start(ctx, ex.NewModem("5550101", virtual.ModemOptions{Numbers: []string{"5550155"}, LineHabits: virtual.LineHabits{DTMF: habits}}), c)
-			far.start(ctx, ex.NewModem("5550199", virtual.ModemOptions{}), only("far", true, false))
-			for range 2 {
-				far.sent(addDoc(t, far.q, "5550155", 1))
-			}
-			same(t, "dialed", b.received(), want, want)
+	for _, tt := range []struct {
+		class  string
+		digits int
+		want   string
+	}{{"1", 4, "0155"}, {"2.0", 4, "0155"}, {"1", 0, "5550101"}} {
+		t.Run(fmt.Sprint("class ", tt.class, ", hears ", tt.digits), func(t *testing.T) {
+			telephony(t, func(ctx context.Context, t *testing.T, ex *virtual.Exchange) {
+				b, far := newBox(t), newBox(t)
+				c := only("one", false, true)
+				c.DIDDigits = 4
+				b.start(ctx, ex.NewModem("5550101", virtual.ModemOptions{Numbers: []string{"5550155"}, Classes: []string{"0", tt.class}, LineHabits: virtual.LineHabits{DTMF: tt.digits}}), c)
+				far.start(ctx, ex.NewModem("5550199", virtual.ModemOptions{}), only("far", true, false))
+				for range 2 {
+					far.sent(addDoc(t, far.q, "5550155", 1))
+				}
+				same(t, "dialed", b.received(), tt.want, tt.want)
+			})
 		})
 	}
 }
