@@ -44,13 +44,23 @@ func (l *lineProc) tty(n int) string { return filepath.Join(l.dir, "ttyF"+strcon
 
 // events returns the log's events of one kind about one modem.
 func (l *lineProc) events(kind virtual.EventKind, modem string) (list []virtual.Event) {
+	for _, e := range l.all() {
+		if e.Kind == kind && e.Modem == modem {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// all returns the log's events.
+func (l *lineProc) all() (list []virtual.Event) {
 	b, err := os.ReadFile(l.log)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
 		var e virtual.Event
-		if json.Unmarshal(sc.Bytes(), &e) == nil && e.Kind == kind && e.Modem == modem {
+		if json.Unmarshal(sc.Bytes(), &e) == nil {
 			list = append(list, e)
 		}
 	}
