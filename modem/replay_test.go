@@ -270,12 +270,13 @@ func recordCall(t *testing.T, personality string, sends bool, o recording.Option
 	defer ex.Close()
 	rec := recording.NewRecorder(&file, o)
 	class := map[string]string{"class2": "2", "rockwell": "2", "class2.0": "2.0", "usr": "2.0", "class2.1": "2.1", "multitech": "2.1"}
+	profile := map[string]string{"iaxmodem": "iaxmodem"} // its identity is spandsp's
 	open := func(number, personality string, record *recording.Recorder) *Modem {
 		p, err := virtual.Personality(personality)
 		must(t, err)
 		port, err := ex.NewModem(number, p).Open()
 		must(t, err)
-		m, err := New(t.Context(), port, Options{Class: class[personality], Record: record})
+		m, err := New(t.Context(), port, Options{Class: class[personality], Profile: profile[personality], Record: record})
 		must(t, err)
 		return m
 	}
