@@ -82,6 +82,7 @@ var inputMakers = []inputMaker{
 	{"tiff2pdf.pdf", 2, "tiff2pdf -o tiff2pdf.pdf cp-two.tif"},
 	{"im.gif", 1, "convert gs.png im.gif"},
 	{"im.bmp", 1, "convert gs.png im.bmp"},
+	{"im-rle.bmp", 1, "convert gs.png -colors 64 -type Palette -compress RLE im-rle.bmp"},
 	{"im.webp", 1, "convert gs.png im.webp"},
 	{"im-palette.png", 1, "convert gs.png -colors 16 -type Palette im-palette.png"},
 	{"im-alpha.png", 1, "convert gs.png -transparent white im-alpha.png"},
@@ -99,7 +100,6 @@ var refusedMakers = []struct{ file, command, name string }{
 	{"lo.odt", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to odt lo.docx", "OpenDocument"},
 	{"lo.rtf", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to rtf lo.docx", "RTF"},
 	{"lo.doc", "soffice --headless -env:UserInstallation=file://$PWD/lo --convert-to doc lo.docx", "old Microsoft Office"},
-	{"im-rle.bmp", "convert gs.png -colors 64 -type Palette -compress RLE im-rle.bmp", "BMP picture of a rare kind"},
 	{"im.psd", "convert gs.png im.psd", "Photoshop"},
 	{"locked.pdf", "qpdf --encrypt a b 256 -- gs.pdf locked.pdf", "protected by a password"},
 }

@@ -147,6 +147,8 @@ func FuzzPicture(f *testing.F) {
 	f.Add(encodePNG(f, small))
 	f.Add(withEXIF(encodeJPEG(f, small), 6))
 	f.Add(bombPNG(50000, 50000))
+	f.Add(rleBMP(6, 2, 8, 1, 2, 1, 0, 3, 2, 3, 1, 0, 0, 2, 1, 0, 6, 3, 0, 1))
+	f.Add(rleBMP(6, 2, 4, 2, 3, 0x12, 0, 3, 0x12, 0x30, 0, 0, 0, 5, 0x11, 0x22, 0x30, 0, 0, 1))
 	pal := image.NewPaletted(image.Rect(0, 0, 30, 9), color.Palette{color.White, color.Transparent, color.Black})
 	for i := range pal.Pix {
 		pal.Pix[i] = uint8(i % 3)

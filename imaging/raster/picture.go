@@ -71,6 +71,11 @@ func decodePicture(doc Document, kind Type) (scan, error) {
 	if err := info.check(); err != nil {
 		return scan{}, err
 	}
+	if kind == TypeBMP {
+		if h, ok := rleBMPHead(doc.R); ok {
+			return scan{img: decodeRLEBMP(doc.R, doc.Size, h), orient: 1, aspect: 1}, nil
+		}
+	}
 	img, err := decode(bufio.NewReader(io.NewSectionReader(doc.R, 0, doc.Size)))
 	if errors.Is(err, bmp.ErrUnsupported) {
 		return scan{}, fail(ErrUnsupported, "BMP picture of a rare kind")
@@ -105,6 +110,10 @@ func pictureHeader(doc Document, kind Type) (pictureInfo, error) {
 		cfg, err = gif.DecodeConfig(rd)
 		info.perPix = 2 // the screen and one frame of at most its size
 	case TypeBMP:
+		if h, ok := rleBMPHead(doc.R); ok {
+			info.w, info.h, info.perPix = h.w, h.h, 1
+			return info, nil
+		}
 		cfg, err = bmp.DecodeConfig(rd)
 		info.perPix = modelOctets(cfg.ColorModel)
 	case TypeWebP:
