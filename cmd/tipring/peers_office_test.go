@@ -70,8 +70,8 @@ func (o *officeServer) soffice(to, file string, options ...string) error {
 	return nil
 }
 
-// Office documents through the whole of serve: while the converter is busy a fax waits, what it refuses its sender is told, and what it
-// converts becomes pages.
+// Office documents through the whole of serve: what the converter refuses its sender is told; while it is busy a fax waits, but a Word
+// document is drawn by our own reader; what it converts becomes pages.
 func TestServe_OfficeDocuments(t *testing.T) {
 	t.Parallel()
 	need(t, "soffice")
@@ -110,18 +110,23 @@ func TestServe_OfficeDocuments(t *testing.T) {
 	if n := len(noticesOf(s.mails())); n != 1 {
 		t.Errorf("%d notices while the converter is busy, want that about the refused one", n)
 	}
-	o.status.Store(0)
-	post("word", "page.docx")
-	for _, subject := range []string{"late", "word"} {
+	rendered := func(subject string) {
+		t.Helper()
 		b.waitJob(4*time.Minute, subject+" rendered", func(j control.Job) bool { return j.Subject == subject && !j.State.Final() && j.Pages == 1 })
 	}
-	if n := o.converted.Load(); n < 2 {
-		t.Errorf("%d documents converted, want both", n)
+	post("own reader", "page.docx")
+	rendered("own reader")
+	o.status.Store(0)
+	rendered("late")
+	post("word", "page.docx")
+	rendered("word")
+	if n := o.converted.Load(); n != 2 {
+		t.Errorf("%d documents converted, want the late one and the second Word one", n)
 	}
 	waitFor(t, 2*time.Minute, "the alarm to end", func() bool { return !strings.Contains(b.get("/status.json"), "office-converter") })
-	files, err := filepath.Glob(filepath.Join(b.data, "spool", "*", "*.tif"))
-	if err != nil || len(files) != 2 {
-		t.Fatalf("documents %q, %v, want two", files, err)
+	files, err := filepath.Glob(filepath.Join(b.data, "spool", "doc", "*"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("documents %q, %v, want three", files, err)
 	}
 	for _, f := range files {
 		if p := libtiffPages(t, f); len(p) != 1 || ink(p[0], 100, p[0].h) < 2000 {

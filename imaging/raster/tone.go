@@ -70,7 +70,11 @@ func toBlack(g *image.Gray, res imaging.Resolution, src source, how tones) *imag
 		t.denoise()
 	}
 	t.measure()
-	t.classify(src)
+	if src == scanned && t.digital() {
+		t.classify(drawn)
+	} else {
+		t.classify(src)
+	}
 	if src == scanned {
 		t.adaptive(out)
 	} else {

@@ -91,6 +91,44 @@ func TestTone_RampKeepsItsTones(t *testing.T) {
 	}
 }
 
+// A light tint of a saved page is meant and stays; the same grey as a shadow on a scan goes. Words stay readable on both.
+func TestTone_TintOfADigitalPicture(t *testing.T) {
+	const w, h = 1728, 1000
+	tinted := func(x, y int) bool { return x > 200 && x < 900 && y > 300 && y < 600 }
+	for _, c := range []struct {
+		name     string
+		grain    int
+		min, max int // per cent of black in the tint
+	}{{"saved page", 0, 8, 20}, {"scan", 7, 0, 1}} {
+		g := image.NewGray(image.Rect(0, 0, w, h))
+		for i := range g.Pix {
+			x, y := i%w, i/w
+			v := 255
+			if tinted(x, y) {
+				v = 204
+			}
+			if c.grain > 0 {
+				v -= (x*7919 + y*104729) >> 3 % c.grain
+			}
+			g.Pix[i] = uint8(v)
+		}
+		b := toBlack(g, imaging.Fine, scanned, tones{})
+		in, out := 0, 0
+		for y := range h {
+			for x := range w {
+				if b.Black(x, y) && tinted(x, y) {
+					in++
+				} else if b.Black(x, y) {
+					out++
+				}
+			}
+		}
+		if share := in * 100 / (700 * 300); share < c.min || share > c.max || out > 0 {
+			t.Errorf("%s: %d %% of the tint and %d pels beside it are black, want %d to %d %% and none", c.name, share, out, c.min, c.max)
+		}
+	}
+}
+
 func TestTone_DotScreenIsBalanced(t *testing.T) {
 	for _, res := range []imaging.Resolution{imaging.Standard, imaging.Fine, imaging.Superfine, imaging.Res300, imaging.Res600} {
 		dots, w, h := dotScreen(res)
