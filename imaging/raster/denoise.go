@@ -47,28 +47,30 @@ func (t *toner) noise() int {
 	return all[len(all)/2]
 }
 
-// digital tells whether a picture was never on paper, such as a saved page or a screenshot: most of it is exactly white, and what
-// is grey mostly has the grey of its neighbour. Then a light tint is meant, not a shadow. A scan whose paper was made
-// white has grain in its greys, and a smooth photo slopes.
+// digital tells whether a picture was never on paper, such as a saved page or a screenshot: most of it is exactly white, and
+// its greys are even. Then a light tint is meant, not a shadow. A scan whose paper was made white has grain in its greys, and a smooth
+// photo slopes: neighbours differ a little. Those that differ more are edges, which all pictures have.
 func (t *toner) digital() bool {
-	white, grey, even := 0, 0, 0
-	lo, hi := uint8(30), uint8(244)
+	const slope = 6
+	const lo, hi = 30, 244
+	white, even, near := 0, 0, 0
 	for y := range t.h {
-		last := uint8(0)
-		for _, v := range t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w] {
+		last := 0
+		for _, p := range t.g.Pix[y*t.g.Stride : y*t.g.Stride+t.w] {
+			v := int(p)
 			switch {
 			case v == 255:
 				white++
-			case v > lo && v < hi:
-				grey++
-				if v == last {
-					even++
-				}
+			case v <= lo || v >= hi:
+			case v == last:
+				even++
+			case abs(v-last) <= slope:
+				near++
 			}
 			last = v
 		}
 	}
-	return white*2 > t.w*t.h && even*2 > grey
+	return white*2 > t.w*t.h && even > 2*near
 }
 
 func abs(n int) int { return max(n, -n) }
