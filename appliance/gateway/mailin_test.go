@@ -207,7 +207,7 @@ func TestMailIn_DocumentsThatCannotBeFaxed(t *testing.T) {
 		{"one of two broken", attach("cut.tif", "image/tiff", "x"), partError(raster.ErrBroken), []string{"The attachment cut.tif", "damaged"}},
 		{"too many pages", attach("book.pdf", "application/pdf", "x"), func(raster.Job) (raster.Result, error) { return raster.Result{}, raster.ErrTooManyPages }, []string{"The mail cannot be faxed", "more pages", "several faxes"}},
 		{"no font", attach("brief.txt", "application/pdf", "x"), partError(&raster.Failure{Err: raster.ErrNoFont, What: "Chinese, Japanese or Korean"}),
-			[]string{"The attachment brief.txt cannot be faxed: this appliance has no font for a writing in the document (Chinese, Japanese or Korean). Please send it as PDF, or ask the administrator of this appliance to add such a font ([render] fonts)."}},
+			[]string{"The attachment brief.txt cannot be faxed: this appliance has no font for a writing in the document (Chinese, Japanese or Korean). Please send it as a PDF that contains its fonts, or ask the administrator of this appliance to add such a font ([render] fonts)."}},
 		{"memory", attach("bomb.pdf", "application/pdf", "x"), partError(raster.ErrMemory), []string{"bomb.pdf", "too much memory"}},
 		{"our own fault", attach("a.pdf", "application/pdf", "x"), func(raster.Job) (raster.Result, error) { return raster.Result{}, errors.New("exec format error") }, []string{"our program failed"}},
 	}

@@ -352,7 +352,7 @@ var advice = []struct {
 	what string
 }{
 	{raster.ErrUnsupported, ""},
-	{raster.ErrNoFont, "Please send it as PDF, or ask the administrator of this appliance to add such a font ([render] fonts)."},
+	{raster.ErrNoFont, "Please send it as a PDF that contains its fonts, or ask the administrator of this appliance to add such a font ([render] fonts)."},
 	{raster.ErrEncrypted, "Please remove the password and send it again."},
 	{raster.ErrBroken, "Please open it on your computer to check it, and send it again as a new PDF."},
 	{raster.ErrTooLarge, "Please make it smaller, for example by scanning in black and white, and send it again."},

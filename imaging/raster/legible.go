@@ -99,14 +99,16 @@ func (l *legibility) note() string {
 	return s
 }
 
-// eastAsian are the scripts that one font for Chinese, Japanese or Korean has.
+const eastAsianName = "Chinese, Japanese or Korean"
+
+// eastAsian are the scripts that one font for these has.
 var eastAsian = []string{"Han", "Hiragana", "Katakana", "Hangul", "Bopomofo"}
 
 // scriptOf returns the name of a letter's script (Unicode's, with spaces).
 func scriptOf(r rune) string {
 	for _, name := range eastAsian {
 		if unicode.Is(unicode.Scripts[name], r) {
-			return "Chinese, Japanese or Korean"
+			return eastAsianName
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(unicode.Scripts)) {

@@ -236,6 +236,9 @@ func (j *pdfJob) page(i int) ([]*imaging.Bitmap, *pdfScan, error) {
 		}
 		out = append(out, b)
 	}
+	if err := j.unseen(page, out); err != nil {
+		return nil, nil, err
+	}
 	return out, nil, nil
 }
 
