@@ -35,7 +35,7 @@ test: peers build
 	$(GO) test -tags peers -parallel 40 -timeout 9m ./cmd/tipring
 
 JARS := /usr/share/java
-soak: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium exiftool:libimage-exiftool-perl java:default-jre-headless \
+soak: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium exiftool:libimage-exiftool-perl /usr/share/fonts/truetype/wqy/wqy-microhei.ttc:fonts-wqy-microhei java:default-jre-headless \
  $(JARS)/preflight.jar:libpdfbox2-java $(JARS)/javax.activation.jar:libactivation-java $(JARS)/jaxb-api.jar:libjaxb-api-java
 soak: peers build
 	$(GO) test -tags 'peers soak' -parallel 40 -timeout 85m ./cmd/tipring
