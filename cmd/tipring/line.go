@@ -350,9 +350,8 @@ func (p *pty) session(ctx context.Context, port virtual.DTE, tick <-chan time.Ti
 	go func() { defer wg.Done(); p.toDTE(port, ended) }()
 	dtr := true
 	for ctx.Err() == nil && p.open() {
-		// Software that knows no other way drops DTR by setting the speed to 0.
-		if t, err := unix.IoctlGetTermios(p.fd, unix.TCGETS); err == nil && (t.Cflag&unix.CBAUD != unix.B0) != dtr {
-			dtr = !dtr
+		if on, err := p.dtr(); err == nil && on != dtr {
+			dtr = on
 			if port.SetDTR(dtr) != nil {
 				break
 			}
@@ -369,8 +368,17 @@ func (p *pty) session(ctx context.Context, port virtual.DTE, tick <-chan time.Ti
 	_ = unix.IoctlSetInt(p.fd, unix.TCFLSH, unix.TCIOFLUSH)
 }
 
+// dtr tells whether the slave's opener has DTR on. Software that knows no other way drops it by setting the speed to 0.
+func (p *pty) dtr() (on bool, err error) {
+	t, err := unix.IoctlGetTermios(p.fd, unix.TCGETS)
+	if err != nil {
+		return false, err
+	}
+	return t.Cflag&unix.CBAUD != unix.B0, nil
+}
+
 // fromDTE carries what the slave's opener writes to the modem.
-func (p *pty) fromDTE(port io.Writer, ended <-chan struct{}) {
+func (p *pty) fromDTE(port virtual.DTE, ended <-chan struct{}) {
 	b := make([]byte, 256) // little: what is read here is beyond the opener's flush
 	for !isClosed(ended) {
 		if p.poll(unix.POLLIN, 5*ptyPoll)&unix.POLLIN == 0 {
@@ -380,6 +388,10 @@ func (p *pty) fromDTE(port io.Writer, ended <-chan struct{}) {
 		n, err := unix.Read(p.fd, b)
 		if n <= 0 || err != nil {
 			continue
+		}
+		// DTR may have been raised since session last looked, 10 ms before this command (HylaFAX).
+		if on, err := p.dtr(); err == nil && on && port.SetDTR(true) != nil {
+			return
 		}
 		if _, err := port.Write(b[:n]); err != nil {
 			return
