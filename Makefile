@@ -64,7 +64,7 @@ bench:
 # On our own eight pages, and on the ITU's where CHARTS has them.
 CHARTS ?= $(wildcard ../shared/charts)
 bench-codec: peers
-	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -count=1 -tags bench -run '^TestCodecAgainst' -v -timeout 10m ./imaging/t4 ./imaging/jbig
+	TIPRING_CHARTS=$(abspath $(CHARTS)) $(GO) test -p 1 -count=1 -tags bench -run '^TestCodecAgainst' -v -timeout 10m ./imaging/t4 ./imaging/jbig
 
 # What only this needs is installed for it alone.
 bench-pages: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium tesseract:tesseract-ocr /usr/share/fonts/truetype/liberation:fonts-liberation \
