@@ -53,7 +53,7 @@ func (b *plugBox) plug(place, tty, serial string, dte io.ReadWriter) (unplug fun
 	b.t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
-		b.t.Skipf("no ptys here: %v", err)
+		b.t.Fatal(err)
 	}
 	slave.Close()
 	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 0)

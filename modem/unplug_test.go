@@ -55,7 +55,7 @@ func openFiles(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skipf("no /proc here: %v", err)
+		t.Fatal(err)
 	}
 	return len(list)
 }
