@@ -229,6 +229,7 @@ type pageSource struct {
 	f     *faxCall
 	buf   []byte
 	ended bool
+	late  time.Time // since when the line waits for data
 	dry   bool
 }
 
@@ -243,6 +244,12 @@ func (s *pageSource) next(n int) ([]byte, bool) {
 		return out, s.ended && len(s.buf) == 0
 	}
 	if p := s.f.out; p != nil && !p.ended {
+		if k > 0 {
+			s.late = time.Time{}
+		}
+		if s.f.m.ex.waits(&s.late) {
+			return out, false
+		}
 		if !s.dry {
 			s.f.m.stats.Underruns++
 			s.f.m.trace(Event{Kind: EventUnder})

@@ -49,6 +49,7 @@ const (
 	specialTones      = 4 * time.Second         // special information tone and announcement
 	defaultHangupTime = 600 * time.Millisecond
 	catchUpWall       = 300 * time.Millisecond // how late a DTE may be for a signal when sped up, wall time
+	lateWall          = 1 * time.Second        // how long a line that is sped up waits for page data, wall time
 	catchUpLine       = 50 * time.Millisecond  // the same in real time
 	catchUpV17        = 100 * time.Millisecond // the same for V.17, whose segment 1 (alternations, 107 ms) opens short training too
 )
@@ -148,6 +149,18 @@ func (ex *Exchange) catchUp(mod *modulation) time.Duration {
 		return catchUpLine
 	}
 	return time.Duration(float64(catchUpWall) * ex.opts.Speed)
+}
+
+// waits tells whether the line holds up for page data that is not there since *late, which it sets. Only one that is sped up does,
+// for lateWall: what comes in time by the clock of the line may be late on a busy machine.
+func (ex *Exchange) waits(late *time.Time) bool {
+	if ex.opts.Speed <= 1 {
+		return false
+	}
+	if late.IsZero() {
+		*late = time.Now()
+	}
+	return time.Since(*late) < lateWall
 }
 
 // timer is a one-shot timer whose function runs with the exchange locked; after stop it never runs.

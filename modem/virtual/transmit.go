@@ -121,8 +121,9 @@ type sendPage struct {
 	first     time.Time // when the first data came
 	began     bool      // enough has come to begin
 	lastNUL   bool
-	ending    bool // DLE ETX has come
-	dry       bool // in an underrun
+	ending    bool      // DLE ETX has come
+	dry       bool      // in an underrun
+	late      time.Time // since when the line waits for data
 	idle      float64
 	idleTimer *timer
 	connected time.Duration // line time of CONNECT
@@ -210,6 +211,12 @@ func (a *sendPage) next(n int) ([]byte, bool) {
 	}
 	if a.ending {
 		return out, true
+	}
+	if k > 0 {
+		a.late = time.Time{}
+	}
+	if a.began && a.m.ex.waits(&a.late) {
+		return out, false
 	}
 	if a.began {
 		a.underrun(n - k)
