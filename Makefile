@@ -12,7 +12,7 @@ help:
 	@echo 'make demo         the whole appliance on this machine, no hardware needed'
 	@echo 'make test         all tests; installs the peers (efax, postfix, ...) by apt-get where it can'
 	@echo 'make soak         the long tests: kill -9 at 50 moments, noise, long calls, documents of all kinds, every bit of a page flipped, 10,000 random lines, make mutate'
-	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md'
+	@echo 'make mutate       takes each transition of the T.30 engine out in turn: a test must fail; writes docs/t30-transitions.md, seeded-bugs.md, modem-habits.md'
 	@echo 'make race         unit tests under the race detector (needs gcc)'
 	@echo 'make fuzz         every fuzz target, FUZZTIME (30s) each'
 	@echo 'make bench        all benchmarks; bench-codec, bench-pages, bench-line, bench-noise, bench-mail: one subject'

@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"time"
@@ -224,7 +225,18 @@ func (l *air) receive(ctx context.Context, m t30.Modulation, wait time.Duration,
 
 // ReceivePage implements t30.Line.
 func (l *air) ReceivePage(ctx context.Context, m t30.Modulation, wait time.Duration, w io.Writer) error {
+	strict, began, spoilt := false, false, false
+	l.f.with(func() { strict = l.tcf && l.f.m.opts.StrictTCF })
 	return l.receive(ctx, m, wait, func(b []byte) error {
+		if strict {
+			if !began {
+				b = bytes.TrimLeft(b, "\xff") // ones, until the far end's first data
+			}
+			began = began || len(b) > 0
+			if spoilt = spoilt || len(bytes.Trim(b, "\x00")) > 0; spoilt {
+				b = bytes.Repeat([]byte{0x55}, len(b))
+			}
+		}
 		_, err := w.Write(b)
 		return err
 	})

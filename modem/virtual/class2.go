@@ -51,7 +51,7 @@ func (t *class2Settings) enter(m *Modem, d *dialect) {
 // enterClass is +FCLASS=k.
 func (m *Modem) enterClass(k string) {
 	m.set.class = k
-	m.set.xonXoff = m.opts.ForcesXonXoff && m.set.class1()
+	m.set.xonXoff = m.set.xonXoff || m.opts.ForcesXonXoff && m.set.class1()
 	if d := dialectOf(k); d != nil {
 		m.set.t2.enter(m, d)
 	}
@@ -102,7 +102,7 @@ func (m *Modem) class2(c command) (st status, ok bool) {
 		return m.parameters(c, d, &t.is), true
 	case "+FDCS", "+FCS":
 		if c.op == '?' {
-			m.info(d.numbers(t.dcs))
+			m.info(d.numbers(t.dcs, m.hex(d)))
 			return done, true
 		}
 		return failed, true
@@ -207,13 +207,13 @@ func (m *Modem) family() *dialect {
 func (m *Modem) parameters(c command, d *dialect, p *params) status {
 	switch c.op {
 	case '?':
-		m.info(d.numbers(*p))
+		m.info(d.numbers(*p, m.hex(d)))
 		return done
 	case 't':
 		m.info(m.ranges(d))
 		return done
 	case '=':
-		if !p.parse(c.arg, m.most(d), d) {
+		if !m.parse(p, c.arg, d) {
 			return failed
 		}
 		if c.name == d.cc {
@@ -367,7 +367,7 @@ func (m *Modem) override(arg string, d *dialect) bool {
 	for i, s := range v {
 		list[order[i]] = s
 	}
-	return m.set.t2.is.parse(strings.Join(list[:], ","), m.most(d), d)
+	return m.parse(&m.set.t2.is, strings.Join(list[:], ","), d)
 }
 
 // kill is +FK.

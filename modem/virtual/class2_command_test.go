@@ -104,7 +104,7 @@ func TestDIS_Params(t *testing.T) {
 		if c.wide {
 			d = dialectOf("2.1")
 		}
-		if got := d.numbers(dis(c.fif).params(c.dcs, c.wide)); got != c.want {
+		if got := d.numbers(dis(c.fif).params(c.dcs, c.wide), false); got != c.want {
 			t.Errorf("% x: %s, want %s", c.fif, got, c.want)
 		}
 	}
@@ -193,7 +193,7 @@ func FuzzDIS(f *testing.F) {
 		for _, wide := range []bool{false, true} {
 			p := dis(b).params(dcs, wide)
 			_ = p.limit()
-			if s := dialectOf("2").numbers(p); strings.Count(s, ",") != 7 {
+			if s := dialectOf("2").numbers(p, false); strings.Count(s, ",") != 7 {
 				t.Errorf("% x: %s", b, s)
 			}
 		}

@@ -193,12 +193,12 @@ var (
 	}
 )
 
-// numbers words session parameters.
-func (d *dialect) numbers(p params) string {
+// numbers words session parameters; hex: all of them in hexadecimal.
+func (d *dialect) numbers(p params, hex bool) string {
 	s := make([]string, len(p))
 	for i, v := range p {
 		s[i] = fmt.Sprint(v)
-		if d.wide && i == 0 {
+		if d.wide && i == 0 || hex {
 			s[i] = fmt.Sprintf("%02X", v)
 		}
 	}

@@ -62,6 +62,23 @@ func (d *dte) send(s string) {
 	}
 }
 
+// sendStopping sends in small pieces and keeps to XON/XOFF.
+func (d *dte) sendStopping(s string) {
+	d.t.Helper()
+	for len(s) > 0 {
+		d.mu.Lock()
+		held := bytes.LastIndexByte(d.buf, xof) > bytes.LastIndexByte(d.buf, xon)
+		d.mu.Unlock()
+		if held {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		n := min(len(s), 64)
+		d.send(s[:n])
+		s = s[n:]
+	}
+}
+
 // until returns everything up to and with want.
 func (d *dte) until(want string, wait time.Duration) string {
 	d.t.Helper()

@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/bits"
 
@@ -105,7 +106,7 @@ func (p *inPage) flush() {
 		if reverse {
 			c = bits.Reverse8(c)
 		}
-		if c == dle {
+		if c == dle && !m.opts.BareDLE {
 			out = append(out, dle)
 		}
 		out = append(out, c)
@@ -172,7 +173,10 @@ func (p *inPage) Finish(ctx context.Context, v t30.Verdict) error {
 	var asks bool
 	f.with(func() { asks = p.post != 0 && !p.asked && v == t30.Good })
 	var err error
-	if asks {
+	switch {
+	case asks && f.m.opts.DeadECM:
+		return errDeadECM
+	case asks:
 		err = p.ask(ctx)
 	}
 	f.with(func() {
@@ -182,6 +186,9 @@ func (p *inPage) Finish(ctx context.Context, v t30.Verdict) error {
 	})
 	return err
 }
+
+// errDeadECM ends a call in which a modem would have to confirm a page received with error correction.
+var errDeadECM = errors.New("virtual: no confirmation with error correction")
 
 // dteReceives is the activity of a DTE that takes page data after +FDR.
 type dteReceives struct{ p *inPage }

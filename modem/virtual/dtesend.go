@@ -189,6 +189,10 @@ func (r *pageReader) Read(b []byte) (n int, err error) {
 		}
 		if n = copy(b, p.buf); n > 0 {
 			p.buf = append(p.buf[:0], p.buf[n:]...)
+			if p.format.Coding == t30.MMR && f.m.opts.CorruptMMR {
+				b[n/2] ^= 0x5A
+			}
+			f.m.pace(len(p.buf))
 			f.m.wake()
 			return true
 		}
@@ -226,7 +230,7 @@ func (p *outPage) connect() bool {
 func (p *outPage) takes() {
 	f := p.f
 	a := &dteSends{p: p, un: pageUnshield{inband: f.d.inband}}
-	f.m.act = a
+	f.m.act, f.m.xoff = a, false
 	f.m.result(resConnect)
 	if f.d.xon && !f.m.opts.NoXON {
 		f.m.emit([]byte{xon})
@@ -324,10 +328,14 @@ func (a *dteSends) input(b []byte) int {
 	if f.carrier != nil {
 		room = max(room, blockBuffer)
 	}
-	for n < len(b) && !p.ended && len(p.buf) < room {
-		had := len(p.buf)
+	for n < len(b) && !p.ended && (len(p.buf) < room || f.m.loses(len(p.buf))) {
+		had, lost := len(p.buf), f.m.loses(len(p.buf))
 		var end byte
 		p.buf, end = a.un.octet(p.buf, b[n])
+		if lost {
+			f.m.stats.Lost += int64(len(p.buf) - had)
+			p.buf = p.buf[:had]
+		}
 		for i := had; i < len(p.buf); i++ {
 			if f.m.set.t2.bor&1 != 0 {
 				p.buf[i] = bits.Reverse8(p.buf[i])
@@ -340,6 +348,7 @@ func (a *dteSends) input(b []byte) int {
 		}
 	}
 	if n > 0 {
+		f.m.pace(len(p.buf))
 		f.notify()
 		if p.ended {
 			a.timer.stop()

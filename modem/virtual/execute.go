@@ -127,7 +127,7 @@ func (m *Modem) basic(c command) status {
 		return pending
 	case "Z":
 		m.hangup()
-		m.set = factory()
+		m.set = m.factory()
 	case "P", "T":
 		m.set.pulse = c.name == "P"
 	case "B", "C", "L", "M", "N", "W", "Y":
@@ -144,16 +144,15 @@ func (m *Modem) ampersand(c command) status {
 	case n < 0 || n > 9:
 		return failed
 	case c.name == "&F":
-		m.set = factory()
+		m.set = m.factory()
 	case c.name == "&D":
 		if n > 3 {
 			return failed
 		}
 		m.set.dtr = n
-	case c.name == "&H":
-		m.set.xonXoff = m.set.xonXoff && n != 1
 	case c.name[0] == '&' || c.name[0] == '\\' || c.name[0] == '%':
-		// &C &G &J &K &P &R &S &W, \N, %C and the like change nothing that a DTE could see here.
+		m.flowControl(c)
+		// &C &G &J &P &R &S &W, \N, %C and the like change nothing that a DTE could see here.
 	default:
 		return failed
 	}

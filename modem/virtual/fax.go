@@ -36,9 +36,18 @@ func (m *Modem) extended(c command) status {
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.far) }, func(n int) { m.set.far = n == 1 })
 	case "+FCL":
 		return m.parameter(c, 0, 255, func() int { return m.set.fcl }, func(n int) { m.set.fcl = n })
+	case "+IFC":
+		if m.opts.RTSCommand != "" {
+			return failed
+		}
+		m.flowControl(c)
+		return m.remember(c, ports[c.name])
 	case "+VCID", "#CID":
+		if own := m.opts.CallerIDCommand; own != "" && own != c.name {
+			return failed
+		}
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.callerID) }, func(n int) { m.set.callerID = n == 1 })
-	case "+FDD", "+FIT", "+FPR", "+FLO", "+IFC", "+ICF", "+IPR", "+ILRR", "+DS", "+ES", "+MS", "+FPP":
+	case "+FDD", "+FIT", "+FPR", "+FLO", "+ICF", "+IPR", "+ILRR", "+DS", "+ES", "+MS", "+FPP":
 		return m.remember(c, ports[c.name])
 	}
 	return failed

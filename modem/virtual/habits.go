@@ -10,7 +10,8 @@ type Class1Habits struct {
 	// EarlyConnect: CONNECT to the +FTM of a training check, which comes after +FTH, is so long before the modem can take data; octets that come in
 	// that time are lost. Field: Lucent, Intel and iaxmodem want 400 ms before TCF.
 	EarlyConnect time.Duration
-	// SpoiltFirst: the first octet after CONNECT to +FTM is spoilt. Field: the same want 0xFF before TCF and ECM data.
+	// SpoiltFirst: in the first octet after CONNECT to +FTM ones of the idle line are left over; 0xFF is none the worse for it. Field: the same want 0xFF
+	// before TCF and ECM data.
 	SpoiltFirst bool
 	// ResetOnFRS: +FRS resets the modem, which says nothing. Field: U.S. Robotics.
 	ResetOnFRS bool
@@ -19,25 +20,21 @@ type Class1Habits struct {
 	DeafAfterResult time.Duration
 	// WrongCarrierIsError: +FRM says ERROR for V.21, not +FCERROR. Field: old ZyXEL.
 	WrongCarrierIsError bool
-	// BareDLE: DLE in received octets is not doubled. Field: some modems.
+	// BareDLE: DLE in received octets is not doubled, in whatever class. Field: some modems.
 	BareDLE bool
 	// NoFCS: zeros come in place of a received frame's check sequence. Field: the host cannot always check it.
 	NoFCS bool
-	// ForcesXonXoff: Class 1 begins with XON/XOFF in place of RTS/CTS until AT&H1; what a DTE that does not know sends into a full buffer is lost. Field:
-	// U.S. Robotics. Lucent breaks XON/XOFF.
-	ForcesXonXoff bool
-	// HidesClass10: +FCLASS=? leaves 1.0 out, +FCLASS=1.0 is accepted. Field: Silicon Labs.
-	HidesClass10 bool
+	// SilentFAR: +FAR=1 is accepted, but then +FRM says nothing of V.21 in place of its carrier. Field: HylaFAX asks for it where it is known to work only.
+	SilentFAR bool
+	// Hides are classes that +FCLASS=? leaves out and +FCLASS= accepts. Field: Silicon Labs 1.0; ZyXEL 1, until S57 says otherwise (U-336S manual).
+	Hides []string
 	// NamesButRefuses are classes in the answer to +FCLASS=? that +FCLASS= refuses. Field: some Conexant sticks have no Class 2.
 	NamesButRefuses []string
 }
 
 // classesTold are the classes in the answer to +FCLASS=?.
 func (m *Modem) classesTold() []string {
-	told := slices.Clone(m.classes())
-	if m.opts.HidesClass10 {
-		told = slices.DeleteFunc(told, func(k string) bool { return k == "1.0" })
-	}
+	told := slices.DeleteFunc(slices.Clone(m.classes()), func(k string) bool { return slices.Contains(m.opts.Hides, k) })
 	for _, k := range m.opts.NamesButRefuses {
 		if !slices.Contains(told, k) {
 			told = append(told, k)
@@ -74,6 +71,3 @@ func (a *sendPage) early() bool {
 	d := a.m.opts.EarlyConnect
 	return d > 0 && a.check && a.m.ex.now()-a.connected < d
 }
-
-// lost tells whether a full buffer loses what comes: the DTE waits for RTS/CTS, the modem has changed to XON/XOFF.
-func (a *sendPage) lost() bool { return a.m.set.xonXoff && len(a.buf) >= a.m.opts.Buffer }

@@ -10,10 +10,11 @@ import (
 )
 
 // habitPair is two modems in Class 1 and a call between them in phase B; the first has the habits.
-func habitPair(t *testing.T, h Class1Habits) (m *Modem, a, b *dte, done func()) {
+func habitPair(t *testing.T, o ModemOptions) (m *Modem, a, b *dte, done func()) {
 	t.Helper()
 	ex := NewExchange(Options{})
-	m = ex.NewModem("5550100", ModemOptions{Buffer: 1024, Class1Habits: h})
+	o.Buffer = 1024
+	m = ex.NewModem("5550100", o)
 	a, b = openDTE(t, m), openDTE(t, ex.NewModem("5550101", ModemOptions{}))
 	for _, d := range []*dte{a, b} {
 		d.cmd("ATE0", "OK")
@@ -37,7 +38,7 @@ func TestHabits_TrainingCheck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, a, b, done := habitPair(t, c.h)
+				_, a, b, done := habitPair(t, ModemOptions{Class1Habits: c.h})
 				defer done()
 				connectPair(a, b)
 				a.cmd("AT+FTH=3", "CONNECT")
@@ -62,7 +63,7 @@ func TestHabits_TrainingCheck(t *testing.T) {
 
 func TestHabits_Commands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, a, b, done := habitPair(t, Class1Habits{HidesClass10: true, NamesButRefuses: []string{"2"}, DeafAfterResult: 100 * time.Millisecond, ResetOnFRS: true})
+		m, a, b, done := habitPair(t, ModemOptions{Class1Habits: Class1Habits{Hides: []string{"1.0"}, NamesButRefuses: []string{"2"}, DeafAfterResult: 100 * time.Millisecond, ResetOnFRS: true}})
 		defer done()
 		if s := strings.TrimSpace(a.cmd("AT+FCLASS=?", "OK")); s != "0,1,2" {
 			t.Errorf("classes %q", s)
@@ -88,7 +89,7 @@ func TestHabits_Commands(t *testing.T) {
 // TestHabits_Reception: no doubled DLE, no check sequence, ERROR for a wrong carrier.
 func TestHabits_Reception(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, a, b, done := habitPair(t, Class1Habits{BareDLE: true, NoFCS: true, WrongCarrierIsError: true})
+		_, a, b, done := habitPair(t, ModemOptions{Class1Habits: Class1Habits{BareDLE: true, NoFCS: true, WrongCarrierIsError: true}})
 		defer done()
 		a.send("ATDT5550101\r")
 		b.result("RING")
@@ -107,22 +108,51 @@ func TestHabits_Reception(t *testing.T) {
 	})
 }
 
-// TestHabits_XonXoff: a DTE that goes on into a full buffer loses data, unless it has asked for RTS/CTS again.
-func TestHabits_XonXoff(t *testing.T) {
-	for _, again := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			m, a, b, done := habitPair(t, Class1Habits{ForcesXonXoff: true})
-			defer done()
-			if again {
-				a.cmd("AT&H1", "OK")
-			}
-			connectPair(a, b)
-			a.cmd("AT+FTM=96", "CONNECT")
-			a.send(shielded(pageData(20000)))
-			a.result("OK")
-			if lost := m.Stats().Lost; (lost == 0) != again {
-				t.Errorf("%d octets lost, &H1 sent: %v", lost, again)
-			}
+// TestHabits_FlowControl: with XON/XOFF a DTE that goes on into a full buffer loses data, and so does one that stops at XOFF where the modem
+// breaks that; RTS/CTS keeps all, once its command was given.
+func TestHabits_FlowControl(t *testing.T) {
+	usr, lucent, early := SerialHabits{ForcesXonXoff: true, RTSCommand: "&H1"}, SerialHabits{StartsXonXoff: true, BreaksXonXoff: true}, SerialHabits{StartsXonXoff: true, RTSCommand: "&E4"}
+	for _, c := range []struct {
+		name    string
+		h       SerialHabits
+		command string
+		stops   bool // at XOFF
+		whole   bool
+	}{
+		{"by the book", SerialHabits{}, "", false, true},
+		{"forced", usr, "", false, false},
+		{"forced, at XOFF", usr, "", true, true},
+		{"forced, &K3", usr, "&K3", false, false},
+		{"forced, &H1", usr, "&H1", false, true},
+		{"Lucent", lucent, "", false, false},
+		{"Lucent, at XOFF", lucent, "", true, false},
+		{"Lucent, +IFC", lucent, "+IFC=2,2", false, true},
+		{"Lucent, &K3", lucent, "&K3", false, true},
+		{"early MultiTech, &K3", early, "&K3", false, false},
+		{"early MultiTech, at XOFF", early, "", true, true},
+		{"early MultiTech, &E4", early, "&E4", false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, a, b, done := habitPair(t, ModemOptions{SerialHabits: c.h})
+				defer done()
+				if c.command != "" {
+					a.cmd("AT"+c.command, "OK")
+				}
+				connectPair(a, b)
+				a.cmd("AT+FTM=96", "CONNECT")
+				if page := shielded(pageData(20000)); c.stops {
+					a.sendStopping(page)
+				} else {
+					a.send(page)
+				}
+				if s := strings.Trim(a.until("\r\nOK\r\n", time.Minute), "\x11\x13"); s != "\r\nOK\r\n" {
+					t.Errorf("%q", s)
+				}
+				if lost := m.Stats().Lost; (lost == 0) != c.whole {
+					t.Errorf("%d octets lost", lost)
+				}
+			})
 		})
 	}
 }
@@ -148,8 +178,10 @@ func TestPersonality_Table(t *testing.T) {
 				d.cmd("AT+FCLASS="+k, "OK")
 			}
 			told := strings.Split(strings.TrimSpace(d.cmd("AT+FCLASS=?", "OK")), ",")
-			if slices.Contains(told, "1.0") == o.HidesClass10 && slices.Contains(m.classes(), "1.0") {
-				t.Errorf("%s: classes %q", name, told)
+			for _, k := range m.classes() {
+				if slices.Contains(told, k) == slices.Contains(o.Hides, k) {
+					t.Errorf("%s: classes %q", name, told)
+				}
 			}
 		})
 	}

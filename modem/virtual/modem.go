@@ -51,6 +51,7 @@ type ModemOptions struct {
 	Info                   map[int]string
 	// ECM: in Class 2, 2.0 and 2.1 it does error correction, and MMR with it.
 	ECM bool
+	SerialHabits
 	Class1Habits
 	Class2Habits
 	LineHabits
@@ -69,6 +70,14 @@ type Class2Habits struct {
 	NoRTC bool
 	// NoPPR: +FPS? of Class 2.0 is an ERROR, only the result code tells what became of a page.
 	NoPPR bool
+	// Hex: in Class 2 its parameters are in hexadecimal, as 2.0 has them, and its rates go on to those of V.34 (D). Field: some give capabilities in hex.
+	Hex bool
+	// CorruptMMR: pages of MMR that it sends are spoilt. Field: some firmware of Class 2.0.
+	CorruptMMR bool
+	// DeadECM: it receives with error correction, but then does not confirm. Field: Supra of Class 2.
+	DeadECM bool
+	// StrictTCF: a training check of anything but zeros fails. A far end's habit: T.30 names no limit.
+	StrictTCF bool
 	// AdaptInClass: it takes +FAA in Class 2 only. Field: mgetty's notes.
 	AdaptInClass bool
 }
@@ -108,6 +117,7 @@ type Modem struct {
 	framesSent bool          // the last signal was V.21 of its own
 	resultAt   time.Duration // line time of the last result code
 	held       []byte        // for the DTE, to go with what is emitted next
+	xoff       bool          // XOFF was sent
 	fax        *faxCall
 	hung       *hungUp // the end of a call in Class 2, 2.0 or 2.1 that the DTE does not know of
 }
@@ -137,7 +147,8 @@ func (ex *Exchange) NewModem(number string, o ModemOptions) *Modem {
 	}
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	m := &Modem{hook: hook{ex: ex, number: dialable(number)}, opts: o, set: factory()}
+	m := &Modem{hook: hook{ex: ex, number: dialable(number)}, opts: o}
+	m.set = m.factory()
 	m.ear.m = m
 	ex.modems = append(ex.modems, m)
 	for _, n := range append([]string{number}, o.Numbers...) {
@@ -205,7 +216,7 @@ func (m *Modem) idle() bool {
 func (m *Modem) reset() {
 	m.abort()
 	m.hangup()
-	m.set = factory()
+	m.set = m.factory()
 	m.reader = lineReader{}
 	m.rest = nil
 }
@@ -257,6 +268,9 @@ func (m *Modem) lineDropped() {
 
 // ring is called for each ring burst.
 func (m *Modem) ring() {
+	if m.opts.PBXFilter && m.set.s[91] != 8 {
+		return
+	}
 	m.rings++
 	if m.act != nil {
 		return

@@ -15,13 +15,6 @@ import (
 	"testing"
 )
 
-// bug is a mistake to be made in a copy of one file (go test -overlay).
-type bug struct {
-	name, file, right, wrong string
-	// unit is set where driver and virtual modem get along in spite of it, so that only the package's own tests find it.
-	unit bool
-}
-
 var bugs = []bug{
 	{"driver doubles no DLE", "../at/dle.go", "if c == dle {\n\t\t\tdst = append(dst, dle)", "if c == dle && false {\n\t\t\tdst = append(dst, dle)", false},
 	{"driver drops a doubled DLE", "../at/dle.go", "case dle:\n\t\t\tput(dle)", "case dle:", false},
@@ -49,13 +42,7 @@ var bugs = []bug{
 // overlay writes b's copy and the file for -overlay.
 func (b bug) overlay(t *testing.T) string {
 	t.Helper()
-	src, err := os.ReadFile(b.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(src), b.right); n != 1 {
-		t.Fatalf("%s: the right code stands there %d times", b.file, n)
-	}
+	mistaken := b.apply(t)
 	dir := t.TempDir()
 	abs, err := filepath.Abs(b.file)
 	if err != nil {
@@ -66,7 +53,7 @@ func (b bug) overlay(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string]string{copied: strings.Replace(string(src), b.right, b.wrong, 1), list: string(j)} {
+	for name, data := range map[string]string{copied: mistaken, list: string(j)} {
 		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +117,50 @@ func TestMutate_SeededBugs(t *testing.T) {
 		"HDLC code.\nEach mistake below is made in a copy of one of the two; the tests named fail. Had they shared the code, it would cancel out where they meet.\n\n" +
 		"| mistake | where driver and virtual modem meet | in tests of one side alone |\n|---|---|---|\n" + strings.Join(rows, "")
 	if err := os.WriteFile("../../docs/seeded-bugs.md", []byte(doc), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mistake takes a work-around out of the driver: its quirk is not heeded, or what no quirk switches off is gone.
+func (s switchOff) mistake() bug {
+	switch {
+	case s.bug != nil:
+		return *s.bug
+	case s.quirk == "hidden":
+		return bug{file: "../choice.go", right: "!slices.Contains(p.Hidden, c)", wrong: "!slices.Contains(p.Prefer, c)"}
+	}
+	setField := "func setField(f reflect.Value, value any, path, values string) error {\n"
+	return bug{file: "../quirks.go", right: setField, wrong: setField + fmt.Sprintf("\tif path == %q {\n\t\treturn nil\n\t}\n", s.quirk)}
+}
+
+// TestMutate_WorkArounds takes each work-around out in turn: its call must fail.
+func TestMutate_WorkArounds(t *testing.T) {
+	rows := make([]string, len(switchOffs))
+	for i, s := range switchOffs {
+		t.Run(s.name, func(t *testing.T) {
+			run := "^TestSwitchOff$/^" + regexp.QuoteMeta(strings.ReplaceAll(s.name, " ", "_")) + "$"
+			met := failing(t, "-overlay="+s.mistake().overlay(t), "-run", run, ".")
+			if len(met) != len(s.with(t)) {
+				t.Fatalf("without the work-around %d of its calls fail, not %d: %v", len(met), len(s.with(t)), met)
+			}
+			what := "the driver always"
+			if s.quirk != "" {
+				what = "`" + s.quirk + "`"
+			}
+			fact := s.fact
+			if fact == "" {
+				fact = "(" + s.from + ")"
+			}
+			rows[i] = fmt.Sprintf("| %s | %s | %s | %s | %s |\n", s.name, fact, strings.Join(s.habits, ", "), what, strings.Join(s.with(t), ", "))
+		})
+	}
+	if t.Failed() || slices.Contains(rows, "") {
+		return // not all were tried
+	}
+	doc := "# Habits of modems, and what works around them\n\nWritten by `make mutate`; do not edit. Each line is a case of `TestSwitchOff` in `modem/virtual`: a call with a virtual " +
+		"modem that has the habit goes well.\nIt was made again without the work-around, and failed: a test fails as soon as the driver loses it. The quirks are those of " +
+		"`modem/profiles.toml`.\n\n| habit | what was gathered of it | of the virtual modem | worked around by | tried with |\n|---|---|---|---|---|\n" + strings.Join(rows, "")
+	if err := os.WriteFile("../../docs/modem-habits.md", []byte(doc), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -80,24 +80,33 @@ func (m *Modem) ranges(d *dialect) string {
 	if m.opts.ECM {
 		out[paramDF] = "(0,1,3)"
 	}
+	if m.hex(d) {
+		out[paramBR] = "(0-D)"
+	}
 	return strings.Join(out, ",")
 }
 
-// parse sets what s tells of p: values separated by commas, an empty one leaves its parameter as it is. ok is false for one beyond most.
-func (p *params) parse(s string, most params, d *dialect) (ok bool) {
-	was := *p
+// hex tells whether all parameters are in hexadecimal.
+func (m *Modem) hex(d *dialect) bool { return m.opts.Hex && !d.inband }
+
+// parse sets what s tells of p: values separated by commas, an empty one leaves its parameter as it is. ok is false for one beyond what the modem can.
+func (m *Modem) parse(p *params, s string, d *dialect) (ok bool) {
+	was, most := *p, m.most(d)
 	for i, v := range strings.Split(s, ",") {
 		v = strings.TrimSpace(v)
 		if v == "" {
 			continue
 		}
 		base := 10
-		if d.wide && i == paramVR {
+		if d.wide && i == paramVR || m.hex(d) {
 			base = 16
 		}
 		n, err := strconv.ParseUint(v, base, 8)
 		if i >= len(p) && err == nil { // T.32's amendments have more of them
 			continue
+		}
+		if m.hex(d) && i == paramBR && n <= 0xD { // V.34's, which this line has not
+			n = min(n, uint64(most[i]))
 		}
 		beyond := err != nil || int(n) > most[i]
 		if !beyond && d.wide && i == paramVR {

@@ -17,7 +17,10 @@ type personality struct {
 const earlyConnect = 400 * time.Millisecond
 
 // courier is how U.S. Robotics does Class 1.
-var courier = Class1Habits{ResetOnFRS: true, ForcesXonXoff: true}
+var courier = Class1Habits{ResetOnFRS: true}
+
+// andH1 is its flow control.
+var andH1 = SerialHabits{ForcesXonXoff: true, RTSCommand: "&H1"}
 
 // DC2 starts the data of a received page with these modems.
 var wantsDC2 = Class2Habits{Trigger: dc2, ReversedReceive: true}
@@ -41,6 +44,7 @@ var personalities = map[string]personality{
 		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
 		Maker: "U.S. Robotics, Inc.", Model: "Courier V.Everything", Revision: "7.3.14",
 		Info:         map[int]string{0: "3366", 3: "USRobotics Courier V.Everything", 7: "USRobotics Courier V.Everything"},
+		SerialHabits: andH1,
 		Class1Habits: courier,
 		Class2Habits: Class2Habits{NoRTC: true},
 	}},
@@ -48,24 +52,26 @@ var personalities = map[string]personality{
 		Classes: []string{"0", "1", "2.0"}, RefuseFAR: true,
 		Maker: "U.S. Robotics", Model: "USR5637", Revision: "V1.2.23",
 		Info:         map[int]string{0: "5601", 3: "U.S. Robotics 56K FAX USB V1.2.23", 7: "USR5637"},
+		SerialHabits: andH1,
 		Class1Habits: courier,
 	}},
 	// Field: some MultiTech modems want DC2.
 	"multitech": {"MultiTech MT5634, Class 2.1", ModemOptions{
-		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true,
+		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true, FalseStarts: 4,
 		Maker: "Multi-Tech Systems", Model: "MT5634ZBA-USB-V92", Revision: "1.31m",
 		Info:         map[int]string{0: "56000", 1: "MT5634ZBA", 3: "MultiTech Systems MT5634ZBA-USB-V92"},
 		Class2Habits: wantsDC2,
 	}},
 	"mt9234": {"MultiTech MT9234ZBA, Class 2.1", ModemOptions{
-		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true,
+		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true, FalseStarts: 4,
 		Maker: "Multi-Tech Systems", Model: "MT9234ZBA-USB-CDC-XR", Revision: "1.06",
 		Info:         map[int]string{0: "56000", 1: "MT9234ZBA", 3: "MultiTech Systems MT9234ZBA-USB-CDC-XR"},
 		Class2Habits: wantsDC2,
 	}},
-	// Field: an early MultiTech does not reverse the bits of a received page.
+	// Field: an early MultiTech does not reverse the bits of a received page; &E4 is its RTS/CTS.
 	"multitech-early": {"MultiTech MT1432, Class 2 with straight bits", ModemOptions{
-		Classes: []string{"0", "1", "2"}, RefuseFAR: true,
+		SerialHabits: SerialHabits{StartsXonXoff: true, RTSCommand: "&E4"},
+		Classes:      []string{"0", "1", "2"}, RefuseFAR: true,
 		Maker: "Multi-Tech Systems", Model: "MT1432BA", Revision: "0408", Info: map[int]string{0: "247", 3: "MT1432BA"},
 	}},
 	// Field: some Conexant CX93010 and CX93001 sticks have no Class 2; +FAR=1 lets them change to V.21 by themselves.
@@ -78,19 +84,22 @@ var personalities = map[string]personality{
 	"si2435": {"Silicon Labs Si2435, Class 1", ModemOptions{
 		Maker: "Silicon Labs", Model: "Si2435", Revision: "D", Info: map[int]string{0: "D", 1: "0B2B", 3: "Si2435", 6: "2435"},
 		ListenLimit: 30 * time.Second, RefuseFAR: true,
-		Class1Habits: Class1Habits{DeafAfterResult: 100 * time.Millisecond, HidesClass10: true},
+		Class1Habits: Class1Habits{DeafAfterResult: 100 * time.Millisecond, Hides: []string{"1.0"}},
+		LineHabits:   LineHabits{LineStatus: "LINE IN USE"},
 	}},
 	// Field: Lucent makes false starts, CONNECT and then NO CARRIER; it says CONNECT before it has trained, and spoils what comes first.
 	"lucent": {"Lucent soft modem, Class 1", ModemOptions{
 		Classes: []string{"0", "1"}, RefuseFAR: true, FalseStarts: 4,
 		Maker: "LUCENT", Model: "LT V.90 Data+Fax Modem", Revision: "Version 5.66", Info: map[int]string{0: "56000", 3: "LT V.90 Data+Fax Modem Version 5.66"},
+		SerialHabits: SerialHabits{StartsXonXoff: true, BreaksXonXoff: true},
 		Class1Habits: Class1Habits{EarlyConnect: earlyConnect, SpoiltFirst: true},
 	}},
 	// Field: an old ZyXEL says ERROR for a wrong carrier.
 	"zyxel": {"ZyXEL U-1496E, Class 1, 2 and 2.0", ModemOptions{
 		Classes: []string{"0", "1", "2", "2.0"}, RefuseFAR: true,
 		Maker: "ZyXEL", Model: "U-1496E", Revision: "V 6.13", Info: map[int]string{0: "1496", 1: "U-1496E V 6.13 P", 2: "OK"},
-		Class1Habits: Class1Habits{WrongCarrierIsError: true},
+		SerialHabits: SerialHabits{RTSCommand: "&H3"},
+		Class1Habits: Class1Habits{WrongCarrierIsError: true, Hides: []string{"1"}},
 		Class2Habits: Class2Habits{ReversedReceive: true},
 	}},
 	"zoom": {"Zoom 3095 USB, Class 1", ModemOptions{

@@ -437,6 +437,9 @@ func (a *receivePage) pick() bool {
 // v21 is the wrong carrier.
 func (a *receivePage) v21() {
 	m := a.m
+	if m.set.far && m.opts.SilentFAR {
+		return
+	}
 	if !m.set.far && m.opts.WrongCarrierIsError {
 		m.finish(resError)
 		return

@@ -17,12 +17,13 @@ type settings struct {
 	country    string // +GCI, "" as after power-on
 	pulse      bool   // ATP
 	t2         class2Settings
-	xonXoff    bool // Class 1 with XON/XOFF
+	xonXoff    bool // the DTE's data is paced by XON/XOFF
+	patterns   bool // distinctive rings are told
 }
 
 // factory are the settings after power-on.
-func factory() settings {
-	st := settings{echo: true, verbose: true, x: 4, dtr: 2, class: "0"}
+func (m *Modem) factory() settings {
+	st := settings{echo: true, verbose: true, x: 4, dtr: 2, class: "0", xonXoff: m.opts.StartsXonXoff}
 	for n, v := range map[int]byte{2: 43, 3: '\r', 4: '\n', 5: 8, 6: 2, 7: 60, 8: 2, 9: 6, 10: 14, 11: 95, 12: 50} {
 		st.s[n] = v
 	}

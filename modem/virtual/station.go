@@ -81,7 +81,7 @@ func (f *faxCall) report(prefix string, fr t30.Frame, isDCS bool, numbers bool) 
 		add(h.pwd != "" && t.ap[2], "+FPW:%s", ident(h.pwd))
 	}
 	p := dis(fr.FIF()).params(isDCS, f.d.wide)
-	add(numbers, "%s%s", prefix, f.d.numbers(p))
+	add(numbers, "%s%s", prefix, f.d.numbers(p, f.m.hex(f.d)))
 	if isDCS {
 		t.dcs = p
 	}

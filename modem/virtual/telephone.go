@@ -10,10 +10,16 @@ import (
 type LineHabits struct {
 	// Report makes the lines of a caller ID report; nil: DATE, TIME and NMBR of V.253, with DialedDigits NDID too.
 	Report func(caller, dialed string) []string
+	// CallerIDCommand is the one command that turns the report on, "#CID"; "": +VCID too.
+	CallerIDCommand string
 	// ReportFirst gives it before the first RING, as exchanges do that announce it by a line reversal.
 	ReportFirst bool
 	// Patterns are the distinctive rings of its numbers: "RING A" stands in place of RING, other lines ("DRON=8") come before it.
 	Patterns map[string][]string
+	// PatternCommand turns these on, "-SDR"; "": they always are.
+	PatternCommand string
+	// PBXFilter: the ringing of a private exchange is too short for it, unless register S91 is 8. Field: debounce registers.
+	PBXFilter bool
 	// LineStatus is what it says instead of going off hook while a telephone on its line is in use, after AT-STE=1 or AT%V2
 	// ("LINE IN USE", "LINE-IN-USE"); without a line it says NO LINE then. "": it has no such circuit.
 	LineStatus string
@@ -46,6 +52,9 @@ func (m *Modem) telephone(c command) (st status, ok bool) {
 		return m.parameter(c, 0, 7, func() int { return b2i(m.set.lineStatus) }, func(n int) { m.set.lineStatus = n&1 == 1 }), true
 	case c.name == "%V" && m.opts.LineStatus != "":
 		m.set.lineStatus = c.num(0) > 0
+		return done, true
+	case c.name == m.opts.PatternCommand:
+		m.set.patterns = c.num(0) > 0
 		return done, true
 	case c.name == "+FAE" && m.opts.Adaptive:
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.adaptive) }, func(n int) { m.set.adaptive = n == 1 }), true
@@ -153,7 +162,7 @@ func (m *Modem) announceRing() {
 	if c != nil && m.opts.ReportFirst && c.rings == 1 {
 		m.tellCaller(c.caller.at().number, c.number)
 	}
-	if c != nil && !m.set.quiet && m.set.verbose {
+	if c != nil && !m.set.quiet && m.set.verbose && (m.set.patterns || m.opts.PatternCommand == "") {
 		if lines := m.opts.Patterns[c.number]; len(lines) > 0 {
 			for _, l := range lines {
 				m.info(l)

@@ -135,7 +135,7 @@ type sendPage struct {
 // DLE ETX with OK.
 func (m *Modem) transmitPage(mod *modulation) {
 	a := &sendPage{m: m, un: unshield{class10: m.set.class == "1.0"}, check: m.framesSent}
-	m.framesSent = false
+	m.framesSent, m.xoff = false, false
 	m.start(a)
 	m.transmit(mod, a, func() { m.finish(resOK) })
 	m.result(resConnect)
@@ -161,8 +161,8 @@ func (a *sendPage) input(b []byte) int {
 		return 0
 	}
 	n := 0
-	for n < len(b) && !a.ending && (len(a.buf) < a.m.opts.Buffer || a.lost()) {
-		had, lost := len(a.buf), a.lost()
+	for n < len(b) && !a.ending && (len(a.buf) < a.m.opts.Buffer || a.m.loses(len(a.buf))) {
+		had, lost := len(a.buf), a.m.loses(len(a.buf))
 		a.buf, a.ending = a.un.octet(a.buf, b[n])
 		if lost {
 			a.m.stats.Lost += int64(len(a.buf) - had)
@@ -174,8 +174,9 @@ func (a *sendPage) input(b []byte) int {
 	}
 	if a.m.opts.SpoiltFirst && !a.spoilt && len(a.buf) > 0 {
 		a.spoilt = true
-		a.buf[0] ^= 0x5A
+		a.buf[0] |= 0x5A
 	}
+	a.m.pace(len(a.buf))
 	if len(a.buf) > 0 {
 		a.dry = false
 		if a.first.IsZero() {
@@ -204,6 +205,7 @@ func (a *sendPage) next(n int) ([]byte, bool) {
 	a.buf = append(a.buf[:0], a.buf[k:]...)
 	if k > 0 {
 		a.lastNUL = out[k-1] == 0
+		a.m.pace(len(a.buf))
 		a.m.wake()
 	}
 	if k == n {
