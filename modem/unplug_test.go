@@ -15,9 +15,9 @@ import (
 	"github.com/tipring/tipring/modem/at"
 )
 
-// plainModem answers n commands on the master of a pty, or until that is closed: enough to be opened.
-func plainModem(master *os.File, n int) {
-	answers := map[string]string{"AT+FCLASS=?": "0,1", "AT+FTM=?": "24,48,72,96", "AT+FRM=?": "24,48,72,96"}
+// plainModem answers n commands on the master of a pty, or until that is closed: enough to be opened in a class.
+func plainModem(master *os.File, class string, n int) {
+	answers := map[string]string{"AT+FCLASS=?": "0," + class, "AT+FTM=?": "24,48,72,96", "AT+FRM=?": "24,48,72,96", "AT+FDCC=?": "(0,1),(0-5),(0-2),(0-2),(0,1),(0),(0),(0-7)"}
 	for r := bufio.NewReader(master); ; n-- {
 		cmd, err := r.ReadString('\r')
 		for cmd == "" && errors.Is(err, unix.EIO) { // nobody has the other end open yet
@@ -60,13 +60,13 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// TestUnplug_ThousandTimes: a modem is plugged in, opened, waited on and pulled a thousand times: nothing is left of it.
+// TestUnplug_ThousandTimes: a modem is plugged in, opened, waited on and pulled a thousand times, in Class 1 and in Class 2: nothing is left of it.
 func TestUnplug_ThousandTimes(t *testing.T) {
-	cycle := func() {
+	cycle := func(class string) {
 		master, path := openPlug(t)
 		answered := make(chan struct{})
-		go func() { plainModem(master, -1); close(answered) }()
-		m, err := Open(t.Context(), path, Options{})
+		go func() { plainModem(master, class, -1); close(answered) }()
+		m, err := Open(t.Context(), path, Options{Class: class})
 		must(t, err)
 		waited := make(chan error, 1)
 		go func() {
@@ -85,10 +85,13 @@ func TestUnplug_ThousandTimes(t *testing.T) {
 		_ = m.Close() // the port is gone
 		<-answered
 	}
-	cycle() // what is made once and stays
+	classes := []string{"1", "2"}
+	for _, class := range classes { // what is made once and stays
+		cycle(class)
+	}
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
-	for range 1000 {
-		cycle()
+	for n := range 1000 {
+		cycle(classes[n%len(classes)])
 	}
 	for range 100 { // what has ended may need a moment to be gone
 		if runtime.NumGoroutine() <= goroutines && openFiles(t) <= files {
@@ -113,7 +116,7 @@ func TestUnplug_InEachCommand(t *testing.T) {
 	for n := 0; ; n++ {
 		master, path := openPlug(t)
 		go func() {
-			plainModem(master, n)
+			plainModem(master, "1", n)
 			master.Close()
 		}()
 		start := time.Now()

@@ -23,9 +23,11 @@ const noticeTime = 5 * time.Second
 // pulledOffice is an office in which one modem loses its plug in a call of two pages.
 type pulledOffice struct {
 	*office
-	side    int // 0: the sender's plug
+	class   string
+	side    int    // 0: the sender's plug
+	when    string // the command at which it is pulled
 	mu      sync.Mutex
-	at      [2][]string // commands of each modem
+	at      [2][]string // of each modem: commands, results behind "<", and "page" for the end of one on the line
 	pulled  time.Time
 	doing   string // what the modem did whose plug was pulled
 	reports [2]t30.Report
@@ -35,41 +37,52 @@ type pulledOffice struct {
 	sink    *t30test.Sink
 }
 
-func newPulledOffice(t *testing.T, side int) *pulledOffice {
-	p := &pulledOffice{side: side, doc: t30test.NewDocument(5, 2, 60), sink: &t30test.Sink{}}
+func newPulledOffice(t *testing.T, class string, side int) *pulledOffice {
+	p := &pulledOffice{class: class, side: side, doc: t30test.NewDocument(5, 2, 60), sink: &t30test.Sink{}}
 	p.office = &office{t: t}
 	p.ex = virtual.NewExchange(virtual.Options{Trace: p.trace})
-	p.vm[0], p.caller = p.open(callerNumber)
-	p.vm[1], p.callee = p.open(calleeNumber)
+	for i, m := range []**modem.Modem{&p.caller, &p.callee} {
+		p.vm[i] = p.ex.NewModem([]string{callerNumber, calleeNumber}[i], virtual.ModemOptions{CallerID: true, ECM: true,
+			Classes: []string{"0", class}, Class2Habits: virtual.Class2Habits{ReversedReceive: class == "2"}})
+		*m = openDriver(t, p.vm[i], class)
+	}
 	p.at = [2][]string{}
 	return p
 }
 
-// commands are those of the modem whose plug is pulled, from the time when it was set up.
-func (p *pulledOffice) commands() []string {
+// story is that of the modem whose plug is pulled, from the time when it was set up.
+func (p *pulledOffice) story() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.at[p.side])
 }
 
-// trace keeps the commands of both modems.
+// trace keeps what the modems were told, what they said and the pages between them.
 func (p *pulledOffice) trace(e virtual.Event) {
-	if e.Kind != virtual.EventCommand {
-		return
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	side := 0
 	if e.Modem == calleeNumber {
 		side = 1
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.at[side] = append(p.at[side], e.Text)
+	switch {
+	case e.Kind == virtual.EventCommand:
+		p.at[side] = append(p.at[side], e.Text)
+		if side == p.side && p.when != "" && strings.HasPrefix(e.Text, p.when) {
+			p.when = ""
+			go p.pull() // the exchange is locked
+		}
+	case e.Kind == virtual.EventResult:
+		p.at[side] = append(p.at[side], "<"+e.Text)
+	case e.Kind == virtual.EventSignal && e.Page > 0:
+		p.at[0], p.at[1] = append(p.at[0], "page"), append(p.at[1], "page")
+	}
 }
 
 // pull is called once; the modem may be in any state.
 func (p *pulledOffice) pull() {
 	p.pulled = time.Now()
-	p.doing = doing(p.commands())
+	p.doing = doing(p.class, p.story())
 	p.vm[p.side].Unplug()
 }
 
@@ -154,15 +167,7 @@ func (p *pulledOffice) replug() {
 	p.vm[p.side].Plug()
 	time.Sleep(10 * time.Second) // the other side's line is free again
 	f := &office{t: t, ex: p.ex, vm: p.vm}
-	for i, m := range []**modem.Modem{&f.caller, &f.callee} {
-		port, err := p.vm[i].Open()
-		if err != nil {
-			t.Fatalf("%s: open again: %v", p.doing, err)
-		}
-		if *m, err = modem.New(t.Context(), port, modem.Options{}); err != nil {
-			t.Fatalf("%s: open again: %v", p.doing, err)
-		}
-	}
+	f.caller, f.callee = openDriver(t, p.vm[0], p.class), openDriver(t, p.vm[1], p.class)
 	defer f.close()
 	doc := t30test.NewDocument(6, 1, 40)
 	if sent, _, kept := f.fax(doc, 0, true); !sent.OK() {
@@ -176,64 +181,75 @@ func (p *pulledOffice) replug() {
 // and receiving, hanging up. Each time the user has an error within 5 s, the far end's call ends by itself, what was confirmed is
 // kept, and with the plug in again the next call is good. That no goroutine is left the bubble sees to.
 func TestUnplug_AtAnyMoment(t *testing.T) {
-	for _, noECM := range []bool{true, false} {
-		for side := range 2 {
-			t.Run(fmt.Sprint("side ", side, " ecm ", !noECM), func(t *testing.T) {
-				seen := map[string]bool{}
-				step := 1100 * time.Millisecond
-				for after, over := time.Duration(0), false; !over; after += step {
-					synctest.Test(t, func(t *testing.T) {
-						p := newPulledOffice(t, side)
-						time.AfterFunc(after, p.pull)
-						p.call(noECM)
-						if over = p.pulled.IsZero() || p.ended[side].Before(p.pulled); over {
-							time.Sleep(after) // it is pulled yet
-						} else {
-							p.check()
-							seen[p.doing] = true
-						}
-						p.replug()
-						p.ex.Close()
-					})
-				}
-				want := []string{"idle", "dialing", "V.21 out", "V.21 in", "TCF out", "page out"}
-				if side == 1 {
-					want = []string{"idle", "answering", "V.21 out", "V.21 in", "TCF in", "page in"}
-				}
-				for _, w := range want {
-					if !seen[w] {
-						t.Errorf("no plug was pulled in %q, only in %v", w, seen)
+	const step = 1100 * time.Millisecond
+	for _, class := range suiteClasses {
+		for _, noECM := range []bool{true, false} {
+			for side := range 2 {
+				t.Run(fmt.Sprint("Class ", class, " side ", side, " ecm ", !noECM), func(t *testing.T) {
+					seen := map[string]bool{}
+					for after, over := time.Duration(0), false; !over; after += step {
+						synctest.Test(t, func(t *testing.T) {
+							p := newPulledOffice(t, class, side)
+							time.AfterFunc(after, p.pull)
+							p.call(noECM)
+							if over = p.pulled.IsZero() || p.ended[side].Before(p.pulled); over {
+								time.Sleep(after) // it is pulled yet
+							} else {
+								p.check()
+								seen[p.doing] = true
+							}
+							p.replug()
+							p.ex.Close()
+						})
 					}
-				}
-			})
+					for _, w := range phases(class, side) {
+						if !seen[w] {
+							t.Errorf("no plug was pulled in %q, only in %v", w, seen)
+						}
+					}
+				})
+			}
 		}
 	}
+}
+
+// phases are those in which the plug has to have been pulled, as doing names them.
+func phases(class string, side int) []string {
+	switch {
+	case class[0] == '2' && side == 0:
+		return []string{"idle", "dialing", "phase B", "training", "page", "phase D"}
+	case class[0] == '2':
+		return []string{"idle", "answering", "phase B", "before a page", "page", "phase D"}
+	case side == 0:
+		return []string{"idle", "dialing", "V.21 out", "V.21 in", "TCF out", "page out"}
+	}
+	return []string{"idle", "answering", "V.21 out", "V.21 in", "TCF in", "page in"}
 }
 
 // TestUnplug_AtACommand: the same at the very moment of a command: nothing of its answer comes.
 func TestUnplug_AtACommand(t *testing.T) {
 	for _, c := range []struct {
+		class   string
 		side    int
 		command string
-	}{{0, "ATDT"}, {0, "ATH"}, {0, "AT+FTM"}, {0, "AT+FRH"}, {1, "ATA"}, {1, "ATH"}, {1, "AT+FTH"}, {1, "AT+FRM"}} {
-		t.Run(fmt.Sprint("side ", c.side, " ", c.command), func(t *testing.T) {
+	}{
+		{"1", 0, "ATDT"}, {"1", 0, "ATH"}, {"1", 0, "AT+FTM"}, {"1", 0, "AT+FRH"}, {"1", 1, "ATA"}, {"1", 1, "ATH"}, {"1", 1, "AT+FTH"}, {"1", 1, "AT+FRM"},
+		{"1.0", 0, "AT+FTM"}, {"1.0", 1, "AT+FRM"},
+		{"2", 0, "AT+FLPL"}, {"2", 0, "ATDT"}, {"2", 0, "AT+FDIS"}, {"2", 0, "AT+FDT"}, {"2", 0, "AT+FET=0"}, {"2", 0, "AT+FET=2"}, {"2", 0, "ATH"},
+		{"2", 1, "ATA"}, {"2", 1, "AT+FDR"}, {"2", 1, "ATH"},
+		{"2.0", 0, "AT+FIS"}, {"2.0", 0, "AT+FDT"}, {"2.0", 0, "AT+FPS?"}, {"2.0", 0, "ATH"}, {"2.0", 1, "ATA"}, {"2.0", 1, "AT+FDR"},
+		{"2.1", 0, "AT+FDT"}, {"2.1", 1, "AT+FDR"},
+	} {
+		t.Run(fmt.Sprint("Class ", c.class, " side ", c.side, " ", c.command), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPulledOffice(t, c.side)
+				p := newPulledOffice(t, c.class, c.side)
 				defer p.ex.Close()
-				tick := time.NewTicker(time.Millisecond)
-				watch := make(chan struct{})
-				go func() {
-					defer close(watch)
-					defer tick.Stop()
-					for ; ; <-tick.C {
-						if slices.ContainsFunc(p.commands(), func(s string) bool { return strings.HasPrefix(s, c.command) }) {
-							p.pull()
-							return
-						}
-					}
-				}()
+				p.when = c.command
 				p.call(false)
-				<-watch
+				synctest.Wait()
+				if p.pulled.IsZero() {
+					t.Fatal("that command was never given")
+				}
 				p.check()
 				p.replug()
 			})
@@ -241,10 +257,13 @@ func TestUnplug_AtACommand(t *testing.T) {
 	}
 }
 
-// doing names what a modem does that has had these commands.
-func doing(commands []string) string {
-	carriers, last := 0, ""
-	for _, c := range commands {
+// doing names what a modem of a class does that has this story.
+func doing(class string, story []string) string {
+	if class[0] == '2' {
+		return doing2(story)
+	}
+	carriers, last := 0, "idle"
+	for _, c := range story {
 		switch {
 		case strings.HasPrefix(c, "ATDT"):
 			last = "dialing"
@@ -265,8 +284,19 @@ func doing(commands []string) string {
 			last = kind + way
 		}
 	}
-	if last == "" {
-		return "idle"
+	return last
+}
+
+// doing2 is doing for the classes in which the modem runs T.30.
+func doing2(story []string) string {
+	last := "idle"
+	for _, c := range story {
+		for begin, what := range map[string]string{"ATDT": "dialing", "ATA": "answering", "<+FCO": "phase B", "AT+FDT": "training", "AT+FDR": "before a page",
+			"<CONNECT": "page", "page": "phase D", "<+FHNG": "hanging up", "<+FHS": "hanging up"} {
+			if strings.HasPrefix(c, begin) {
+				last = what
+			}
+		}
 	}
 	return last
 }
