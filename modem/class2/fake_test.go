@@ -17,6 +17,7 @@ import (
 // fake is a scripted modem. One line of a script is one step:
 //
 //	> AT+FDT        the host sends this line ("CAN": the octet 0x18, "DC1", "DC2")
+//	>~ ATH0         the host sends a line that ends so, page data before it, which is kept in pages as it is
 //	>& 03           the host sends data that ends with DLE and this octet; kept in pages, without shielding
 //	< CONNECT       the modem says this
 //	<= 00 10 10     the modem sends these octets as they are
@@ -121,6 +122,14 @@ func (f *fake) step(step string) error {
 		if err == nil && got != arg {
 			err = fmt.Errorf("host sent %q", got)
 		}
+		return err
+	case ">~":
+		got, err := f.in.ReadString('\r')
+		data, ok := strings.CutSuffix(got, arg+"\r")
+		if err == nil && !ok {
+			err = fmt.Errorf("host sent %q", got)
+		}
+		f.pages = append(f.pages, []byte(data))
 		return err
 	case ">&":
 		end, err := strconv.ParseUint(arg, 16, 8)

@@ -325,9 +325,6 @@ func (d *dialect) decode(p params) t30.Capabilities {
 	}
 	st := scanTimes[min(p[pST], len(scanTimes)-1)]
 	c.MinScanLine, c.MinScanLineFine = st[0], st[1]
-	if !c.ECM {
-		c.Codings &^= t30.Codings(t30.MMR) | t30.Codings(t30.JBIG)
-	}
 	return c
 }
 

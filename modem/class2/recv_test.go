@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/bits"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +205,7 @@ func TestReceive_Endings(t *testing.T) {
 		fault        bool
 	}{
 		{"DCN after MPS", fdr + "<= " + page + "\n< +FPTS:1,40\n< +FET:0\n< OK\n> AT+FDR\n7s\n< +FHNG:0\n< OK\n" + hook, t30.CodeDCNAfterPage, 1, t30.Good, false},
+		{"DCN after PRI-MPS", fdr + "<= " + page + "\n< +FPTS:1,40\n< +FET:4\n< OK\n> AT+FDR\n7s\n< +FHNG:0\n< OK\n" + hook, t30.CodeDCNAfterPage, 1, t30.Good, false},
 		{"nothing after EOM", fdr + "<= " + page + "\n< +FPTS:1,40\n< +FET:1\n< OK\n> AT+FDR\n60s\n< +FHNG:74\n< OK\n" + hook, t30.CodeOK, 1, t30.Good, false},
 		{"line lost in the page", fdr + "<= 55 aa 55 aa 10 03\n< +FHNG:90\n< OK\n" + hook, t30.CodePageLost, 0, t30.Partial, false},
 		{"no command", fdr + "<= " + page + "\n7s\n< +FHNG:100\n< OK\n" + hook, t30.CodeNoPostMessage, 0, t30.Partial, false},
@@ -233,6 +235,38 @@ func TestReceive_Endings(t *testing.T) {
 					t.Errorf("pages %+v", pages)
 				}
 			})
+		})
+	}
+}
+
+// With error correction a page may come in parts (PPS-NULL), which are one page.
+func TestReceive_PartialPage(t *testing.T) {
+	page := t30test.MakePage(3, 40)
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := newModem(t, Config{Class: "2"}, strings.Replace(answer2, "1,3,0,2,0,0,0,0", "1,3,0,2,0,2,0,0", 1)+
+			"> AT+FDR\n< CONNECT\n> DC1\n<= "+shielded(page[:600], true)+"\n< +FPTS:1,20\n< +FET:3\n< OK\n"+
+			"> AT+FDR\n< CONNECT\n> DC1\n<= "+shielded(page[600:], true)+"\n< +FPTS:1,40\n< +FET:2\n< OK\n> AT+FDR\n< +FHNG:0\n< OK\n> ATH0\n< OK\n")
+		sink := &t30test.Sink{}
+		s := station()
+		s.Sink = sink
+		rep, err := received(t, m, s)
+		if kept := sink.Kept(); err != nil || !rep.OK() || rep.Received != 1 || len(kept) != 1 || !bytes.Equal(kept[0], page) {
+			t.Errorf("%v %q, %d pages received, %d kept, %v", rep.Code, rep.Text, rep.Received, len(kept), err)
+		}
+	})
+}
+
+// Who has to give a password and gives none or another one is refused before a page.
+func TestReceive_Password(t *testing.T) {
+	for _, pwd := range []string{"", "< +FPW:\"0815\"\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			m, _ := newModem(t, Config{Class: "2.1"}, "1s\n< RING\n> ATA\n6s\n< +FCO\n"+pwd+"< +FCS:0,3,0,2,0,0,0,0\n< OK\n> AT+FKS\n< +FHS:02\n< OK\n> ATH0\n< OK\n")
+			sink := &t30test.Sink{}
+			s := station()
+			s.Sink, s.NeedPassword = sink, "4711"
+			if rep, err := received(t, m, s); err != nil || rep.Code != t30.CodePassword || len(sink.Pages()) > 0 {
+				t.Errorf("%q: %v %q, %d pages, %v", pwd, rep.Code, rep.Text, len(sink.Pages()), err)
+			}
 		})
 	}
 }

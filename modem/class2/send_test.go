@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,7 +131,11 @@ func TestSend_Class20TwoPages(t *testing.T) {
 < OK
 `)
 		doc := t30test.NewDocument(1, 2, 40)
+		start := time.Now()
 		rep, err := sends(t, m, doc)
+		if took := time.Since(start); took > 31*time.Second { // no XON is waited for
+			t.Errorf("took %v", took)
+		}
 		if err != nil || !rep.OK() || rep.Sent != 2 || rep.SentPoor != 1 || rep.Unknown || string(rep.Remote.NSF) != "\xb5\x00\x01" {
 			t.Fatalf("%v %q, %d pages, %+v, %v", rep.Code, rep.Text, rep.Sent, rep.Remote, err)
 		}
@@ -311,6 +316,48 @@ func TestSend_CAN(t *testing.T) {
 			t.Errorf("%v %q, %d octets, %v", rep.Code, rep.Text, len(f.pages[0]), err)
 		}
 	})
+}
+
+// A hang-up inside the page ends it at once: what went on would be taken for commands.
+func TestSend_HangUpInsideThePage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := newModem(t, Config{Class: "2"}, dial2+`
+> AT+FDIS=1,5,0,2,0,0,0,0
+< OK
+> AT+FDT
+< +FDCS:1,3,0,2,0,0,0,0
+< CONNECT
+<= 11
+< +FHNG:40
+< OK
+>~ ATH0
+< OK
+`)
+		doc := t30test.NewDocument(1, 1, 1)
+		doc.Pages[0].Data = bytes.Repeat([]byte{0x55}, 1<<16)
+		rep, err := sends(t, m, doc)
+		if err != nil || rep.Code != t30.CodeHungUpC || rep.Unknown || len(f.pages[0]) > 4*pieceSize {
+			t.Errorf("%v %q, unknown %v, %d octets, %v", rep.Code, rep.Text, rep.Unknown, len(f.pages[0]), err)
+		}
+	})
+}
+
+// A page goes out with its return to control, and without it to a modem that has its own and cannot stand ours.
+func TestSend_ReturnToControl(t *testing.T) {
+	page, rtc := bitString(eol+line+eol+line), bitString(eol+eol+eol+eol+eol+eol)
+	for _, quirk := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m, f := newModem(t, Config{Class: "2", Quirks: Quirks{NoRTC: quirk}}, dial2+fdt2+"> AT+FET=2\n< +FPTS:1\n< +FHNG:0\n< OK\n"+hook)
+			doc := t30test.NewDocument(1, 1, 1)
+			doc.Pages[0].Data = slices.Concat(page, rtc)
+			if rep, err := sends(t, m, doc); err != nil || !rep.OK() {
+				t.Errorf("%v %q, %v", rep.Code, rep.Text, err)
+			}
+			if has := bytes.Contains(f.pages[0], rtc); has == quirk || !bytes.HasPrefix(f.pages[0], page) {
+				t.Errorf("quirk %v: % x", quirk, f.pages[0])
+			}
+		})
+	}
 }
 
 // Canceled while the far end is training, and inside a page: there the modem is cut off, so that the page does not end as if it

@@ -83,6 +83,7 @@ func TestCallInfo(t *testing.T) {
 		{"letter", "RING B", t30.Ring{Pattern: "B"}},
 		{"number", "RING2", t30.Ring{Pattern: "2"}},
 		{"cadence", "DRON=8\nDROF=4\nDRON=8\nRING", t30.Ring{Pattern: "DRON=8/DROF=4/DRON=8"}},
+		{"cadence of each ring anew", "DRON=8\nDROF=4\nRING\nDRON=20\nDROF=40\nRING", t30.Ring{Pattern: "DRON=20/DROF=40"}},
 		{"cadence with spaces", "DRON = 20\nRING", t30.Ring{Pattern: "DRON=20"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

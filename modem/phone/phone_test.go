@@ -73,6 +73,23 @@ func TestSetup_DialTone(t *testing.T) {
 	}
 }
 
+// A modem that had to be hung up by DTR is reset before its next use.
+func TestDropDTR_ResetsBeforeTheNextUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, f := setup(t, Config{}, nil)
+		if err := l.DropDTR(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go f.say("RING")
+		if _, err := l.WaitRing(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := f.has("Z"); n != 2 {
+			t.Errorf("ATZ sent %d times, want 2: %v", n, f.sent)
+		}
+	})
+}
+
 // Each list of reports is asked until one is accepted, and only that one is sent at later setups.
 func TestSetup_Reports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -102,6 +119,23 @@ func TestDial_LineFaults(t *testing.T) {
 			}
 			if f.has("H0") != 1 || l.Taken() {
 				t.Errorf("%s: left off hook or taken: %v", result, f.sent)
+			}
+		})
+	}
+}
+
+// A call that came in just before is not dialed into; what rang a minute ago is over.
+func TestDial_GlareBeforeDialing(t *testing.T) {
+	for _, tt := range []struct {
+		since  time.Duration
+		dialed int
+	}{{time.Second, 0}, {time.Minute, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			l, f := setup(t, Config{}, map[string]string{"DT1": "CONNECT"})
+			f.say("RING")
+			time.Sleep(tt.since)
+			if err := l.Dial(t.Context(), "1"); errors.Is(err, t30.ErrRinging) != (tt.dialed == 0) || f.has("DT1") != tt.dialed {
+				t.Errorf("%v after a ring: %v, %v", tt.since, err, f.sent)
 			}
 		})
 	}

@@ -302,7 +302,7 @@ func lies(int, []byte) t30.Quality { return t30.Quality{Lines: 100, BadLines: 50
 // bug is a mistake to be made in a copy of one file (go test -overlay).
 type bug struct {
 	name, file, right, wrong string
-	// unit is set where driver and virtual modem get along in spite of it, so that only the package's own tests find it.
+	// unit is set where driver and virtual modem get along in spite of it: only the package's own tests are run.
 	unit bool
 }
 
