@@ -158,33 +158,6 @@ func TestEOLScan(t *testing.T) {
 	}
 }
 
-// FuzzClass2Commands feeds a modem in Class 2 and 2.0 whatever a DTE may send.
-func FuzzClass2Commands(f *testing.F) {
-	for _, s := range []string{
-		"AT+FDCC=1,5,0,2,0,0,0,0\rAT+FDIS?\r", "AT+FDT=0,1,0,2\r", `AT+FLID="+49 30";+FCR=1` + "\r", "AT+FET=2\rAT+FK\r", "ATDT5550101\r\x18",
-		"AT+FNR=1,1,1,1\rAT+FIS=7F,5\r", "AT+FCLASS=0\rAT+FAA=1;+FCLASS=2.0\r", "AT+FDIS=,,,,9\r", "AT+FSA=\"\r",
-	} {
-		f.Add(s, true)
-		f.Add(s, false)
-	}
-	f.Fuzz(func(t *testing.T, s string, two bool) {
-		if len(s) > 2000 {
-			return
-		}
-		ex := NewExchange(Options{})
-		defer ex.Close()
-		m := ex.NewModem("5550100", ModemOptions{Classes: []string{"0", "1", "2", "2.0", "2.1"}, ECM: true})
-		ex.mu.Lock()
-		defer ex.mu.Unlock()
-		m.enterClass(map[bool]string{true: "2", false: "2.1"}[two])
-		m.input([]byte(s))
-		for _, p := range []params{m.set.t2.cc, m.set.t2.is} {
-			_, _ = p.limit(), p.format(t30.PageLimit{}) // no value that they cannot take
-		}
-		m.reset()
-	})
-}
-
 // FuzzDIS reads what a far end may send in place of DIS and DCS.
 func FuzzDIS(f *testing.F) {
 	f.Add([]byte{0, 0x6e, 0xfa, 0x44}, true)

@@ -627,3 +627,38 @@ func TestSuite_Addresses(t *testing.T) {
 		}
 	})
 }
+
+// asked hands out a document and keeps what the far end asked for.
+type asked struct {
+	t30.Documents
+	far t30.Remote
+}
+
+func (d *asked) Next(ctx context.Context, far t30.Remote) (t30.PageSource, error) {
+	d.far = far
+	return d.Documents.Next(ctx, far)
+}
+
+// TestSuite_SelectivePoll: what is asked for by an address (SEP) and with a password comes, where both classes have such frames; else the
+// poller has no document, and not just any.
+func TestSuite_SelectivePoll(t *testing.T) {
+	has := func(class string) bool { return class[0] == '1' || class == "2.1" }
+	eachPair(t, virtual.Options{}, func(t *testing.T, k *suiteTalk) {
+		doc, sink := t30test.NewDocument(8, 1, 60), &t30test.Sink{}
+		docs := &asked{Documents: t30test.Docs(doc)}
+		k.caller.s.Poll, k.caller.s.Sink = &t30.Poll{Selective: "77", Password: "4711"}, sink
+		k.callee.s.Send, k.callee.s.NeedPassword = docs, "4711"
+		k.call()
+		if !has(k.caller.class) || !has(k.callee.class) {
+			if r := k.caller.rep; r.Code != t30.CodeNothingToPoll || r.Received > 0 || k.caller.err != nil || len(doc.ConfirmedPages()) > 0 {
+				t.Errorf("%v %q, %d received, %v", r.Code, r.Text, r.Received, k.caller.err)
+			}
+			return
+		}
+		k.ok()
+		k.whole(&k.callee, &k.caller, sink, doc)
+		if docs.far.Selective != "77" || docs.far.Password != "4711" {
+			t.Errorf("asked for %+v", docs.far)
+		}
+	})
+}
