@@ -52,7 +52,8 @@ func Start(t testing.TB, name string, args []string, libs ...string) *Program {
 	return p
 }
 
-// Time asks a rival (codec.c, jbig.c) to do something so many times, and returns the time of one and the size of the coded page.
+// Time asks a rival (codec.c, jbig.c) to do something so many times, after once that is not counted, and returns the time of one and the
+// size of the coded page.
 func (p *Program) Time(times int, request ...any) (time.Duration, int) {
 	p.t.Helper()
 	fmt.Fprintln(p.in, append(request, times)...)

@@ -9,7 +9,7 @@ import (
 // bitWriter puts code words one behind another into buf. It works most significant bit first; octets turns what is to be handed on.
 type bitWriter struct {
 	buf    []byte // the whole octets
-	acc    uint64 // the bits behind them, left-aligned
+	acc    uint64 // the low n bits: what is behind them; above, what was
 	n      uint   // their number, under 8
 	order  BitOrder
 	turned int // octets of buf that are in the order already
@@ -32,9 +32,9 @@ func (w *bitWriter) put(v uint64, k uint) {
 // store is put for loops that keep the writer's state in registers; buf is of room.
 func store(buf []byte, pos int, acc uint64, n uint, v uint64, k uint) (int, uint64, uint) {
 	n += k
-	acc |= v << ((64 - n) & 63)
-	binary.BigEndian.PutUint64(buf[pos:], acc)
-	return pos + int(n>>3), acc << (n & 56), n & 7
+	acc = acc<<(k&63) | v
+	binary.BigEndian.PutUint64(buf[pos:], acc<<(-n&63))
+	return pos + int(n>>3), acc, n & 7
 }
 
 // zeros appends k 0 bits.
@@ -56,28 +56,40 @@ func (w *bitWriter) align() { w.zeros(int(-w.n & 7)) }
 // octets returns the whole octets in their order.
 func (w *bitWriter) octets() []byte {
 	if w.order == LSBFirst {
-		rest := w.buf[w.turned:]
-		for ; len(rest) >= 8; rest = rest[8:] {
-			binary.LittleEndian.PutUint64(rest, bits.Reverse64(binary.BigEndian.Uint64(rest)))
-		}
-		for i, b := range rest {
-			rest[i] = bits.Reverse8(b)
-		}
+		turn(w.buf[w.turned:])
 	}
 	w.turned = len(w.buf)
 	return w.buf
 }
 
+// turn reverses the bits of each octet.
+func turn(b []byte) {
+	for ; len(b) >= 8; b = b[8:] {
+		binary.LittleEndian.PutUint64(b, bits.Reverse64(binary.BigEndian.Uint64(b)))
+	}
+	for i, c := range b {
+		b[i] = bits.Reverse8(c)
+	}
+}
+
 // clear drops the whole octets.
 func (w *bitWriter) clear() { w.buf, w.turned = w.buf[:0], 0 }
 
-// bitReader yields the bits of data. Behind its end it yields zeros, and n becomes negative when they are taken.
+// bitReader yields the bits of data, most significant first. Behind its end it yields zeros, and n becomes negative when they are taken.
 type bitReader struct {
-	acc   uint64 // the next bits, left-aligned; below the n valid ones there may be more, as they come
-	n     int    // valid bits in acc
-	pos   int    // next octet of data
-	data  []byte
-	order BitOrder
+	acc  uint64 // the next bits, left-aligned; below the n valid ones there may be more, as they come
+	n    int    // valid bits in acc
+	pos  int    // next octet of data
+	data []byte
+}
+
+// refill drops the octets that were taken into acc and appends p, whose bits come in the order o.
+func (r *bitReader) refill(p []byte, o BitOrder) {
+	n := copy(r.data, r.data[r.pos:])
+	r.data, r.pos = append(r.data[:n], p...), 0
+	if o == LSBFirst {
+		turn(r.data[n:])
+	}
 }
 
 // fill makes n at least 32, unless data ends before.
@@ -86,24 +98,14 @@ func (r *bitReader) fill() {
 		return
 	}
 	if r.pos+8 <= len(r.data) {
-		var w uint64
-		if r.order == LSBFirst {
-			w = bits.Reverse64(binary.LittleEndian.Uint64(r.data[r.pos:]))
-		} else {
-			w = binary.BigEndian.Uint64(r.data[r.pos:])
-		}
-		r.acc |= w >> uint(r.n)
+		r.acc |= binary.BigEndian.Uint64(r.data[r.pos:]) >> uint(r.n)
 		k := (63 - r.n) >> 3
 		r.pos += k
 		r.n += k << 3
 		return
 	}
 	for r.n <= 56 && r.pos < len(r.data) {
-		b := r.data[r.pos]
-		if r.order == LSBFirst {
-			b = bits.Reverse8(b)
-		}
-		r.acc |= uint64(b) << (56 - uint(r.n))
+		r.acc |= uint64(r.data[r.pos]) << (56 - uint(r.n))
 		r.pos++
 		r.n += 8
 	}
@@ -115,9 +117,6 @@ func (r *bitReader) load(acc uint64, n, pos int) (uint64, int, int) {
 		return acc, n, pos
 	}
 	w := binary.BigEndian.Uint64(r.data[pos:])
-	if r.order == LSBFirst {
-		w = bits.Reverse64(bits.ReverseBytes64(w))
-	}
 	k := (63 - n) >> 3
 	return acc | w>>(uint(n)&63), n + k<<3, pos + k
 }

@@ -13,12 +13,12 @@ const (
 // lineChanges is what a line of usual width needs at most: a size the compiler knows saves checks.
 const lineRoom = 8192
 
-type lineChanges [lineRoom]int32
+type lineChanges [lineRoom + 1]int32
 
 // newChanges returns room for any line's changes, of a white line, and at least lineChanges. findChanges writes whole words' worth
 // beyond the last.
 func newChanges(width int) []int32 {
-	c := make([]int32, max(first+width+64+sentinels, lineRoom))
+	c := make([]int32, max(first+width+64+sentinels, lineRoom+1))
 	for i := range c {
 		c[i] = int32(width)
 	}
@@ -37,21 +37,21 @@ func findChanges(dst []int32, row []uint64, width int) {
 			continue
 		}
 		base, r := int32(i<<6), bits.Reverse64(t)
-		found := bits.OnesCount64(t)
-		d := (*[64]int32)(dst[n:])
-		d[0] = base + int32(bits.TrailingZeros64(r))
-		r &= r - 1
-		d[1] = base + int32(bits.TrailingZeros64(r))
-		r &= r - 1
-		d[2] = base + int32(bits.TrailingZeros64(r))
-		r &= r - 1
-		d[3] = base + int32(bits.TrailingZeros64(r))
-		r &= r - 1
-		for k := 4; k < found; k++ {
-			d[k&63] = base + int32(bits.TrailingZeros64(r))
+		for at, end := n, n+bits.OnesCount64(t); ; {
+			d := (*[4]int32)(dst[at:])
+			d[0] = base + int32(bits.TrailingZeros64(r))
+			r &= r - 1
+			d[1] = base + int32(bits.TrailingZeros64(r))
+			r &= r - 1
+			d[2] = base + int32(bits.TrailingZeros64(r))
+			r &= r - 1
+			d[3] = base + int32(bits.TrailingZeros64(r))
+			if at += 4; at >= end {
+				n = end
+				break
+			}
 			r &= r - 1
 		}
-		n += found
 	}
 	for n > first && dst[n-1] >= int32(width) {
 		n-- // of padding that is not white
@@ -74,26 +74,18 @@ func sameChanges(a, b []int32, width int) bool {
 	return true
 }
 
-// paint makes row the line with the changes c.
+// paint makes row the line with the changes c. Each change turns the rest of its word; then each word is turned if the one before it
+// ended black. There is nothing to be foreseen.
 func paint(row []uint64, c []int32, width int) {
 	clear(row)
-	for i := first; int(c[i]) < width; i += 2 {
-		blacken(row, int(c[i]), int(c[i+1]))
+	for i := first; int(c[i]) < width; i++ {
+		x := uint(c[i])
+		row[x>>6] ^= ^uint64(0) >> (x & 63)
 	}
-}
-
-// blacken makes the pels from x0 up to x1 (not included, but more than x0) black.
-func blacken(row []uint64, x0, x1 int) {
-	first, last := x0>>6, (x1-1)>>6
-	head := ^uint64(0) >> (uint(x0) & 63)
-	tail := ^uint64(0) << (63 - uint(x1-1)&63)
-	if first == last {
-		row[first] |= head & tail
-		return
+	black := uint64(0)
+	for i, w := range row {
+		row[i] = w ^ black
+		black ^= -(w & 1)
 	}
-	row[first] |= head
-	for i := first + 1; i < last; i++ {
-		row[i] = ^uint64(0)
-	}
-	row[last] |= tail
+	row[len(row)-1] &= ^uint64(0) << (-uint(width) & 63)
 }

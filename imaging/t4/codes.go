@@ -83,10 +83,19 @@ var (
 // maxRun is the longest run that one make-up code word and a terminating one say.
 const maxRun = maxMakeup + 63
 
-// packed is a code word, or several one behind the other, in the encoder's tables: its bits over the five bits of their number.
-type packed = uint32
+// packed is a code word, or a run's two, in the encoder's tables: the bits over six for their number, by which a shift of 64 bits takes
+// it as it is.
+type packed uint32
 
-func pack(c code) packed { return packed(c.bits)<<5 | packed(c.n) }
+func pack(bits uint32, n uint8) packed { return packed(bits<<6 | uint32(n)) }
+
+func (p packed) word() uint64 { return uint64(p >> 6) }
+func (p packed) bits() uint   { return uint(p & 63) }
+
+// then is p with q behind it.
+func (p packed) then(q packed) (bits uint64, n uint) {
+	return p.word()<<q.bits() | q.word(), (p + q).bits()
+}
 
 // What a looked-up code word is.
 const (
@@ -109,34 +118,43 @@ type modeEntry struct {
 	delta int8
 }
 
-// lookEntry is what the next lookBits bits begin with: one or two whole runs, or a make-up code word. From the lowest bit on: 12 bits
-// for the pels of the first, 8 for those of the second, 5 for the bits taken, 2 for how many runs end; the highest is set when the
-// bits begin with anything else. The tables have to stay in the processor's first cache.
+// lookEntry is what the next lookBits bits begin with: one or two whole runs, or a make-up code word. From the lowest bit on: 6 bits for
+// the bits taken, by which a shift of 64 bits takes them as they are; 2 for how many runs end, of which the lower stands once more at
+// lookBits, as what the colour changes by in an index into looks. Between is room for the sum of four looks. Above are 6 bits for the pels of the second run and 13 for those
+// of the first, which are lookOther, beyond any line, when the bits begin with anything else. The table has to stay in the
+// processor's first cache.
 type lookEntry uint32
 
-const lookOther lookEntry = 1 << 31
+const (
+	lookOther = 1<<13 - 1
+	lookBlack = 1 << lookBits // in an index into looks: the first run is black
+	maxSecond = 63
+)
 
-func (e lookEntry) first() int32  { return int32(e & 0xfff) }
-func (e lookEntry) second() int32 { return int32(e >> 12 & 0xff) }
-func (e lookEntry) bits() uint    { return uint(e >> 20 & 0x1f) }
-func (e lookEntry) ends() int     { return int(e >> 25 & 3) }
+func (e lookEntry) first() int32  { return int32(e >> 19) }
+func (e lookEntry) second() int32 { return int32(e >> 13 & maxSecond) }
+func (e lookEntry) bits() uint    { return uint(e & 63) }
+func (e lookEntry) ends() int     { return int(e >> 6 & 3) }
 
 func newLookEntry(first, second, bits, ends int) lookEntry {
-	return lookEntry(first | second<<12 | bits<<20 | ends<<25)
+	return lookEntry(first<<19 | second<<13 | ends&1<<lookBits | ends<<6 | bits)
 }
 
+// lookAt is what acc begins with where change i ends the first run.
+func lookAt(i int, acc uint64) lookEntry { return looks[uint64(i&1)<<lookBits|acc>>(64-lookBits)] }
+
 // stepEntry is what the next modeBits bits of a two-dimensional line begin with, if it is mode vertical or pass: where the next a0 is, at
-// ref[b+pass]+delta. From the lowest bit on: 1 bit for pass, 4 for the bits taken, the rest is delta; noStep, which leads
-// nowhere, stands for anything else.
+// ref[b+pass]+delta. From the lowest bit on: 6 bits for the bits taken, as in lookEntry, 1 for pass, the rest is delta; noStep, which
+// leads nowhere, stands for anything else.
 type stepEntry int32
 
 const noStep = -1 << 20
 
-func newStep(delta, pass, bits int) stepEntry { return stepEntry(delta<<5 | bits<<1 | pass) }
+func newStep(delta, pass, bits int) stepEntry { return stepEntry(delta<<7 | pass<<6 | bits) }
 
-func (e stepEntry) delta() int32 { return int32(e >> 5) }
-func (e stepEntry) pass() int    { return int(e & 1) }
-func (e stepEntry) bits() uint   { return uint(e >> 1 & 15) }
+func (e stepEntry) delta() int32 { return int32(e >> 7) }
+func (e stepEntry) pass() int    { return int(e >> 6 & 1) }
+func (e stepEntry) bits() uint   { return uint(e & 63) }
 
 const (
 	runBits  = 13
@@ -150,14 +168,14 @@ var (
 	vertical   [7]packed             // as verticalCodes
 	decodeRuns [2][1 << runBits]runEntry
 	decodeMode [1 << modeBits]modeEntry
-	looks      [2][1 << lookBits]lookEntry // by the first run's colour
+	looks      [2 << lookBits]lookEntry // by the first run's colour, then the bits
 	steps      [1 << modeBits]stepEntry
 )
 
 func init() {
 	for color, words := range [2]*[64 + 27]string{&whiteWords, &blackWords} {
 		for i, s := range words[:64] {
-			wholeRuns[color][i] = pack(word(s))
+			wholeRuns[color][i] = pack(uint32(word(s).bits), word(s).n)
 			enterRun(color, word(s), i, runTerm)
 		}
 		for i, s := range slices.Concat(words[64:], longWords[:]) {
@@ -165,12 +183,12 @@ func init() {
 			enterRun(color, m, (i+1)*64, runMakeup)
 			for k := range 64 {
 				t := word(words[k])
-				wholeRuns[color][(i+1)*64+k] = (packed(m.bits)<<t.n|packed(t.bits))<<5 | packed(m.n+t.n)
+				wholeRuns[color][(i+1)*64+k] = pack(uint32(m.bits)<<t.n|uint32(t.bits), m.n+t.n)
 			}
 		}
 	}
 	for i, c := range verticalCodes {
-		vertical[i] = pack(c)
+		vertical[i] = pack(uint32(c.bits), c.n)
 	}
 	for i := range decodeMode {
 		decodeMode[i].mode = modeBad
@@ -181,8 +199,8 @@ func init() {
 		enterMode(c, modeVertical, int8(i-3))
 	}
 	for color := range 2 {
-		for i := range looks[color] {
-			looks[color][i] = look(color, i)
+		for i := range 1 << lookBits {
+			looks[color<<lookBits|i] = look(color, i)
 		}
 	}
 	for i, m := range decodeMode {
@@ -213,7 +231,7 @@ func look(color, v int) lookEntry {
 			}
 		}
 	}
-	if runs[0] == 0 || runs[1] == 0 || runs[1] > 255 {
+	if runs[0] == 0 || runs[1] == 0 || runs[1] > maxSecond {
 		return lookEntryOf(decodeRuns[color][v<<(runBits-lookBits)])
 	}
 	return newLookEntry(runs[0], runs[1], at, 2)
@@ -222,7 +240,7 @@ func look(color, v int) lookEntry {
 func lookEntryOf(e runEntry) lookEntry {
 	switch {
 	case e.n > lookBits, e.kind == runBad:
-		return lookOther
+		return newLookEntry(lookOther, 0, 0, 0)
 	case e.kind == runMakeup:
 		return newLookEntry(int(e.run), 0, int(e.n), 0)
 	}

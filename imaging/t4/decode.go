@@ -1,5 +1,7 @@
 package t4
 
+import "encoding/binary"
+
 // lineResult is how the decoding of one line ended.
 type lineResult uint8
 
@@ -63,51 +65,64 @@ func (d *Decoder) line1D() lineResult {
 	r, cur, width := &d.br, d.cur, int32(d.width)
 	x, i := int32(0), first
 	r.need()
-	if n := int(d.white & 31); d.white != 0 && r.n >= n && r.acc>>(64-n) == uint64(d.white>>5) {
+	if n := int(d.white.bits()); d.white != 0 && r.n >= n && r.acc>>(64-n) == d.white.word() {
 		r.skip(n)
 		d.endLine(first)
 		return lineOK
 	}
-	acc, n, pos := r.acc, r.n, r.pos
 	for d.fits {
-		if acc, n, pos = r.load(acc, n, pos); n < 4*lookBits {
+		i, x = walkRuns((*lineChanges)(cur), r, i, x, width)
+		if r.need(); r.n < lookBits {
 			break
 		}
-		var more bool
-		if acc, n, i, x, more = walkRuns((*lineChanges)(cur), acc, n, i, x, width); more {
-			continue
-		}
-		e := looks[i&1][acc>>(64-lookBits)]
-		if e >= lookOther || e.ends() == 0 || x+e.first()+e.second() != width || x+e.first() <= cur[i-1] {
+		e := lookAt(i, r.acc)
+		x1 := x + e.first()
+		x2 := x1 + e.second()
+		if x1 <= cur[i-1] || x2 > width || x2 == width && e.ends() == 0 {
 			break
 		}
-		cur[i] = x + e.first()
-		r.acc, r.n, r.pos = acc<<e.bits(), n-int(e.bits()), pos
-		d.endLine(i + e.ends() - 1)
-		return lineOK
+		r.skip(int(e.bits()))
+		cur[i], cur[i+1] = x1, x2
+		i += e.ends()
+		if x = x2; x == width {
+			d.endLine(i - 1)
+			return lineOK
+		}
 	}
-	r.acc, r.n, r.pos = acc, n, pos
 	return d.slow1D(x, i)
 }
 
-// walkRuns takes the runs that acc begins with, as many with each of four looks into the table as it has; more is false when a look
-// leads to the line's end or nowhere. Two changes are written whether there are as many or not, so that nothing has to be foreseen.
+// walkRuns takes runs up to a look into the table that leads to the line's end or nowhere, or to a run of no pels but make-up code words,
+// or until there are not eight octets to come. Two changes are written whether there are as many or not, so that nothing has to be foreseen.
 // It is a function of its own so that all it needs has room in registers.
-func walkRuns(cur *lineChanges, acc uint64, n, i int, x, width int32) (a uint64, bits, next int, to int32, more bool) {
-	for range 4 {
-		e := looks[i&1][acc>>(64-lookBits)]
-		x1 := x + e.first()
-		x2 := x1 + e.second()
-		if e >= lookOther || x2+int32(e.ends()) > width || x1 <= cur[uint(i-1)%lineRoom] { // a make-up code word may lead to the line's end
-			return acc, n, i, x, false
+func walkRuns(cur *lineChanges, r *bitReader, i int, x, width int32) (int, int32) {
+	acc, n := r.acc, r.n
+	sum := lookEntry(i) << lookBits // of the looks since acc was filled: the bits they took and the colour after them
+looking:
+	for ; r.pos+8 <= len(r.data); n -= int(sum.bits()) {
+		acc |= binary.BigEndian.Uint64(r.data[r.pos:]) >> (uint(n) & 63)
+		k := (63 - n) >> 3
+		n += k << 3
+		r.pos += k
+		sum &= lookBlack
+		for range 4 {
+			e := looks[uint64(sum&lookBlack)|acc>>(64-lookBits)]
+			x1 := x + e.first()
+			x2 := x1 + e.second()
+			if x2 >= width || e.first() == 0 {
+				n -= int(sum.bits())
+				break looking
+			}
+			acc <<= e.bits()
+			sum += e
+			at := uint(i) % lineRoom
+			cur[at], cur[at+1] = x1, x2
+			i += e.ends()
+			x = x2
 		}
-		acc <<= e.bits()
-		n -= int(e.bits())
-		cur[uint(i)%lineRoom], cur[uint(i+1)%lineRoom] = x1, x2
-		i += e.ends()
-		x = x2
 	}
-	return acc, n, i, x, true
+	r.acc, r.n = acc, n
+	return i, x
 }
 
 // slow1D goes on at x, in the run that ends with change i: near the end of the data, or at what is not in the table.
@@ -168,10 +183,10 @@ func (d *Decoder) line2D() lineResult {
 		if acc>>61 != 1 {
 			break
 		}
-		e := looks[i&1][acc<<3>>(64-lookBits)]
+		e := lookAt(i, acc<<3)
 		x1 := max(a0, 0) + e.first()
 		x2 := x1 + e.second()
-		if e < lookOther && e.ends() == 2 && x2 < width {
+		if e.ends() == 2 && x2 < width {
 			d.cur[i], d.cur[i+1] = x1, x2
 			i, a0 = i+2, x2
 			acc <<= 3 + e.bits()

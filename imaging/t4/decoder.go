@@ -69,11 +69,10 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 		emit = func([]uint64) {}
 	}
 	d := &Decoder{f: f.normal(), width: width, emit: emit, cur: newChanges(width), ref: newChanges(width), row: make([]uint64, (width+63)/64)}
-	d.fits = len(d.cur) == lineRoom
+	d.fits = len(d.cur) == lineRoom+1
 	if width <= maxRun {
 		d.white = wholeRuns[0][width]
 	}
-	d.br.order = f.Order
 	d.Limit(0)
 	d.Reset()
 	return d, nil
@@ -81,7 +80,7 @@ func NewDecoder(width int, f Format, emit func(row []uint64)) (*Decoder, error) 
 
 // Reset makes d ready for another page of the same format and limit; a TIFF strip counts as a page.
 func (d *Decoder) Reset() {
-	d.br = bitReader{data: d.br.data[:0], order: d.br.order}
+	d.br = bitReader{data: d.br.data[:0]}
 	d.final, d.done, d.oneDim, d.eolSeen, d.refBad = false, false, false, false, false
 	d.zeros, d.eols, d.retry, d.badRun, d.room, d.q = 0, 0, 0, 0, room{}, imaging.Quality{}
 	d.endLine(first)
@@ -108,8 +107,7 @@ func (d *Decoder) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	d.room.passed += int64(d.br.pos) * 8
-	n := copy(d.br.data, d.br.data[d.br.pos:])
-	d.br.data, d.br.pos = append(d.br.data[:n], p...), 0
+	d.br.refill(p, d.f.Order)
 	if len(d.br.data) >= d.retry {
 		d.run(false)
 	}

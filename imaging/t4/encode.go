@@ -146,35 +146,43 @@ func (e *Encoder) run(color int, n int32) {
 	for ; n > maxRun; n -= maxMakeup {
 		c := wholeRuns[color&1][maxMakeup]
 		t := wholeRuns[color&1][0] // its terminating code word is not wanted here
-		e.bits.put(uint64(c>>5>>(t&31)), uint(c&31-t&31))
+		e.bits.put(c.word()>>t.bits(), c.bits()-t.bits())
 	}
 	c := wholeRuns[color&1][n]
-	e.bits.put(uint64(c>>5), uint(c&31))
+	e.bits.put(c.word(), c.bits())
 }
 
-// line1D codes cur by itself: T.4 4.1. Two runs go out together.
+// line1D codes cur by itself: T.4 4.1.
 func (e *Encoder) line1D() {
-	width, cur := int32(e.width), e.cur
+	for x, i := int32(0), first; x < int32(e.width); i++ {
+		if i&1 == 0 {
+			x, i = e.pairs(x, i)
+		}
+		if x < int32(e.width) {
+			e.run(i, e.cur[i]-x)
+			x = e.cur[i]
+		}
+	}
+}
+
+// pairs codes runs two at a time, from the white one on that begins at x and ends with change i, up to one that goes to the line's end or
+// is over maxRun, and returns where the next begins and the index of its end.
+func (e *Encoder) pairs(x int32, i int) (int32, int) {
 	buf, pos, acc, n := e.bits.room(e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+	cur, width := e.cur, int32(e.width)
 	white, black := &wholeRuns[0], &wholeRuns[1]
-	x := int32(0)
-	for i := first; x < width; i += 2 {
+	for ; cur[i] < width; i += 2 {
 		a, b := cur[i], cur[i+1]
-		if w, k := uint32(a-x), uint32(b-a); w <= maxRun && k <= maxRun && a < width {
-			cw, ck := white[w], black[k]
-			pos, acc, n = store(buf, pos, acc, n, uint64(cw>>5)<<(ck&31)|uint64(ck>>5), uint(cw&31+ck&31))
-			x = b
-			continue
+		w, k := uint32(a-x), uint32(b-a)
+		if w > maxRun || k > maxRun {
+			break
 		}
-		e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
-		e.run(0, a-x)
-		if a < width {
-			e.run(1, b-a)
-		}
-		buf, pos, acc, n = e.bits.room(e.width), len(e.bits.buf), e.bits.acc, e.bits.n
+		bits, size := white[w].then(black[k])
+		pos, acc, n = store(buf, pos, acc, n, bits, size)
 		x = b
 	}
 	e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
+	return x, i
 }
 
 // line2D codes cur against ref: T.4 4.2.1.3, T.6 2.2.
@@ -187,7 +195,7 @@ func (e *Encoder) line2D() {
 		d := uint32(a1 - ref[b] + 3)
 		if d <= 6 && ref[b+1] >= a1 {
 			c := vertical[d]
-			pos, acc, n = store(buf, pos, acc, n, uint64(c>>5), uint(c&31))
+			pos, acc, n = store(buf, pos, acc, n, c.word(), c.bits())
 			if a0 = a1; a0 >= width {
 				break
 			}
@@ -209,7 +217,8 @@ func (e *Encoder) line2D() {
 			run0, run1 := uint32(a1-max(a0, 0)), uint32(a2-a1)
 			if run0 <= maxRun && run1 <= maxRun {
 				c0, c1 := wholeRuns[i&1][run0], wholeRuns[^i&1][run1]
-				pos, acc, n = store(buf, pos, acc, n, uint64(c0>>5)<<(c1&31)|uint64(c1>>5), uint(c0&31+c1&31))
+				v, k := c0.then(c1)
+				pos, acc, n = store(buf, pos, acc, n, v, k)
 			} else {
 				e.bits.buf, e.bits.acc, e.bits.n = buf[:pos], acc, n
 				e.run(i, int32(run0))

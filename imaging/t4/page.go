@@ -44,7 +44,11 @@ func Decode(data []byte, width, height int, f Format) (*imaging.Bitmap, imaging.
 		return nil, imaging.Quality{}, err
 	}
 	d.Limit(height)
-	d.br.data = data // no copy, as Write would make
+	if d.f.Order == MSBFirst {
+		d.br.data = data // no copy, as Write would make
+	} else {
+		d.br.refill(data, d.f.Order)
+	}
 	d.run(true)
 	return b, d.Close(), nil
 }
