@@ -29,7 +29,7 @@ type Mark int
 const (
 	NoMark Mark = iota // the data goes on
 	End                // DLE ETX
-	BadFCS             // DLE BEL: the frame's check was wrong (Class 1.0); DLE ETX follows
+	BadFCS             // DLE BEL: the frame's check was wrong (Class 1.0, T.31 Table B.1); it stands in place of DLE ETX
 )
 
 // Decoder takes the DLE shielding off data from the modem.

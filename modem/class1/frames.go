@@ -201,10 +201,8 @@ func (l *line) readShielded(ctx context.Context) (raw []byte, badFCS bool, err e
 			return nil, false, errAgain
 		case err != nil:
 			return nil, false, err
-		case mark == at.End:
-			return raw, badFCS, nil
-		case mark == at.BadFCS:
-			badFCS = true
+		case mark != at.NoMark:
+			return raw, mark == at.BadFCS, nil
 		case endsInResult(raw):
 			return nil, false, errAgain
 		}

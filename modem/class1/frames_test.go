@@ -66,6 +66,7 @@ func TestReceiveFrame(t *testing.T) {
 		{"modem finds FCS wrong", frh + "< CONNECT\n<= ff 13 8c 00 00 10 03\n< ERROR\n", Quirks{}, "", t30.ErrFCS},
 		{"only the host finds FCS wrong", frh + "< CONNECT\n<= ff 13 8c 00 00 10 03\n< OK\n", Quirks{}, "", t30.ErrFCS},
 		{"Class 1.0 bad FCS", frh + "< CONNECT\n<= ff 13 8c 00 00 10 07 10 03\n< OK\n", Quirks{NoFCS: true}, "", t30.ErrFCS},
+		{"Class 1.0 bad FCS, no ETX", frh + "< CONNECT\n<= ff 13 8c 00 00 10 07\n< ERROR\n", Quirks{}, "", t30.ErrFCS},
 		{"modem without FCS", frh + "< CONNECT\n<= ff 13 8c 00 00 10 03\n< OK\n", Quirks{NoFCS: true}, "ff 13 8c", nil},
 		{"cut off in a frame", frh + "< CONNECT\n<= ff 13\n> CAN\n< OK\n", Quirks{}, "", t30.ErrCarrierLost},
 		{"nothing comes", frh + "6s\n> CAN\n100ms\n< OK\n", Quirks{}, "", t30.ErrTimeout},

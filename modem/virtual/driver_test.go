@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tipring/tipring/modem"
+	"github.com/tipring/tipring/modem/phone"
 	"github.com/tipring/tipring/modem/virtual"
 	"github.com/tipring/tipring/t30"
 	"github.com/tipring/tipring/t30/t30test"
@@ -341,4 +342,32 @@ func TestDriver_CanceledInAPage(t *testing.T) {
 			t.Errorf("sent %v %q, received %v %q %d", sent.Code, sent.Text, got.Code, got.Text, got.Received)
 		}
 	})
+}
+
+// TestDriver_Class10Codes: pages full of octets that Class 1.0 shields in its own way arrive unchanged, with +FLO=1 too.
+func TestDriver_Class10Codes(t *testing.T) {
+	page := func() []byte {
+		p := t30test.MakePage(1, 200)
+		for i := range p {
+			p[i] = [...]byte{0x10, 0x10, 0x11, 0x13, 0x10, 0x51, 0x53, 0x1a}[p[i]%8]
+		}
+		return p
+	}
+	for _, init := range []string{"+FLO=0", "+FLO=1"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := switchOff{class: "1.0", in: "1.0", line: phone.Config{Init: init}, pages: page}
+			s.try = func(b *bench) bool {
+				for _, back := range []bool{false, true} {
+					doc := b.document(1)
+					if c := b.call(back, doc, t30.AnswerFax, allGood); !c.whole(doc) {
+						return false
+					}
+				}
+				return true
+			}
+			if ok, _ := s.run(t, "generic", false); !ok {
+				t.Errorf("%s: the fax is not whole", init)
+			}
+		})
+	}
 }

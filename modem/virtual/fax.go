@@ -47,7 +47,11 @@ func (m *Modem) extended(c command) status {
 			return failed
 		}
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.callerID) }, func(n int) { m.set.callerID = n == 1 })
-	case "+FDD", "+FIT", "+FPR", "+FLO", "+ICF", "+IPR", "+ILRR", "+DS", "+ES", "+MS", "+FPP":
+	case "+FDD":
+		return m.parameter(c, 0, 1, func() int { return b2i(m.set.fdd) }, func(n int) { m.set.fdd = n == 1 })
+	case "+FLO":
+		return m.parameter(c, 0, 2, func() int { return m.set.flo }, func(n int) { m.set.flo = n })
+	case "+FIT", "+FPR", "+ICF", "+IPR", "+ILRR", "+DS", "+ES", "+MS", "+FPP":
 		return m.remember(c, ports[c.name])
 	}
 	return failed
@@ -55,7 +59,7 @@ func (m *Modem) extended(c command) status {
 
 // ports are the settings of the serial port and the like that change nothing here, with the range that =? tells.
 var ports = map[string]string{
-	"+FDD": "(0,1)", "+FIT": "(0-255),(0,1)", "+FPR": "(0-255)", "+FLO": "(0-2)", "+IFC": "(0-2),(0-2)", "+ICF": "(3),(0)", "+IPR": "(0-115200)",
+	"+FIT": "(0-255),(0,1)", "+FPR": "(0-255)", "+IFC": "(0-2),(0-2)", "+ICF": "(3),(0)", "+IPR": "(0-115200)",
 	"+ILRR": "(0,1)", "+DS": "(0)", "+ES": "(0-4)", "+MS": "(V34)", "+FPP": "(0,1)",
 }
 

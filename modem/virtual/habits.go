@@ -55,7 +55,7 @@ func (m *Modem) shielded(b []byte) []byte {
 	if m.opts.BareDLE {
 		return b
 	}
-	return shield(nil, b, m.set.class == "1.0")
+	return m.shielding().shield(nil, b)
 }
 
 // unchecked puts zeros in place of a frame's check sequence, if that is the modem's habit.

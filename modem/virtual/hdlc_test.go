@@ -80,18 +80,18 @@ func TestHDLC_EveryBitErrorIsSeen(t *testing.T) {
 }
 
 func TestShield_BothClasses(t *testing.T) {
-	data := []byte{1, dle, 2, dle, dle, 3, dle, dle, dle, etx}
-	for _, class10 := range []bool{false, true} {
-		u := unshield{class10: class10}
+	data := []byte{1, dle, 2, dle, dle, 3, dle, dle, dle, etx, xon, dle, xof, dle, dle, dle, xon}
+	for _, s := range []shielding{{}, {pairs: true}, {flow: true}, {true, true}} {
+		u := unshield{shielding: s}
 		var out []byte
-		for _, b := range shield(nil, data, class10) {
+		for _, b := range s.shield(nil, data) {
 			var end bool
 			if out, end = u.octet(out, b); end {
 				t.Fatal("DLE ETX inside data")
 			}
 		}
 		if !bytes.Equal(out, data) {
-			t.Errorf("class 1.0 %v: % x", class10, out)
+			t.Errorf("%+v: % x", s, out)
 		}
 	}
 }

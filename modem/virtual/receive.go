@@ -331,7 +331,7 @@ func (a *receiveFrame) frame() bool {
 		case it == endGood:
 			a.m.finishData(resOK)
 		default:
-			a.m.finishData(resError)
+			a.m.badFrame()
 		}
 		return true
 	}
@@ -342,6 +342,17 @@ func (a *receiveFrame) frame() bool {
 	a.m.emit(a.m.shielded(out))
 	r.items = nil
 	return false
+}
+
+// badFrame ends the reception of a frame whose check sequence is wrong; Class 1.0 says so in the data too (T.31 Table B.1).
+func (m *Modem) badFrame() {
+	if m.set.class != "1.0" {
+		m.finishData(resError)
+		return
+	}
+	m.held = []byte{dle, bel}
+	m.finish(resError)
+	m.emit(nil)
 }
 
 // input: any octet but XON and XOFF aborts (T.31 8.3.6).

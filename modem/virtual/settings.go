@@ -10,6 +10,8 @@ type settings struct {
 	s          [256]byte
 	class      string // "0", "1", "1.0"
 	far        bool   // +FAR=1: +FRM takes V.21 as well
+	fdd        bool   // +FDD=1
+	flo        int    // +FLO: 0 none, 1 XON/XOFF, 2 RTS/CTS
 	fcl        int    // +FCL: carrier loss time, units of 0.1 s
 	callerID   bool
 	lineStatus bool   // AT-STE=1, AT%V2

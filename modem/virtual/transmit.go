@@ -134,7 +134,7 @@ type sendPage struct {
 // transmitPage is +FTM=mod (T.31 8.3.3): CONNECT at once, training, ones until the first data, data, carrier off after
 // DLE ETX with OK.
 func (m *Modem) transmitPage(mod *modulation) {
-	a := &sendPage{m: m, un: unshield{class10: m.set.class == "1.0"}, check: m.framesSent}
+	a := &sendPage{m: m, un: m.unshielding(), check: m.framesSent}
 	m.framesSent, m.xoff = false, false
 	m.start(a)
 	m.transmit(mod, a, func() { m.finish(resOK) })
@@ -285,7 +285,7 @@ type sendFrames struct {
 // transmitFrames is +FTH=3 (T.31 8.3.5): CONNECT, flags; after each frame CONNECT again, or OK with the carrier off when
 // it had the final bit.
 func (m *Modem) transmitFrames() {
-	a := &sendFrames{m: m, un: unshield{class10: m.set.class == "1.0"}}
+	a := &sendFrames{m: m, un: m.unshielding()}
 	m.framesSent = true
 	m.start(a)
 	m.transmit(v21, a, func() { m.finish(resOK) })
