@@ -421,6 +421,8 @@ func TestDial_Results(t *testing.T) {
 	}{
 		{"2", "9s\n< BUSY\n", t30.CodeBusy}, {"2", "< NO DIALTONE\n", t30.CodeNoDialTone}, {"2", "60s\n< NO ANSWER\n> ATH0\n< OK\n", t30.CodeNoAnswer},
 		{"2.0", "50s\n< +FHS:04\n< OK\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeNoAnswer}, {"2.0", "50s\n< +FHS:05\n< OK\n", t30.CodeNoFax},
+		{"2", "9s\n< +FVOICE\n< OK\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeVoice}, {"2.0", "9s\n< +FVO\n< OK\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeVoice},
+		{"2", "9s\n< CONNECT 9600\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeNoFax}, {"2", "9s\n< +FDM\n> CAN\n< OK\n> ATH0\n< OK\n", t30.CodeNoFax},
 		{"2", "50s\n< +FHNG:11\n< OK\n", t30.CodeNoCarrier}, {"2", "< +FHNG:3\n< OK\n", t30.CodeNoLine}, {"2", "< +FHNG:2\n< OK\n", t30.CodeCallAborted},
 	} {
 		t.Run(c.script, func(t *testing.T) {

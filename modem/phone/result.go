@@ -60,6 +60,10 @@ func (l *Line) outcome(ctx context.Context, dialing bool) (end at.Line, err erro
 		}
 		connected, err := l.class.Judge(r)
 		switch {
+		case dialing && errors.Is(err, t30.ErrVoice):
+			return at.Line{}, &t30.CallError{Code: t30.CodeVoice, Text: r.Text}
+		case dialing && errors.Is(err, t30.ErrData):
+			return at.Line{}, &t30.CallError{Code: t30.CodeNoFax, Text: r.Text}
 		case connected && data, errors.Is(err, t30.ErrData):
 			return at.Line{}, fmt.Errorf("phone: %s: %w", op, t30.ErrData)
 		case connected:

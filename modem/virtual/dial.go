@@ -155,6 +155,10 @@ func (m *Modem) answeredBy(d *dialing) {
 	}
 	d.stop()
 	m.dialedTo(d.number, true)
+	if m.opts.HearsVoice && m.call.callee == nil {
+		d.timer = m.ex.after(voiceTime, d.voice)
+		return
+	}
 	r := &receiveFrame{m: m, dial: true}
 	left := time.Duration(m.set.s[7]) * time.Second
 	if f := dialectOf(m.set.class); f != nil {
@@ -172,6 +176,23 @@ func (m *Modem) answeredBy(d *dialing) {
 		r.deaf = true
 	}
 	m.start(r)
+}
+
+// voiceTime is how long a modem listens until it knows a voice.
+const voiceTime = 3 * time.Second
+
+// voice tells that a human answered. In the classes in which the modem runs T.30 the line is handed over, off hook (T.32, SP-2388).
+func (d *dialing) voice() {
+	m := d.m
+	f := dialectOf(m.set.class)
+	if f == nil {
+		m.hangup()
+		m.act = nil
+		m.final("VOICE")
+		return
+	}
+	m.info(f.voice)
+	m.finish(resOK)
 }
 
 // input: any octet aborts dialing (V.250 5.6.1).

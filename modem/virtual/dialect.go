@@ -16,12 +16,12 @@ type dialect struct {
 	cc, is, lid, pid, kill, bor, pts, spl, lpl, cq, cto string
 	maker, model, revision                              string
 	// Reports.
-	con, csi, tsi, cig, dis, dcs, dtc, cfr, ptsTold, et, poll, hung string
-	hex                                                             bool // hang-up code
-	inband                                                          bool // the post-message command comes as DLE and a character
-	xon                                                             bool // XON tells that page data is wanted
-	subaddress                                                      bool // +FSA, +FPA, +FPW, +FAP
-	wide                                                            bool // VR is a set of bits
+	con, csi, tsi, cig, dis, dcs, dtc, cfr, ptsTold, et, poll, hung, voice string
+	hex                                                                    bool // hang-up code
+	inband                                                                 bool // the post-message command comes as DLE and a character
+	xon                                                                    bool // XON tells that page data is wanted
+	subaddress                                                             bool // +FSA, +FPA, +FPW, +FAP
+	wide                                                                   bool // VR is a set of bits
 }
 
 // dialects in the order in which a modem prefers them for an adaptive answer.
@@ -30,7 +30,7 @@ var dialects = []*dialect{
 		class: "2", cc: "+FDCC", is: "+FDIS", lid: "+FLID", pid: "+FCIG", kill: "+FK", bor: "+FBOR", pts: "+FPTS", spl: "+FSPL",
 		lpl: "+FLPL", cq: "+FCQ", cto: "+FPHCTO", maker: "+FMFR", model: "+FMDL", revision: "+FREV",
 		con: "+FCON", csi: "+FCSI: ", tsi: "+FTSI: ", cig: "+FCIG: ", dis: "+FDIS: ", dcs: "+FDCS: ", dtc: "+FDTC: ", cfr: "+FCFR",
-		ptsTold: "+FPTS: ", et: "+FET: ", poll: "+FPOLL", hung: "+FHNG: ", xon: true,
+		ptsTold: "+FPTS: ", et: "+FET: ", poll: "+FPOLL", hung: "+FHNG: ", voice: "+FVOICE", xon: true,
 	},
 	class20("2.0"),
 	class20("2.1"),
@@ -42,7 +42,7 @@ func class20(class string) *dialect {
 		class: class, cc: "+FCC", is: "+FIS", lid: "+FLI", pid: "+FPI", kill: "+FKS", bor: "+FBO", pts: "+FPS", spl: "+FSP",
 		lpl: "+FLP", cq: "+FCQ", cto: "+FCT", maker: "+FMI", model: "+FMM", revision: "+FMR",
 		con: "+FCO", csi: "+FCI:", tsi: "+FTI:", cig: "+FPI:", dis: "+FIS:", dcs: "+FCS:", dtc: "+FTC:",
-		ptsTold: "+FPS:", et: "+FET:", poll: "+FPO", hung: "+FHS:", hex: true, inband: true,
+		ptsTold: "+FPS:", et: "+FET:", poll: "+FPO", hung: "+FHS:", voice: "+FVO", hex: true, inband: true,
 		subaddress: class == "2.1", wide: class == "2.1",
 	}
 }

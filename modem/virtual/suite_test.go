@@ -85,13 +85,17 @@ type suiteTalk struct {
 	gone   bool // a port is gone: closing it may fail
 }
 
-func newTalk(t *testing.T, pair [2]string, o virtual.Options) *suiteTalk {
+func newTalk(t *testing.T, pair [2]string, o virtual.Options, habits ...virtual.LineHabits) *suiteTalk {
 	t.Helper()
 	k := &suiteTalk{t: t, ex: virtual.NewExchange(o)}
 	for i, s := range []*side{&k.caller, &k.callee} {
 		s.class, s.ctx = pair[i], t.Context()
-		s.vm = k.ex.NewModem([]string{callerNumber, calleeNumber}[i], virtual.ModemOptions{CallerID: true, ECM: true,
-			Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, Class2Habits: virtual.Class2Habits{ReversedReceive: pair[i] == "2"}})
+		mo := virtual.ModemOptions{CallerID: true, ECM: true,
+			Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, Class2Habits: virtual.Class2Habits{ReversedReceive: pair[i] == "2"}}
+		for _, h := range habits {
+			mo.LineHabits = h
+		}
+		s.vm = k.ex.NewModem([]string{callerNumber, calleeNumber}[i], mo)
 		s.s.Me.ID = []string{"+1 555 0100", "+49 30 5550101"}[i]
 		s.s.Trace = s.trace
 		s.term = openDriver(t, s.vm, s.class)
@@ -442,21 +446,28 @@ func TestSuite_Canceled(t *testing.T) {
 	}
 }
 
-// TestSuite_Outcomes: a call that comes to nothing before T.30 begins.
+// TestSuite_Outcomes: a call that comes to nothing before T.30 begins. Somebody who answers is told from nobody where the modem knows a voice.
 func TestSuite_Outcomes(t *testing.T) {
 	for _, c := range []struct {
+		name    string
 		outcome virtual.Outcome
+		habits  virtual.LineHabits
 		codes   []t30.Code
 	}{
-		{virtual.Busy, []t30.Code{t30.CodeBusy}}, {virtual.NoAnswer, []t30.Code{t30.CodeNoAnswer}},
-		{virtual.NoDialTone, []t30.Code{t30.CodeNoDialTone}}, {virtual.Voice, []t30.Code{t30.CodeNoCarrier, t30.CodeNoFax, t30.CodeVoice}},
+		{"busy", virtual.Busy, virtual.LineHabits{}, []t30.Code{t30.CodeBusy}},
+		{"no answer", virtual.NoAnswer, virtual.LineHabits{HearsVoice: true}, []t30.Code{t30.CodeNoAnswer}},
+		{"no dial tone", virtual.NoDialTone, virtual.LineHabits{}, []t30.Code{t30.CodeNoDialTone}},
+		{"voice", virtual.Voice, virtual.LineHabits{}, []t30.Code{t30.CodeNoCarrier, t30.CodeNoFax}},
+		{"voice, heard", virtual.Voice, virtual.LineHabits{HearsVoice: true}, []t30.Code{t30.CodeVoice}},
 	} {
 		for _, class := range suiteClasses {
-			t.Run(c.outcome.String()+" Class "+class, func(t *testing.T) {
+			t.Run(c.name+" Class "+class, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					k := newTalk(t, [2]string{class, "1"}, virtual.Options{})
+					k := newTalk(t, [2]string{class, "1"}, virtual.Options{}, c.habits)
 					defer k.done()
 					k.ex.Script(calleeNumber, c.outcome)
+					doc := t30test.NewDocument(1, 1, 50)
+					k.caller.s.Send = t30test.Docs(doc)
 					rep, err := k.caller.term.Call(t.Context(), calleeNumber, k.caller.s)
 					if err != nil || !slices.Contains(c.codes, rep.Code) || rep.Connected {
 						t.Errorf("%v %q, %v", rep.Code, rep.Text, err)
