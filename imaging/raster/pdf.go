@@ -236,7 +236,7 @@ func (j *pdfJob) page(i int) ([]*imaging.Bitmap, *pdfScan, error) {
 		}
 		out = append(out, b)
 	}
-	if err := j.unseen(page, out); err != nil {
+	if err := j.unseen(page); err != nil {
 		return nil, nil, err
 	}
 	return out, nil, nil

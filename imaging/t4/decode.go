@@ -97,6 +97,9 @@ func (d *Decoder) line1D() lineResult {
 // It is a function of its own so that all it needs has room in registers.
 func walkRuns(cur *lineChanges, r *bitReader, i int, x, width int32) (int, int32) {
 	acc, n := r.acc, r.n
+	if n > 63 { // there is no room for more
+		return i, x
+	}
 	sum := lookEntry(i) << lookBits // of the looks since acc was filled: the bits they took and the colour after them
 looking:
 	for ; r.pos+8 <= len(r.data); n -= int(sum.bits()) {
