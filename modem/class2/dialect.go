@@ -16,8 +16,8 @@ type dialect struct {
 	bitOrder     string // 0: an octet's least significant bit is the first on the line
 	status       string // page status, to be set or asked for
 	abort        string
-	quality      string // copy quality checking of the modem's own, off
-	timeout      string // the longest wait for us inside a page
+	quality      [2]string // copy quality checking of the modem's own: off, on
+	timeout      string    // the longest wait for us inside a page
 	setup        []string
 	adaptive     [2][]string // how ATA answers: as a fax, adaptively. The first that is accepted counts
 	addressing   bool        // may have +FAP, +FSA, +FPA, +FPW
@@ -42,7 +42,7 @@ const (
 var dialects = map[string]*dialect{
 	"2": {
 		class: "2", capabilities: "+FDCC", session: "+FDIS", localID: "+FLID", pollID: "+FCIG", poll: "+FSPL", offer: "+FLPL",
-		receive: "+FCR", bitOrder: "+FBOR", status: "+FPTS", abort: "+FK", quality: "+FCQ=0", timeout: "+FPHCTO=255",
+		receive: "+FCR", bitOrder: "+FBOR", status: "+FPTS", abort: "+FK", quality: [2]string{"+FCQ=0", "+FCQ=1"}, timeout: "+FPHCTO=255",
 		adaptive: [2][]string{{"+FAA=0"}, {"+FAA=1"}},
 		ecmSizes: true, hangupTable: 0, trigger: dc1, waitXON: true, reversed: true,
 	},
@@ -53,7 +53,7 @@ var dialects = map[string]*dialect{
 func dialect20(class string) *dialect {
 	return &dialect{
 		class: class, capabilities: "+FCC", session: "+FIS", localID: "+FLI", pollID: "+FPI", poll: "+FSP", offer: "+FLP",
-		receive: "+FCR", bitOrder: "+FBO", status: "+FPS", abort: "+FKS", quality: "+FCQ=0,0", timeout: "+FCT=30",
+		receive: "+FCR", bitOrder: "+FBO", status: "+FPS", abort: "+FKS", quality: [2]string{"+FCQ=0,0", "+FCQ=1,0"}, timeout: "+FCT=30",
 		setup:    []string{"+FNR=1,1,1,1", "+FIE=0", "+FLO=2", "+FPP=0"},
 		adaptive: [2][]string{{"+FAA=0", "+FAE=0"}, {"+FAA=1", "+FAE=1"}}, addressing: true,
 		hex: true, vrMask: true, hangupTable: 1, pageEnd: true, trigger: dc2,

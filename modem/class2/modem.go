@@ -128,7 +128,11 @@ func (m *Modem) enter(ctx context.Context) error {
 	if err := m.phone.EnterClass(ctx, m.d.class); err != nil {
 		return err
 	}
-	return m.phone.Try(ctx, append([]string{m.d.bitOrder + "=0", m.d.quality, m.d.timeout}, m.d.setup...)...)
+	quality := m.d.quality[0]
+	if m.cfg.Quirks.TrustQuality {
+		quality = m.d.quality[1]
+	}
+	return m.phone.Try(ctx, append([]string{m.d.bitOrder + "=0", quality, m.d.timeout}, m.d.setup...)...)
 }
 
 // prepare sets how ATA answers. Field: +FAA is taken only inside the class.

@@ -139,8 +139,14 @@ func (c *call) receptionOver() step {
 	if r.done && r.answer.taken() && r.post != postMPS {
 		return c.received()
 	}
-	if r.done && (c.hung == nil || c.hung.code == t30.CodeOK) {
+	if !r.done {
+		return c.hungUp()
+	}
+	switch h := c.hung; {
+	case h == nil || h.code == t30.CodeOK:
 		return c.bye(t30.CodeDCNAfterPage, "the far end hung up")
+	case h.code == t30.CodeNoPostMessage || h.code == t30.CodeDCNInB: // the command did come: it was answered
+		return c.bye(t30.CodeDCNAfterPage, "the far end hung up (%s)", h.text)
 	}
 	return c.hungUp()
 }

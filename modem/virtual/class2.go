@@ -284,13 +284,25 @@ func (m *Modem) flags(c command, v []bool, has bool) status {
 	return done
 }
 
-// copyQuality is +FCQ: this modem judges no page, whatever it is told.
+// copyQuality is +FCQ: 1 has received pages judged.
 func (m *Modem) copyQuality(c command, d *dialect) status {
-	if c.op == 't' {
-		m.info(map[bool]string{false: "(0)", true: "(0),(0)"}[d.inband])
-		return done
+	r := "(0)"
+	if m.opts.ChecksCopy {
+		r = "(0,1)"
 	}
-	return m.remember(c, "(0)")
+	if d.inband {
+		r += ",(0)"
+	}
+	return m.remember(c, r)
+}
+
+// remembered is the number that was set, or another.
+func (t *class2Settings) remembered(name string, otherwise int) int {
+	v, _, _ := strings.Cut(t.other[name], ",")
+	if n, err := strconv.Atoi(v); err == nil {
+		return n
+	}
+	return otherwise
 }
 
 // maxRemembered bounds a value that is only kept.

@@ -21,12 +21,14 @@ type inPage struct {
 	post    t30.FCF
 	asked   bool // the DTE knows the post-message command, and has answered
 	eols    eolScan
+	format  t30.PageFormat
+	checked []byte // of a page whose lines are to be judged
 }
 
 // BeginPage implements t30.PageSink. For the first page the DTE is told of the sender, and its +FDR lets CFR go.
 func (s *dteSink) BeginPage(ctx context.Context, _ t30.Remote, format t30.PageFormat) (t30.PageWriter, error) {
 	f := s.f
-	p := &inPage{f: f, eols: eolScan{mr: format.Coding == t30.MR}}
+	p := &inPage{f: f, eols: eolScan{mr: format.Coding == t30.MR}, format: format}
 	f.with(func() {
 		f.in = p
 		if !f.fdr && f.current() {
@@ -92,6 +94,9 @@ func (p *inPage) take(b []byte) {
 		return
 	}
 	p.buf = append(p.buf, b...)
+	if p.checks() {
+		p.checked = append(p.checked, b...)
+	}
 	if p.trigger {
 		p.flush()
 	}
@@ -133,13 +138,50 @@ func (p *inPage) ask(ctx context.Context) error {
 		p.flush()
 		f.fdr = false
 		m := f.m
-		m.set.t2.pts = 1
+		q := p.judge()
 		m.held = []byte{dle, etx}
-		m.info(fmt.Sprintf("%s1,%d,0,0", f.d.ptsTold, p.eols.lines()))
+		m.info(fmt.Sprintf("%s%d,%d,%d,%d", f.d.ptsTold, m.set.t2.pts, q.lines, q.bad, q.longest))
 		m.info(fmt.Sprintf("%s%d", f.d.et, followNumber(p.post)))
+		if f.d.inband && m.set.t2.pts == 2 { // T.32: the result tells of a bad page
+			m.finish(resError)
+			return
+		}
 		m.finish(resOK)
 	})
 	return f.await(ctx, func() bool { return f.fdr })
+}
+
+// checks tells whether the lines are judged: of MH and MR (MMR comes with error correction only), and with 8 elements per mm.
+func (p *inPage) checks() bool {
+	m, r := p.f.m, p.format.Resolution
+	return m.opts.ChecksCopy && m.set.t2.remembered("+FCQ", 0) > 0 && p.format.Coding <= t30.MR && len(p.checked) < maxPage &&
+		(r == t30.Standard || r == t30.Fine || r == t30.Superfine)
+}
+
+// maxPage bounds what is judged of a page, in octets.
+const maxPage = 2 << 20
+
+// Judgement of the modem's own (SP-2388 8.5.2.4, 8.5.2.5): RTN for one bad line in 20, or 10 in a row.
+const (
+	badMultiplier = 20
+	badLinesInRow = 10
+)
+
+// judge sets the page status that the modem thinks right. The exchange is locked.
+func (p *inPage) judge() copyQuality {
+	t := &p.f.m.set.t2
+	t.pts = 1
+	if p.checked == nil {
+		return copyQuality{lines: p.eols.lines()}
+	}
+	q := checkCopy(p.checked, p.format.Coding == t30.MR, pels(p.format.Width))
+	t.pts = q.verdict(t.remembered("+FBADMUL", badMultiplier), t.remembered("+FBADLIN", badLinesInRow))
+	return q
+}
+
+// pels are the picture elements of a line at 8 per mm (T.4 Table 1).
+func pels(w t30.Width) int {
+	return map[t30.Width]int{t30.WidthA4: 1728, t30.WidthB4: 2048, t30.WidthA3: 2432}[w]
 }
 
 // Sync implements t30.PageWriter.

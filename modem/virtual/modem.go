@@ -68,6 +68,9 @@ type Class2Habits struct {
 	NoXON bool
 	// NoRTC: it adds no return to control to a page that has none. Field: U.S. Robotics in Class 2.0.
 	NoRTC bool
+	// ChecksCopy: with +FCQ=1 it judges the lines of received pages of MH and MR: its page status asks for RTN or RTP then, unless the DTE sets another. Without,
+	// it takes +FCQ=1 and calls every page good. Field: +FCQ may lie.
+	ChecksCopy bool
 	// NoPPR: +FPS? of Class 2.0 is an ERROR, only the result code tells what became of a page.
 	NoPPR bool
 	// Hex: in Class 2 its parameters are in hexadecimal, as 2.0 has them, and its rates go on to those of V.34 (D). Field: some give capabilities in hex.

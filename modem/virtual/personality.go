@@ -31,7 +31,9 @@ var personalities = map[string]personality{
 	// Field: most Class 2 modems reverse the bits of a received page.
 	"class2":   {"Class 2 without error correction", ModemOptions{Classes: []string{"0", "1", "2"}, Class2Habits: Class2Habits{ReversedReceive: true}}},
 	"class2.0": {"Class 2.0 with error correction", ModemOptions{Classes: []string{"0", "1", "2.0"}, ECM: true}},
-	"class2.1": {"Class 2.1 with error correction", ModemOptions{Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true}},
+	"class2.1": {"Class 2.1 with error correction and copy quality checking", ModemOptions{
+		Classes: []string{"0", "1", "1.0", "2", "2.0", "2.1"}, ECM: true, Class2Habits: Class2Habits{ChecksCopy: true},
+	}},
 
 	// Field: Rockwell starts the data of a received page at DC2, and reverses its bits.
 	"rockwell": {"Rockwell RC144, Class 2", ModemOptions{

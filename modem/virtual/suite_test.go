@@ -616,6 +616,34 @@ func TestSuite_Refused(t *testing.T) {
 	}
 }
 
+// TestSuite_RefusedAtTheEnd: RTN to EOP ends the call (T.30 5.3.6.1.7), and leaves a page refused: not sent, not in doubt, not received.
+func TestSuite_RefusedAtTheEnd(t *testing.T) {
+	eachPair(t, virtual.Options{}, func(t *testing.T, k *suiteTalk) {
+		doc := t30test.NewDocument(6, 2, 200)
+		sink := &t30test.Sink{Judge: func(n int, _ []byte) t30.Quality {
+			if n == 0 {
+				return t30.Quality{Lines: 100}
+			}
+			return t30.Quality{Lines: 100, BadLines: 50, LongestBad: 20}
+		}}
+		k.caller.s.Send, k.callee.s.Sink, k.caller.s.NoECM = t30test.Docs(doc), sink, true
+		k.call()
+		if r := k.caller.rep; r.Code != t30.CodePageRefused || r.Sent != 1 || r.Refused != 1 || r.Unknown || k.caller.err != nil {
+			t.Errorf("sent %v %q, %d sent, %d refused, unknown %v, %v", r.Code, r.Text, r.Sent, r.Refused, r.Unknown, k.caller.err)
+		}
+		if e := doc.Ended(); len(e) != 1 || e[0].Code != t30.CodePageRefused || e[0].Refused != 1 || !slices.Equal(doc.RefusedPages(), []int{2}) {
+			t.Errorf("the document ended %+v, refused %v", e, doc.RefusedPages())
+		}
+		if r := k.callee.rep; r.Code != t30.CodeDCNAfterPage || r.Received != 1 || k.callee.err != nil {
+			t.Errorf("received %v %q, %d pages, %v", r.Code, r.Text, r.Received, k.callee.err)
+		}
+		if p := sink.Pages(); len(p) < 2 || p[1].Verdict != t30.BadKept {
+			t.Errorf("%d pages; the refused one is not kept as such", len(p))
+		}
+		k.again()
+	})
+}
+
 // TestSuite_Addresses: subaddress, password and polling address arrive, where the classes have them (T.32's +FAP is 2.1's); where the
 // sender's has none, the fax goes without.
 func TestSuite_Addresses(t *testing.T) {
