@@ -24,6 +24,25 @@ var merits = map[string]string{
 // choice is one class to try with a modem, and the sentence that explains it.
 type choice struct{ class, why string }
 
+// attempt is a choice to try, with V.34 fax or without.
+type attempt struct {
+	choice
+	v34 bool
+}
+
+// attempts puts Class 1.0 with V.34 before the choices where V.34 is on. want is the user's class: another one rules V.34 out.
+func attempts(choices []choice, v34 bool, want string) []attempt {
+	var list []attempt
+	if v34 && (want == "" || want == "auto" || want == "1.0") {
+		why := "Class 1.0: V.34 fax takes this class, and is on (v34 = true); not yet tried on hardware."
+		list = append(list, attempt{choice{"1.0", why}, true})
+	}
+	for _, c := range choices {
+		list = append(list, attempt{choice: c})
+	}
+	return list
+}
+
 // choose lists the classes to try with a modem, the best first. want is the user's; "" or "auto": none. A modem that tells no
 // classes at all may have any; where nothing tells that it is a modem but OK, only those in which it must know its modulations.
 func choose(id Identity, p Profile, want string) []choice {

@@ -26,6 +26,7 @@ type Options struct {
 	Line    phone.Config        // how to use the telephone line; Quirks are the profile's
 	Class   string              // service class, one of [Classes]; "" or "auto": the best that the modem has
 	Profile string              // quirk profile, one of [ProfileNames]; "" or "auto": the one that fits
+	V34     bool                // calls may be of V.34 (33600 bit/s), with a modem that has it in Class 1.0. Not yet tried on hardware
 	Quirks  map[string]any      // quirks that differ from the profile's, as [Quirks.Set] takes them
 	Trace   func(t30.Event)     // the transcript of all that goes over the port, calls or not, one event at a time; must not block
 	Record  *recording.Recorder // takes all that goes over the port and what our side does; nil: nobody
@@ -40,6 +41,7 @@ type Modem struct {
 	warnings func() []string
 	trace    func(t30.Event)
 	record   *callRecorder
+	noV34    bool // V.34 was asked for, and the modem has it not
 }
 
 // Open opens the port that device names, a path or as [Ports.Find] takes it, and the modem on it. Errors of [Ports.Open].
@@ -112,10 +114,11 @@ func (m *Modem) open(ctx context.Context, info PortInfo, o Options) error {
 	}
 	var refused []string
 	var all error
-	for _, c := range classes {
-		switch err := m.openClass(ctx, c.class, q, o); {
+	for _, c := range attempts(classes, o.V34, o.Class) {
+		switch err := m.openClass(ctx, c, q, o); {
+		case errors.Is(err, class1.ErrNoV34):
 		case err == nil:
-			m.id.Class, m.id.Why = c.class, c.butRefused(refused)
+			m.id.Class, m.id.Why, m.noV34 = c.class, c.butRefused(refused), o.V34 && !c.v34
 			m.record.step(StepOpened, m.id)
 			return nil
 		case !errors.Is(err, ErrNoFaxClass):
@@ -128,12 +131,12 @@ func (m *Modem) open(ctx context.Context, info PortInfo, o Options) error {
 }
 
 // openClass sets the modem up in a class. ErrNoFaxClass when it refuses.
-func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options) error {
+func (m *Modem) openClass(ctx context.Context, c attempt, q Quirks, o Options) error {
 	line := o.Line
 	line.Quirks = q.Phone
-	switch class {
+	switch c.class {
 	case "1", "1.0":
-		p, err := class1.New(ctx, m.ch, class1.Config{Class: class, Quirks: q.Class1, Line: line})
+		p, err := class1.New(ctx, m.ch, class1.Config{Class: c.class, Quirks: q.Class1, Line: line, V34: c.v34})
 		if errors.Is(err, class1.ErrNotClass1) {
 			err = fmt.Errorf("%w: %w", ErrNoFaxClass, err)
 		}
@@ -142,7 +145,7 @@ func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options
 		}
 		m.phone, m.term, m.warnings = p, t30.NewTerminal(p), p.Warnings
 	default:
-		t, err := class2.New(ctx, m.ch, class2.Config{Class: class, Quirks: q.Class2, Line: line})
+		t, err := class2.New(ctx, m.ch, class2.Config{Class: c.class, Quirks: q.Class2, Line: line})
 		if errors.Is(err, class2.ErrNotClass2) {
 			err = fmt.Errorf("%w: %w", ErrNoFaxClass, err)
 		}
@@ -158,7 +161,13 @@ func (m *Modem) openClass(ctx context.Context, class string, q Quirks, o Options
 func (m *Modem) Close() error { return m.ch.Close() }
 
 // Warnings are sentences for people about settings that the modem does not take.
-func (m *Modem) Warnings() []string { return m.warnings() }
+func (m *Modem) Warnings() []string {
+	list := m.warnings()
+	if m.noV34 {
+		list = append(list, "v34 = true, but the modem offers no V.34 fax (+F34 in Class 1.0): calls go without")
+	}
+	return list
+}
 
 // Identity returns what the modem told of itself.
 func (m *Modem) Identity() Identity { return m.id }

@@ -33,6 +33,7 @@ func (f *fif) setIf(cond bool, n int) {
 
 // Bits of T.30 Table 2. Where DIS/DTC and DCS differ, both are named.
 const (
+	bitV8               = 6  // DIS
 	bitFrame64Preferred = 7  // DIS
 	bitPollDocument     = 9  // DIS: has a document to be polled
 	bitReceive          = 10 // DIS: can receive; DCS: receive

@@ -15,6 +15,7 @@ const (
 	PartAnswer   PartName = "answering, CED"
 	PartPreamble PartName = "V.21 preamble"
 	PartFrames   PartName = "V.21 frames"
+	PartControl  PartName = "control channel frames" // of V.34
 	PartTraining PartName = "training"
 	PartTCF      PartName = "TCF"
 	PartData     PartName = "page data"
@@ -37,6 +38,7 @@ var parts = []struct {
 	{PartAnswer, "T.30 4: 1.8 s of silence, CED of 2.6 s"},
 	{PartPreamble, "T.30 5.3.1: 1 s - 15 %"},
 	{PartFrames, "T.30 5: bits / 300"},
+	{PartControl, "T.30 F.3.1.3: bits / rate"},
 	{PartTraining, "V.27ter 2.5, V.29 8, V.17 5"},
 	{PartTCF, "T.30 5.3.6.1.3: 1.5 s - 10 %"},
 	{PartData, "octets x 8 / rate"},

@@ -24,6 +24,7 @@ type call struct {
 	sent     Frame      // final frame of our last signal: its echo
 	ours     []Frame    // all frames of that signal
 	quieting chan error // the pause before our next signal, nil: not begun
+	v34      V34Line    // the line, in a call over V.34
 	nominal  bool       // a signal was lost: no more durations from the low end of their tolerance
 
 	tx sender
@@ -34,7 +35,11 @@ type call struct {
 }
 
 func newCall(ctx context.Context, l Line, s Session) *call {
-	c := &call{ctx: ctx, s: s, own: limited(l.Capabilities(), s)}
+	c := &call{ctx: ctx, s: s, v34: begunV34(l)}
+	c.s.NoECM = s.NoECM && c.v34 == nil
+	if c.own = limited(l.Capabilities(), c.s); c.v34 == nil {
+		c.own.Schemes &^= Schemes(V34)
+	}
 	c.rep.Start = time.Now()
 	c.line = newTimed(l, c.rep.Start)
 	if d, ok := l.(Dialed); ok {
@@ -69,7 +74,7 @@ func (c *call) run(p place) (Report, error) {
 	if c.rep.Code == CodeNone {
 		c.end(CodeProtocol, "ended without an outcome")
 	}
-	c.rep.Unknown, c.rep.Trouble = c.tx.unknown(), c.tx.trouble(c.rep.Code)
+	c.rep.Unknown, c.rep.Trouble = c.tx.unknown(), c.trouble()
 	c.rep.Remote = c.far
 	c.rx.close(c)
 	c.tx.close(c)

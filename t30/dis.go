@@ -9,6 +9,7 @@ import (
 // encodeDIS makes the FIF of DIS or DTC from what we can receive (T.30 Table 2). receive: bit 10; poll: bit 9.
 func encodeDIS(c Capabilities, receive, poll bool) []byte {
 	f := make(fif, 3, maxDISOctets)
+	f.setIf(c.Schemes.Has(V34), bitV8)
 	f.setIf(poll, bitPollDocument)
 	f.setIf(receive, bitReceive)
 	f[1] |= schemeBits(c.Schemes, c.MaxRate) << 2

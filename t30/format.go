@@ -154,7 +154,7 @@ const (
 	V27ter Scheme = 1 << iota // 2400, 4800 bit/s
 	V29                       // 7200, 9600
 	V17                       // 7200, 9600, 12000, 14400
-	V34                       // not yet used
+	V34                       // 2400 to 33600, half-duplex (T.30 Annex F)
 )
 
 // Schemes is a set of modulation families.

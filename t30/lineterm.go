@@ -36,9 +36,13 @@ func (t *lineTerminal) Capabilities() Capabilities { return t.phone.Capabilities
 // Call implements Terminal.
 func (t *lineTerminal) Call(ctx context.Context, number string, s Session) (Report, error) {
 	start := time.Now()
-	l, err := t.phone.Dial(ctx, number)
+	l, v34, err := t.dial(ctx, number, s)
 	if err != nil {
-		return notConnected(ctx, start, KindDial, err)
+		rep, err := notConnected(ctx, start, KindDial, err)
+		if v34 && (rep.Code == CodeNoCarrier || rep.Code == CodeNoFax) {
+			rep.Trouble = TroubleV34
+		}
+		return rep, err
 	}
 	return originate(ctx, l, s, start)
 }
@@ -57,7 +61,7 @@ type lineIncoming struct{ Ringing }
 // Answer implements Incoming.
 func (i *lineIncoming) Answer(ctx context.Context, m AnswerMode, s Session) (Report, error) {
 	start := time.Now()
-	l, err := i.Ringing.Answer(ctx, m)
+	l, err := i.answer(ctx, m, s)
 	if err != nil {
 		return notConnected(ctx, start, KindAnswer, err)
 	}

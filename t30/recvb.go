@@ -81,7 +81,7 @@ func (c *call) offer() place {
 	if c.s.Me.ID != "" {
 		frames = append(frames, NewFrame(FcfCSI, false, false, encodeIdent(c.s.Me.ID)...))
 	}
-	own := encodeDIS(c.own, c.s.Sink != nil, c.s.Send != nil && !c.tx.over)
+	own := encodeDIS(c.own, c.s.Sink != nil, c.s.Send != nil && !c.tx.over && c.v34 == nil)
 	frames = append(frames, NewFrame(FcfDIS, false, true, own...))
 	deadline := time.Now().Add(timerT1Answer)
 	for time.Now().Before(deadline) {
@@ -127,6 +127,9 @@ func (c *call) calledForDIS() place {
 func (c *call) judgeDCS() place {
 	c.identified()
 	set, ok := decodeDCS(c.sig.fif)
+	if c.v34 != nil { // the DCS sets no rate (Table 2 note 33), and error correction is no choice (F.3)
+		set.Modulation, set.ECM, ok = c.primary(set.Modulation), true, true
+	}
 	r := &c.rx
 	switch {
 	case c.s.Sink == nil:
@@ -174,6 +177,9 @@ func (c *call) refuse(set settings, code Code, format string, args ...any) place
 
 // passTCF waits until a training check has passed that nobody judges.
 func (c *call) passTCF(m Modulation) error {
+	if c.v34 != nil { // there is none
+		return nil
+	}
 	if !c.own.Schemes.Has(m.Scheme) { // no carrier of our modem's
 		return c.line.Silence(c.ctx, tcfPass)
 	}
@@ -221,9 +227,12 @@ func (c *call) beginPage() (place, bool) {
 	return 0, true
 }
 
-// tcf receives the training check and answers CFR or FTT (T.30 5.3.6.1.3, 5.3.6.1.4).
+// tcf receives the training check and answers CFR or FTT (T.30 5.3.6.1.3, 5.3.6.1.4). In V.34 there is no check: CFR (F.3.2.1).
 func (c *call) tcf() place {
 	r := &c.rx
+	if c.v34 != nil {
+		return c.ready()
+	}
 	m := r.set.Modulation
 	var check tcfCheck
 	var err error
@@ -252,13 +261,18 @@ func (c *call) tcf() place {
 		return placeAwaitDCS
 	}
 	r.trains = 0
+	return c.ready()
+}
+
+// ready answers CFR and goes on with the page.
+func (c *call) ready() place {
 	if p, ok := c.beginPage(); !ok {
 		return p
 	}
 	if err := c.reply(FcfCFR); err != nil {
 		return c.broken(err)
 	}
-	if r.set.ECM {
+	if c.rx.set.ECM {
 		return placeReceiveBlock
 	}
 	return placeReceive

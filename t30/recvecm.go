@@ -47,7 +47,7 @@ func (c *call) receiveBlock() place {
 	if p, ok := c.beginPage(); !ok {
 		return p
 	}
-	m := r.set.Modulation
+	m := c.primary(r.set.Modulation)
 	m.Short = m.Scheme == V17 && !r.long
 	c.rep.Modulation = m
 	size, frames := r.set.frameSize(), 0
@@ -197,7 +197,7 @@ func (e *ecmReceive) request(count int) (fif []byte, missing int) {
 // takeCTC goes on at the rate that CTC names (T.30 A.4.1).
 func (c *call) takeCTC() place {
 	r := &c.rx
-	if len(c.sig.fif) >= 2 {
+	if len(c.sig.fif) >= 2 && c.v34 == nil {
 		m, ok := dcsRates[fif(c.sig.fif).rateBits()]
 		if !ok || !c.own.Schemes.Has(m.Scheme) || m.Rate > c.own.MaxRate {
 			return c.bye(CodeIncompatible, "CTC commands what our DIS did not offer: %x", c.sig.fif)

@@ -60,7 +60,9 @@ func (c *call) mayPoll() bool { return c.s.NeedPassword == "" || c.far.Password 
 func (c *call) negotiate() place {
 	t := &c.tx
 	old := t.ladder
-	t.ladder = rates(c.own, c.far.Capabilities)
+	if t.ladder = rates(c.own, c.far.Capabilities); c.v34 != nil {
+		t.ladder = []Modulation{c.primary(Modulation{})}
+	}
 	if len(t.ladder) == 0 {
 		return c.bye(CodeIncompatible, "no modulation in common")
 	}
@@ -92,6 +94,9 @@ func (c *call) dcs() place {
 	c.rep.Modulation, c.rep.ECM, c.rep.Format = m, limit.ECM, t.format
 	if err := c.send(c.dcsFrames()...); err != nil {
 		return c.broken(err)
+	}
+	if c.v34 != nil { // no training check: F.3.2.1
+		return placeTrainReply
 	}
 	if err := c.quiet(pauseCarrier); err != nil {
 		return c.broken(err)

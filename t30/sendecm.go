@@ -43,6 +43,7 @@ func (c *call) block() place {
 		return c.broken(err)
 	}
 	t.onLine = true
+	t.now.Modulation = c.primary(t.now.Modulation)
 	c.rep.Modulation = t.carrier()
 	if err := c.line.SendBlock(c.ctx, t.carrier(), frames); err != nil {
 		return c.broken(err)
@@ -185,6 +186,7 @@ func (c *call) requested() place {
 	}
 	c.trace(LayerImage, Note, "page %d block %d: %d of %d frames to send again", t.n, e.block, missing, len(e.want))
 	if e.ppr++; e.ppr < maxPPR {
+		c.slowerV34(missing)
 		return placeBlock
 	}
 	if t.lower() {

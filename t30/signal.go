@@ -24,7 +24,7 @@ func (c *call) send(frames ...Frame) error {
 		return err
 	}
 	for _, f := range frames {
-		c.trace(LayerFrame, Out, "%v", f)
+		c.trace(LayerFrame, Out, "%s", frameText(c.v34, f))
 	}
 	c.sent, c.ours = frames[len(frames)-1], frames
 	return c.line.SendFrames(c.ctx, frames...)
@@ -55,6 +55,9 @@ func (c *call) quiet(d time.Duration) error {
 
 // gap is how long the line still has to be quiet before we may send: d, reckoned from when the far end's signal was over.
 func (c *call) gap(d time.Duration) time.Duration {
+	if c.v34 != nil { // the modem turns the line round
+		return 0
+	}
 	if c.nominal {
 		d = pause
 	}
@@ -126,7 +129,7 @@ func (c *call) receive(deadline *time.Time) error {
 			continue
 		}
 		c.rep.FaxHeard = true
-		c.trace(LayerFrame, In, "%v", f)
+		c.trace(LayerFrame, In, "%s", frameText(c.v34, f))
 		if !f.Final() {
 			in = true
 			noteIdent(&ident, f)
@@ -196,6 +199,7 @@ func (c *call) identified() {
 	switch c.sig.fcf {
 	case FcfDIS, FcfDTC:
 		caps, receive, poll := decodeDIS(c.sig.fif)
+		caps.ECM = caps.ECM || c.v34 != nil // Field: some leave the bit out in V.34, where it is no choice
 		r.Capabilities, r.CanPoll = caps, poll
 		c.farCan.receive = receive
 	case FcfDCS:

@@ -20,7 +20,11 @@ type timed struct {
 	turn   turn
 }
 
-func newTimed(l Line, connect time.Time) *timed { return &timed{Line: l, end: connect} }
+func newTimed(l Line, connect time.Time) *timed {
+	t := &timed{Line: l, end: connect}
+	t.turn.v34 = begunV34(l)
+	return t
+}
 
 // add ends a span that began at start: fill says where its time went.
 func (t *timed) add(start time.Time, s Span, fill func(*Span)) {
@@ -80,10 +84,10 @@ func withFailure(text string, err error) string {
 }
 
 // framesText is a signal's frames for a transcript.
-func framesText(frames []Frame) string {
+func (t *timed) framesText(frames []Frame) string {
 	var list []string
 	for _, f := range frames {
-		list = append(list, f.String())
+		list = append(list, frameText(t.turn.v34, f))
 	}
 	return strings.Join(list, ", ")
 }
@@ -95,7 +99,7 @@ func (t *timed) SendFrames(ctx context.Context, frames ...Frame) error {
 	if len(frames) == 0 {
 		return err
 	}
-	s := Span{Dir: Out, Kind: KindFrames, Text: withFailure(framesText(frames), err)}
+	s := Span{Dir: Out, Kind: KindFrames, Text: withFailure(t.framesText(frames), err)}
 	t.add(start, s, func(s *Span) { t.turn.sentFrames(s, frames, err == nil) })
 	return err
 }
@@ -107,7 +111,7 @@ func (t *timed) ReceiveFrame(ctx context.Context, wait time.Duration) (Frame, er
 	switch {
 	case err == nil && t.extend(f):
 	case err == nil:
-		t.add(start, Span{Dir: In, Kind: KindFrames, Text: f.String()}, func(s *Span) { t.turn.gotFrame(s, f) })
+		t.add(start, Span{Dir: In, Kind: KindFrames, Text: frameText(t.turn.v34, f)}, func(s *Span) { t.turn.gotFrame(s, f) })
 	case errors.Is(err, ErrFCS), errors.Is(err, ErrCarrierLost):
 		t.add(start, Span{Dir: In, Kind: KindSpoilt, Text: failure(err)}, func(s *Span) { t.turn.gotNothing(s, PartSpoilt) })
 	default:
@@ -129,7 +133,7 @@ func (t *timed) extend(f Frame) bool {
 	t.end = now
 	s.Duration += d
 	if len(s.Text) < maxSpanText {
-		s.Text += ", " + f.String()
+		s.Text += ", " + frameText(t.turn.v34, f)
 	}
 	t.turn.gotMore(s, f, d)
 	return true

@@ -11,6 +11,8 @@ const (
 	TroubleV17 Trouble = 1 << iota
 	// TroubleECM: no frame of any block got through, also with other schemes than V.17, or PPS was never answered.
 	TroubleECM
+	// TroubleV34: a call over V.34 came to nothing, or one that was to be one came to no carrier.
+	TroubleV34
 )
 
 // Has tells whether all of o is in t.
@@ -23,6 +25,9 @@ func (t Trouble) String() string {
 	}
 	if t.Has(TroubleECM) {
 		s = append(s, "ecm")
+	}
+	if t.Has(TroubleV34) {
+		s = append(s, "v34")
 	}
 	return strings.Join(s, "+")
 }
@@ -49,6 +54,17 @@ func (t *sender) carried() *carried {
 		return &t.fumbles.fast
 	}
 	return &t.fumbles.slow
+}
+
+// trouble is what the call leads to suspect. V.34 is blamed before anything else.
+func (c *call) trouble() Trouble {
+	switch {
+	case c.v34 == nil:
+		return c.tx.trouble(c.rep.Code)
+	case c.caller:
+		return v34Trouble(c.rep.Code)
+	}
+	return 0
 }
 
 // trouble is what the call, which ended with code, leads to suspect. V.17 is blamed first, ECM only for what came to nothing

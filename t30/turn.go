@@ -29,6 +29,7 @@ type turn struct {
 	again     bool          // the last V.21 signal repeated one: so does its TCF
 	ours      Frame         // final frame of our last V.21 signal since the last page or block
 	theirs    Frame         // theirs
+	v34       V34Line       // nil: the call is none of V.34
 }
 
 // nominal is a part of a signal and how long it is.
@@ -102,7 +103,7 @@ func (a *account) hear(list ...nominal) {
 
 // leastPauseBefore is what must part a signal from the last one.
 func (u *turn) leastPauseBefore(next sound) time.Duration {
-	if u.last == soundNone || u.last == next {
+	if u.last == soundNone || u.last == next || u.v34 != nil {
 		return 0
 	}
 	return leastPause
@@ -118,7 +119,23 @@ func (u *turn) begin(s *Span, next sound) *account {
 }
 
 // ended notes that a signal has ended.
-func (u *turn) ended(what sound) { u.last, u.pauseLeft, u.inSignal = what, pause, false }
+func (u *turn) ended(what sound) {
+	u.last, u.pauseLeft, u.inSignal = what, pause, false
+	if u.v34 != nil {
+		u.pauseLeft = 0
+	}
+}
+
+// framesTime is what frames of so many bits take: in V.34 on the control channel, else by V.21 and its preamble.
+func (u *turn) framesTime(bits int64) []nominal {
+	if u.v34 != nil {
+		_, rate := u.v34.V34()
+		d := bitsTime(bits, rate)
+		return []nominal{{PartControl, d, d}}
+	}
+	d := bitsTime(bits, v21Rate)
+	return []nominal{{PartPreamble, preambleTime, leastPreamble}, {PartFrames, d, d}}
+}
 
 // message notes that a page or block, not a TCF, was on the line: what follows is no repetition.
 func (u *turn) message() {
@@ -150,8 +167,7 @@ func (u *turn) sentFrames(s *Span, frames []Frame, whole bool) {
 	for _, f := range frames {
 		bits += frameBits(f)
 	}
-	d := bitsTime(bits, v21Rate)
-	u.begin(s, soundV21).send(whole, nominal{PartPreamble, preambleTime, leastPreamble}, nominal{PartFrames, d, d})
+	u.begin(s, soundV21).send(whole, u.framesTime(bits)...)
 	u.ended(soundV21)
 	u.ours, u.tcf, u.again = bytes.Clone(last), false, s.Again
 	u.final(last)
@@ -159,15 +175,16 @@ func (u *turn) sentFrames(s *Span, frames []Frame, whole bool) {
 
 func (u *turn) gotFrame(s *Span, f Frame) {
 	s.Again = u.retrain || u.resend || u.repeated(f)
-	d := bitsTime(frameBits(f), v21Rate)
 	a := &account{s, s.Before + s.Duration}
-	a.hear(u.pauseBefore(soundV21), nominal{PartPreamble, preambleTime, leastPreamble}, nominal{PartFrames, d, d})
+	a.hear(append([]nominal{u.pauseBefore(soundV21)}, u.framesTime(frameBits(f))...)...)
 	u.heard(s, f)
 }
 
 // gotMore adds a further frame of the signal that s is; d is the time since the frame before.
 func (u *turn) gotMore(s *Span, f Frame, d time.Duration) {
-	share := Share{Part: PartFrames, Dir: In, Time: d}
+	list := u.framesTime(frameBits(f))
+	frames := list[len(list)-1]
+	share := Share{Part: frames.part, Dir: In, Time: d}
 	switch {
 	case s.Again:
 	case u.repeated(f):
@@ -176,7 +193,7 @@ func (u *turn) gotMore(s *Span, f Frame, d time.Duration) {
 			s.Shares[i].Least = 0
 		}
 	default:
-		share.Least = bitsTime(frameBits(f), v21Rate)
+		share.Least = frames.least
 	}
 	s.Shares = addShare(s.Shares, share)
 	u.heard(s, f)
@@ -196,7 +213,7 @@ func (u *turn) heard(s *Span, f Frame) {
 
 // pauseBefore is the pause of theirs before a signal.
 func (u *turn) pauseBefore(next sound) nominal {
-	if u.last == soundNone {
+	if u.last == soundNone || u.v34 != nil {
 		return nominal{part: PartPause}
 	}
 	return nominal{PartPause, pause, u.leastPauseBefore(next)}

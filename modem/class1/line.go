@@ -20,6 +20,8 @@ const (
 	receivingFrame              // said CONNECT in +FRH=3: a frame's octets follow
 	sendingFrames               // said CONNECT in +FTH=3: wants a frame's octets
 	sendingData                 // said CONNECT in +FTM: wants page data
+	inV34                       // in a call over V.34
+	v34Ended                    // said DLE EOT there; a result follows
 	unknownState                // interrupted in a command or a receive
 )
 
@@ -81,7 +83,9 @@ func (l *line) method(ctx context.Context, name string, f func(context.Context) 
 	err := f(mctx)
 	if mctx.Err() != nil && err != nil {
 		l.interrupted = true
-		if l.state != sendingData && l.state != sendingFrames {
+		switch l.state {
+		case sendingData, sendingFrames, inV34, v34Ended:
+		default:
 			l.state = unknownState
 		}
 		if err = ctx.Err(); err == nil {
@@ -202,6 +206,8 @@ func (l *line) quiesce(ctx context.Context) error {
 	switch l.state {
 	case commandState:
 		return nil
+	case inV34, v34Ended:
+		return l.leaveV34(ctx)
 	case sendingFrames, sendingData:
 		l.ch.Purge()
 		// The purge may have cut a DLE pair in two: the zero completes it.

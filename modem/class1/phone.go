@@ -18,6 +18,8 @@ var (
 	ErrOnHook = errors.New("class1: on hook")
 	// ErrNotClass1 is returned by New when the modem refuses Class 1 or names no modulation.
 	ErrNotClass1 = errors.New("class1: no Class 1 modem")
+	// ErrNoV34 is returned by New with Config.V34 when the modem does not offer V.34 fax.
+	ErrNoV34 = errors.New("class1: the modem offers no V.34 fax (+F34)")
 )
 
 // Config is how to use one modem. The zero value is fine.
@@ -25,6 +27,7 @@ type Config struct {
 	Class  string // "1" (also ""), or "1.0": T.31 by the letter, with shielding of its own, which the modem may use
 	Line   phone.Config
 	Quirks Quirks
+	V34    bool // calls may be of V.34 (T.30 Annex F); it takes Class 1.0 and a modem with +F34. Not yet tried on hardware
 }
 
 // Phone is a Class 1 modem, a [t30.Phone].
@@ -34,12 +37,14 @@ type Phone struct {
 	cfg   Config
 	caps  t30.Capabilities
 	far   bool // +FAR=1 is on
+
+	v34 v34Rates // of the call that is being set up, as +F34: told; zero: it is none of V.34
 }
 
 // New resets the modem, puts it into Class 1 and asks what it can do. ErrNotClass1, at.ErrNoReply, at.ErrPortLost.
 func New(ctx context.Context, ch *at.Channel, cfg Config) (*Phone, error) {
 	p := &Phone{ch: ch, cfg: cfg}
-	p.phone = phone.New(ch, cfg.Line, phone.Class{Enter: p.enter, Prepare: p.prepare, Judge: judge})
+	p.phone = phone.New(ch, cfg.Line, phone.Class{Enter: p.enter, Prepare: p.prepare, Judge: p.judge})
 	if err := p.phone.Setup(ctx); err != nil {
 		if errors.Is(err, phone.ErrClass) {
 			err = fmt.Errorf("%w: %w", ErrNotClass1, err)
@@ -57,6 +62,15 @@ func New(ctx context.Context, ch *at.Channel, cfg Config) (*Phone, error) {
 	p.caps = capabilities(tx, rx)
 	if p.caps.Schemes == 0 {
 		return nil, fmt.Errorf("%w: +FTM=? and +FRM=? name no modulation", ErrNotClass1)
+	}
+	if cfg.V34 {
+		switch has, err := OffersV34(ctx, ch); {
+		case err != nil:
+			return nil, err
+		case !has:
+			return nil, ErrNoV34
+		}
+		p.caps.Schemes |= t30.Schemes(t30.V34)
 	}
 	return p, nil
 }
@@ -82,6 +96,9 @@ func (p *Phone) enter(ctx context.Context) error {
 		class = "1"
 	}
 	err := p.phone.EnterClass(ctx, class)
+	if err == nil && class == "1.0" && !p.cfg.V34 {
+		err = p.phone.Try(ctx, noV8)
+	}
 	if err == nil && !p.cfg.Quirks.NoFAR {
 		p.far, err = p.phone.FirstOf(ctx, "+FAR=1")
 	}
@@ -96,13 +113,30 @@ func (p *Phone) prepare(ctx context.Context, m t30.AnswerMode) error {
 	return p.phone.Try(ctx, "+FAE=0")
 }
 
-// judge: after ATD and ATA the modem is in V.21 (T.31 8.2.3, 8.2.4).
-func judge(l at.Line) (connected bool, err error) { return l.Code == at.Connect, nil }
+// judge: after ATD and ATA the modem is in V.21 (T.31 8.2.3, 8.2.4), or after +F34: in V.34 (T.31 B.6.2).
+func (p *Phone) judge(l at.Line) (connected bool, err error) {
+	if r, ok := parseF34(l.Text); ok {
+		p.v34 = r
+	}
+	return l.Code == at.Connect, nil
+}
 
 // Dial implements [t30.Phone]; number as [phone.Line.Dial] takes it.
 func (p *Phone) Dial(ctx context.Context, number string) (t30.Line, error) {
-	if err := p.phone.Dial(ctx, number); err != nil {
+	return p.dial(ctx, number, p.cfg.V34)
+}
+
+// DialPlain implements [t30.PlainPhone].
+func (p *Phone) DialPlain(ctx context.Context, number string) (t30.Line, error) {
+	return p.dial(ctx, number, false)
+}
+
+func (p *Phone) dial(ctx context.Context, number string, v34 bool) (t30.Line, error) {
+	if err := p.phone.DialPrepared(ctx, number, func(ctx context.Context) error { return p.offerV34(ctx, v34) }); err != nil {
 		return nil, fmt.Errorf("class1: %w", err)
+	}
+	if p.v34.primary > 0 {
+		return newV34Line(p, p.v34), nil
 	}
 	return newLine(p, receivingFrame), nil
 }
@@ -124,8 +158,22 @@ type ringing struct {
 
 // Answer implements [t30.Ringing].
 func (r ringing) Answer(ctx context.Context, m t30.AnswerMode) (t30.Line, error) {
-	if err := r.Ringing.Answer(ctx, m); err != nil {
+	return r.answer(ctx, m, r.p.cfg.V34)
+}
+
+// AnswerPlain implements [t30.PlainRinging].
+func (r ringing) AnswerPlain(ctx context.Context, m t30.AnswerMode) (t30.Line, error) {
+	return r.answer(ctx, m, false)
+}
+
+func (r ringing) answer(ctx context.Context, m t30.AnswerMode, v34 bool) (t30.Line, error) {
+	if err := r.AnswerPrepared(ctx, m, func(ctx context.Context) error { return r.p.offerV34(ctx, v34) }); err != nil {
 		return nil, fmt.Errorf("class1: %w", err)
+	}
+	if r.p.v34.primary > 0 {
+		l := newV34Line(r.p, r.p.v34)
+		l.dialed = r.Dialed()
+		return l, nil
 	}
 	l := newLine(r.p, sendingFrames)
 	l.dialed = r.Dialed()

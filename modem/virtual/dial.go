@@ -159,16 +159,12 @@ func (m *Modem) answeredBy(d *dialing) {
 		d.timer = m.ex.after(voiceTime, d.voice)
 		return
 	}
-	r := &receiveFrame{m: m, dial: true}
 	left := time.Duration(m.set.s[7]) * time.Second
 	if f := dialectOf(m.set.class); f != nil {
 		m.startFax(f, true, left)
 		return
 	}
-	r.timer = m.ex.after(left, func() {
-		m.hangup()
-		m.finish(resNoCarrier)
-	})
+	r := m.awaitFlags(left)
 	if m.set.fax() {
 		r.cng = &tone{m: m, mod: toneCNG, on: cngOn, cycle: cngCycle}
 		r.cng.start()
@@ -193,6 +189,16 @@ func (d *dialing) voice() {
 	}
 	m.info(f.voice)
 	m.finish(resOK)
+}
+
+// awaitFlags is +FRH=3 after ATD, for left at most.
+func (m *Modem) awaitFlags(left time.Duration) *receiveFrame {
+	r := &receiveFrame{m: m, dial: true}
+	r.timer = m.ex.after(left, func() {
+		m.hangup()
+		m.finish(resNoCarrier)
+	})
+	return r
 }
 
 // input: any octet aborts dialing (V.250 5.6.1).
@@ -242,6 +248,9 @@ func (m *Modem) answer() {
 	}
 	a.timer = m.ex.after(answerQuiet, func() {
 		a.ced = &tone{m: m, mod: toneCED, on: cedLength}
+		if m.mayV34() {
+			a.ced.mod = toneANSam
+		}
 		a.ced.start()
 		a.timer = m.ex.after(cedLength+cedGap, func() {
 			if a.answeredData() {
@@ -265,7 +274,13 @@ func (a *answering) input(b []byte) int {
 	return 1
 }
 
-func (a *answering) heard()   {}
+// heard: a caller that has V.34 too answers ANSam with CM (V.8 8.2).
+func (a *answering) heard() {
+	if a.ced != nil && a.ced.mod == toneANSam && a.m.ear.hears(toneCM) {
+		a.m.startV34(false)
+	}
+}
+
 func (a *answering) dropped() { a.m.finish(resNoCarrier) }
 
 func (a *answering) stop() {
@@ -306,8 +321,8 @@ func (t *tone) stop() {
 		return
 	}
 	t.timer.stop()
-	if t.sig != nil {
-		t.wire.end(t.sig)
-		t.sig = nil
+	if sig := t.sig; sig != nil {
+		t.sig = nil // on a line without delay the far end acts at once, and may have us stop again
+		t.wire.end(sig)
 	}
 }

@@ -12,7 +12,7 @@ type Faults struct {
 	Seed uint64
 	// BER is the bit error rate of high-speed carriers, 0 to 0.5.
 	BER float64
-	// ControlBER is that of V.21 signals.
+	// ControlBER is that of V.21 signals, and of V.34's control channel.
 	ControlBER float64
 	// TrainRate, if not 0, is the highest rate (bit/s) that the line carries: data at higher rates arrive as noise, so
 	// that every TCF fails.
@@ -46,7 +46,7 @@ type noise struct {
 
 func newNoise(f *Faults, call, dir, signal int, mod *modulation) *noise {
 	n := &noise{f: f, mod: mod, ber: f.BER}
-	if mod == v21 {
+	if mod.ctl {
 		n.ber = f.ControlBER
 	} else if f.TrainRate > 0 && mod.rate > f.TrainRate {
 		n.ber = 0.25

@@ -34,6 +34,8 @@ func (m *Modem) extended(c command) status {
 			return failed
 		}
 		return m.parameter(c, 0, 1, func() int { return b2i(m.set.far) }, func(n int) { m.set.far = n == 1 })
+	case "+F34", "+A8E":
+		return m.v34Parameter(c)
 	case "+FCL":
 		return m.parameter(c, 0, 255, func() int { return m.set.fcl }, func(n int) { m.set.fcl = n })
 	case "+IFC":

@@ -65,7 +65,7 @@ func (w *wire) begin(m subscriber, mod *modulation) *signal {
 // data sends octets of a signal; it keeps b.
 func (w *wire) data(s *signal, b []byte) {
 	s.octs += len(b)
-	if s.mod != v21 && s.page == 0 {
+	if !s.mod.ctl && s.page == 0 {
 		for _, c := range b {
 			if c != 0 {
 				s.ones++

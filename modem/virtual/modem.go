@@ -49,6 +49,12 @@ type ModemOptions struct {
 	// Maker, Model, Revision and Info (by the number of ATI) are what it says of itself; empty: a Tipring virtual modem.
 	Maker, Model, Revision string
 	Info                   map[int]string
+	// V34 is the highest rate of V.34 fax in Class 1.0 (+F34), bit/s, a multiple of 2400 up to 33600; 0: it has none.
+	V34 int
+	// V34Least is the lowest primary rate that it agrees to; 0: 2400.
+	V34Least int
+	// V34Unasked: it does V.34 without having been given +F34.
+	V34Unasked bool
 	// ECM: in Class 2, 2.0 and 2.1 it does error correction, and MMR with it.
 	ECM bool
 	SerialHabits
@@ -104,6 +110,7 @@ type Modem struct {
 	reader     lineReader
 	rest       []command // of the command line, to run when act is done
 	act        activity  // nil: command state
+	v34        *v34Link  // nil: no call over V.34
 	tx         *transmitter
 	port       *Port
 	unplugged  bool
@@ -208,7 +215,13 @@ func (m *Modem) Plug() {
 	m.unplugged = false
 }
 
-func (m *Modem) hear(e lineEvent) { m.ear.hear(e) }
+func (m *Modem) hear(e lineEvent) {
+	if m.v34 != nil {
+		m.v34.hear(e)
+		return
+	}
+	m.ear.hear(e)
+}
 
 // idle tells whether the exchange can ring it.
 func (m *Modem) idle() bool {

@@ -13,12 +13,13 @@ type modulation struct {
 	train time.Duration // training before data: V.27ter Table 3, V.29 8, V.17 5.1; T.30 preamble apart
 	v17   bool
 	short bool
+	ctl   bool // carries frames of T.30, no page
 }
 
 const v21Code = 3
 
 var modulations = []modulation{
-	{code: v21Code, name: "v21", rate: 300},
+	{code: v21Code, name: "v21", rate: 300, ctl: true},
 	{code: 24, name: "v27ter/2400", rate: 2400, train: 943 * time.Millisecond},
 	{code: 48, name: "v27ter/4800", rate: 4800, train: 708 * time.Millisecond},
 	{code: 72, name: "v29/7200", rate: 7200, train: 253 * time.Millisecond},

@@ -316,6 +316,7 @@ type dump struct {
 	until time.Time
 	buf   []byte
 	ppm   *pageUnshield // in Class 2, 2.0 and 2.1
+	v34   bool          // frame after frame: no DLE ETX is the last
 }
 
 const dumpPause = 100 * time.Millisecond
@@ -343,6 +344,9 @@ func (d *dump) begin(p []byte) {
 func (d *dump) takes(b byte) bool {
 	if !d.on {
 		return false
+	}
+	if d.v34 {
+		return true
 	}
 	if d.ppm != nil {
 		var end byte

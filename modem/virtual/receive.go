@@ -250,6 +250,10 @@ func (a *receiveFrame) heard() {
 	if a.deaf || m.tx != nil {
 		return
 	}
+	if a.dial && m.mayV34() && m.ear.hears(toneANSam) {
+		m.startV34(true)
+		return
+	}
 	if a.r == nil && !a.pick() {
 		return
 	}

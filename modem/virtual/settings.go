@@ -21,6 +21,7 @@ type settings struct {
 	t2         class2Settings
 	xonXoff    bool // the DTE's data is paced by XON/XOFF
 	patterns   bool // distinctive rings are told
+	v34        v34Settings
 }
 
 // factory are the settings after power-on.
