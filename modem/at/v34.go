@@ -93,12 +93,12 @@ func (d *V34Decoder) Decode(dst, src []byte) (out []byte, taken int, code V34Cod
 	return dst, len(src), V34None
 }
 
-// ReadV34 appends what comes in a V.34 fax call to frame, up to a code. It returns V34None when there is no code yet but the octets are many
-// (maxV34Read). within bounds the wait: [ErrNoReply], with what had come until then; 0: only what has come already.
+// ReadV34 appends what comes in a V.34 fax call to frame, up to a code; V34None: none has come yet. within bounds the wait: [ErrNoReply];
+// 0: only what has come already.
 func (c *Channel) ReadV34(ctx context.Context, d *V34Decoder, frame []byte, within time.Duration) ([]byte, V34Code, error) {
 	c.sent = ""
 	until := time.Now().Add(within)
-	for had := len(frame); len(frame)-had < maxV34Read; {
+	for {
 		if err := c.fill(ctx, until); err != nil {
 			return frame, V34None, err
 		}
@@ -113,18 +113,12 @@ func (c *Channel) ReadV34(ctx context.Context, d *V34Decoder, frame []byte, with
 		var code V34Code
 		frame, n, code = d.Decode(frame, c.cur.b)
 		c.cur.b = c.cur.b[n:]
-		if code != V34None {
-			if code != V34FrameEnd {
-				c.event("<", code.String())
-			}
-			return frame, code, nil
+		if code != V34None && code != V34FrameEnd {
+			c.event("<", code.String())
 		}
+		return frame, code, nil
 	}
-	return frame, V34None, nil
 }
-
-// maxV34Read is how many octets without a code ReadV34 takes at a time.
-const maxV34Read = 512
 
 // WriteV34 sends codes of a V.34 fax call.
 func (c *Channel) WriteV34(ctx context.Context, codes ...V34Code) error {

@@ -22,6 +22,7 @@ import (
 //	>~ ff 13 84    the host sends these octets, shielded, and DLE ETX
 //	>&             the host sends octets and DLE ETX, kept in captured
 //	>n 2700        the host sends so many octets and DLE ETX
+//	>= 10 6b       the host sends these octets as they are
 //	>+ 4096        the host sends so many octets of data that goes on
 //	< CONNECT      the modem says this
 //	<~ ff 13 84    the modem sends a frame: octets, FCS, DLE ETX
@@ -38,9 +39,10 @@ type fake struct {
 	answers  map[string]string // of setting commands, in place of OK
 	done     chan struct{}
 	dtr      atomic.Int32 // times DTR was dropped
+	noV8     atomic.Int32 // times V.8 was turned off
 }
 
-var settings = []string{"ATZ", "ATE", "ATS", "ATX", "AT&", "ATM", "AT+IFC", "AT+FCLASS", "AT+FAR", "AT+FAE", "AT+VCID", "AT#CID", "AT+FTM=?", "AT+FRM=?", "ATL"}
+var settings = []string{"ATZ", "ATE", "ATS", "ATX", "AT&", "ATM", "AT+IFC", "AT+FCLASS", "AT+FAR", "AT+FAE", "AT+VCID", "AT#CID", "AT+FTM=?", "AT+FRM=?", "ATL", "AT+A8E=0"}
 
 const allCodes = "24,48,72,73,74,96,97,98,121,122,145,146"
 
@@ -131,6 +133,13 @@ func (f *fake) step(step string) error {
 			err = fmt.Errorf("host sent %d octets", len(got))
 		}
 		return err
+	case ">=":
+		got := make([]byte, len(octets))
+		_, err := io.ReadFull(f.in, got)
+		if err == nil && string(got) != string(octets) {
+			err = fmt.Errorf("host sent % x", got)
+		}
+		return err
 	case ">+":
 		n, err := strconv.ParseInt(arg, 10, 64)
 		if err == nil {
@@ -175,6 +184,9 @@ func (f *fake) command() (string, error) {
 		line = line[:0]
 		if !isSetting(s) {
 			return s, nil
+		}
+		if s == "AT+A8E=0,0" {
+			f.noV8.Add(1)
 		}
 		switch a := f.answers[s]; a {
 		case "", "OK":

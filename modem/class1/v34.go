@@ -50,7 +50,9 @@ func OffersV34(ctx context.Context, ch *at.Channel) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("class1: %w", err)
 	}
-	return r.Code == at.OK && strings.ContainsAny(strings.Join(r.Info, ""), "123456789"), nil
+	ranges := strings.Join(r.Info, " ")
+	ranges = ranges[strings.IndexByte(ranges, ':')+1:]
+	return r.Code == at.OK && strings.ContainsAny(ranges, "123456789"), nil
 }
 
 // offerV34 tells the modem whether the next call may be of V.34.
@@ -137,7 +139,7 @@ const (
 	v34Frame            // a good frame
 	v34Spoilt           // a bad one
 	v34Selected         // the other channel is selected, or the control channel is back after a retrain
-	v34Rated            // the rate of a channel was told
+	v34Rated            // the rate of the channel selected was told
 )
 
 // next waits for an event. Errors: t30.ErrTimeout; t30.ErrHungUp after DLE EOT.
@@ -193,12 +195,14 @@ func (l *v34Line) code(k at.V34Code) (v34Event, error) {
 			return v34Event{kind: v34Selected}, nil
 		}
 	default:
-		if r := k.PrimaryRate(); r > 0 {
-			l.primary.Store(int64(r))
-			return v34Event{kind: v34Rated}, nil
+		p, c := k.PrimaryRate(), k.ControlRate()
+		if p > 0 {
+			l.primary.Store(int64(p))
 		}
-		if r := k.ControlRate(); r > 0 {
-			l.control.Store(int64(r))
+		if c > 0 {
+			l.control.Store(int64(c))
+		}
+		if p > 0 && l.onPrimary || c > 0 && !l.onPrimary {
 			return v34Event{kind: v34Rated}, nil
 		}
 	}
