@@ -162,6 +162,9 @@ func TestParse_Faults(t *testing.T) {
 		{"rings", least + line + "rings = 0\n", "rings = 0"},
 		{"idle line", least + line + "send = false\nreceive = false\n", "neither send nor receive"},
 		{"rate", least + line + "max_rate = 33600\n", "no fax rate"},
+		{"V.34 in Class 2", least + line + "v34 = true\nclass = \"2\"\n", "v34 = true takes class 1.0"},
+		{"V.34 at V.17's rate", least + line + "v34 = true\nmax_rate = 14400\n", "v34 = true would never be used"},
+		{"V.34 without error correction", least + line + "v34 = true\nno_ecm = true\n", "v34 = true would never be used"},
 		{"finest resolution", least + line + "resolution = \"1200\"\n", "resolution \"1200\""},
 		{"coding", least + line + "coding = \"jbig2\"\n", "use mh, mr, mmr or jbig"},
 		{"offer without a file", least + line + "[[offer]]\nselective = \"1\"\n", "file is missing"},
@@ -265,6 +268,20 @@ func TestPhoneConfig_Prefix(t *testing.T) {
 	for own, want := range map[string]string{"": "9,", "none": "", "0w": "0w"} {
 		if got := (PhoneConfig{Prefix: own}).dialPrefix("9,"); got != want {
 			t.Errorf("%q: %q", own, got)
+		}
+	}
+}
+
+// TestConfig_V34: off unless it is asked for, since no hardware has tried it.
+func TestConfig_V34(t *testing.T) {
+	const line = "[[line]]\nname = \"a\"\ndevice = \"/dev/ttyACM0\"\nnumber = \"5\"\n"
+	for text, want := range map[string]bool{"": false, "v34 = false\n": false, "v34 = true\n": true, "v34 = true\nclass = \"1.0\"\n": true} {
+		c, err := Parse([]byte(least + line + text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Lines[0].modemOptions().V34; got != want {
+			t.Errorf("%q: %v", text, got)
 		}
 	}
 }

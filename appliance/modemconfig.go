@@ -12,6 +12,7 @@ type ModemConfig struct {
 	Init    string `toml:"init"`    // the administrator's own commands, without AT, sent before +FCLASS at every call
 	Class   string `toml:"class"`   // service class: auto, 1, 1.0, 2, 2.0, 2.1
 	Profile string `toml:"profile"` // quirk profile: auto, or a name that tipring modem probe shows
+	V34     bool   `toml:"v34"`     // calls may be of V.34 (33600 bit/s) with a modem that has it in Class 1.0. Not yet tried on hardware
 	// Quirks differ from the profile's: tables by part of the driver, as modem.Quirks.Set takes them.
 	Quirks map[string]any `toml:"quirks"`
 }
@@ -33,6 +34,7 @@ func (c ModemConfig) validate(v *faults, at string) {
 		"%s: init: use at most %d printable characters, the commands without AT: \"S91=8&K3\"", at, maxInit)
 	v.need(c.Class == "" || oneOf(c.Class, append(modem.Classes(), "auto")...), "%s: class %q: use auto, %s", at, c.Class, strings.Join(modem.Classes(), ", "))
 	v.need(c.Profile == "" || oneOf(c.Profile, append(modem.ProfileNames(), "auto")...), "%s: profile %q: use auto, %s", at, c.Profile, strings.Join(modem.ProfileNames(), ", "))
+	v.need(!c.V34 || oneOf(c.Class, "", "auto", "1.0"), "%s: v34 = true takes class 1.0: leave class out, or set it to \"1.0\"", at)
 	if err := new(modem.Quirks).Set(c.Quirks); err != nil {
 		for _, err := range split(err) {
 			v.need(false, "%s: quirks: %v", at, err)
@@ -61,5 +63,5 @@ func split(err error) []error {
 func (c LineConfig) modemOptions() modem.Options {
 	line := c.phone()
 	line.Init = c.Init
-	return modem.Options{Line: line, Class: c.Class, Profile: c.Profile, Quirks: c.Quirks}
+	return modem.Options{Line: line, Class: c.Class, Profile: c.Profile, Quirks: c.Quirks, V34: c.V34}
 }

@@ -157,6 +157,16 @@ func (m *Modem) openClass(ctx context.Context, c attempt, q Quirks, o Options) e
 	return nil
 }
 
+// OffersV34 asks the modem whether it has V.34 fax, in Class 1.0. No call may be going on.
+func (m *Modem) OffersV34(ctx context.Context) (bool, error) {
+	m.record.step(StepV34, nil)
+	r, err := m.ch.Command(ctx, "AT+FCLASS=1.0", queryWait)
+	if err != nil || r.Code != at.OK {
+		return false, err
+	}
+	return class1.OffersV34(ctx, m.ch)
+}
+
 // Close hangs up if need be and gives the port back; running calls end.
 func (m *Modem) Close() error { return m.ch.Close() }
 

@@ -26,11 +26,13 @@ const (
 	StepEnded    = "ended"    // EndedStep
 	StepTest     = "test"     // TestLine
 	StepTested   = "tested"   // TestedStep
+	StepV34      = "v34"      // OffersV34
 )
 
 // OpenStep is how a modem was opened.
 type OpenStep struct {
 	Pulse, Speaker, BlindDial, Shared, Patterns bool           `json:",omitempty"`
+	V34                                         bool           `json:",omitempty"`
 	Init, Country                               string         `json:",omitempty"`
 	Class, Profile                              string         `json:",omitempty"`
 	Quirks                                      map[string]any `json:",omitempty"`
@@ -39,7 +41,7 @@ type OpenStep struct {
 func openStep(o Options) OpenStep {
 	l := o.Line
 	return OpenStep{Pulse: l.Pulse, Speaker: l.Speaker, BlindDial: l.BlindDial, Shared: l.Shared, Patterns: l.Patterns, Init: l.Init, Country: l.Country,
-		Class: o.Class, Profile: o.Profile, Quirks: o.Quirks}
+		Class: o.Class, Profile: o.Profile, Quirks: o.Quirks, V34: o.V34}
 }
 
 // Options are the options that it was made of.
@@ -47,7 +49,7 @@ func (s OpenStep) Options() Options {
 	var o Options
 	l := &o.Line
 	l.Pulse, l.Speaker, l.BlindDial, l.Shared, l.Patterns, l.Init, l.Country = s.Pulse, s.Speaker, s.BlindDial, s.Shared, s.Patterns, s.Init, s.Country
-	o.Class, o.Profile, o.Quirks = s.Class, s.Profile, s.Quirks
+	o.Class, o.Profile, o.Quirks, o.V34 = s.Class, s.Profile, s.Quirks, s.V34
 	return o
 }
 

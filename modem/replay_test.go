@@ -117,7 +117,7 @@ func (r *replayer) prepare() error {
 func (r *replayer) do(ctx context.Context, i int) error {
 	e := r.steps[i]
 	word, _ := e.Step()
-	if (word == StepCall || word == StepAnswer || word == StepWait || word == StepTest) && !r.player.Await(e) {
+	if (word == StepCall || word == StepAnswer || word == StepWait || word == StepTest || word == StepV34) && !r.player.Await(e) {
 		return fmt.Errorf("line %d: never came to %s", e.Line, word)
 	}
 	switch word {
@@ -131,6 +131,9 @@ func (r *replayer) do(ctx context.Context, i int) error {
 		return err
 	case StepCall, StepAnswer:
 		return r.call(ctx, i, word)
+	case StepV34:
+		_, err := r.m.OffersV34(ctx)
+		return err
 	case StepTest:
 		state, _, err := r.m.TestLine(ctx)
 		if err != nil {

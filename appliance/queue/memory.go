@@ -39,6 +39,9 @@ const (
 	// firm is how much must have been seen before a habit counts: a clear failure at once, a small one twice in a row.
 	firm, hintOnly = 2, 1
 
+	// fastestPlain is the highest rate without V.34, bit/s: a call that begins at it at most is none of V.34.
+	fastestPlain = 14400
+
 	oneStep = 2400 // bit/s, between neighbours of V.17
 
 	rateLife = 30 * 24 * time.Hour // a bad line is mended sooner than a machine
@@ -92,7 +95,7 @@ var rateSteps = []int{9600, 4800, 2400}
 
 // learn takes in how a call ended.
 func (f *FarEnd) learn(now time.Time, o Outcome) {
-	if r := o.Report; r.FaxHeard && o.Err == nil {
+	if r := o.Report; (r.FaxHeard || r.Trouble.Has(t30.TroubleV34)) && o.Err == nil {
 		f.learnECM(now, r)
 		f.learnRate(now, o)
 	}
@@ -111,6 +114,10 @@ func (f *FarEnd) learnRate(now time.Time, o Outcome) {
 	r, began := o.Report, o.beganAt()
 	lower, weight := 0, 0
 	switch {
+	case r.Trouble.Has(t30.TroubleV34) && r.FaxHeard:
+		lower, weight = fastestPlain, firm
+	case r.Trouble.Has(t30.TroubleV34): // no carrier: V.8 or V.34 failed, or nobody with a fax answered
+		lower, weight = fastestPlain, hintOnly
 	case r.Trouble.Has(t30.TroubleV17) && began > rateSteps[0]:
 		lower, weight = rateSteps[0], firm
 	case r.Code == t30.CodeTraining || r.Code == t30.CodeNoReplyDCS:

@@ -37,6 +37,15 @@ func under(rate int, o Outcome) Outcome {
 	return o
 }
 
+// super is a call that was to be one of V.34.
+func super(code t30.Code, heard bool) Outcome {
+	o := Outcome{Own: v17, Report: t30.Report{Code: code, FaxHeard: heard, Trouble: t30.TroubleV34}}
+	if code == t30.CodeOK {
+		o.Report.Sent, o.Report.ECM, o.Report.Trouble, o.Report.Modulation = 1, true, 0, t30.Modulation{Scheme: t30.V34, Rate: 28800}
+	}
+	return o
+}
+
 func TestMemory_Learns(t *testing.T) {
 	good := call(t30.CodeOK, 1, fast, true, v17)
 	tests := []struct {
@@ -67,6 +76,13 @@ func TestMemory_Learns(t *testing.T) {
 		{"works at what is remembered", []Outcome{call(t30.CodeTraining, 0, crawl, true, v17), under(9600, call(t30.CodeOK, 1, slow, true, v17))}, Hint{MaxRate: 9600}},
 		{"works at better than remembered", []Outcome{call(t30.CodeTraining, 0, crawl, true, v17), good}, Hint{}},
 		{"a refused page at what is remembered", []Outcome{call(t30.CodeTraining, 0, crawl, true, v17), under(9600, call(t30.CodePageRefused, 0, slow, true, v17))}, Hint{MaxRate: 4800}},
+		{"V.34 failed", []Outcome{super(t30.CodeHungUpC, true)}, Hint{MaxRate: 14400}},
+		{"no carrier with V.34, once", []Outcome{super(t30.CodeNoCarrier, false)}, Hint{}},
+		{"no carrier with V.34, twice", []Outcome{super(t30.CodeNoCarrier, false), super(t30.CodeNoCarrier, false)}, Hint{MaxRate: 14400}},
+		{"no carrier with V.34, then it works", []Outcome{super(t30.CodeNoCarrier, false), super(t30.CodeOK, true), super(t30.CodeNoCarrier, false)}, Hint{}},
+		{"V.34 failed, then it works", []Outcome{super(t30.CodeHungUpC, true), super(t30.CodeOK, true)}, Hint{}},
+		{"V.34 failed, works without", []Outcome{super(t30.CodeHungUpC, true), good}, Hint{MaxRate: 14400}},
+		{"V.34 failed, and V.17 does not train", []Outcome{super(t30.CodeHungUpC, true), under(14400, call(t30.CodeTraining, 0, crawl, true, v17))}, Hint{MaxRate: 9600}},
 		{"busy", []Outcome{report(t30.CodeBusy, false)}, Hint{}},
 		{"our modem failed", []Outcome{{Err: errors.New("gone"), Report: t30.Report{Code: t30.CodeTraining, FaxHeard: true}}}, Hint{}},
 	}

@@ -27,6 +27,7 @@ type callFlags struct {
 	trace    bool
 
 	init, class, profile string
+	v34                  bool
 	record               *recordFlags
 }
 
@@ -40,6 +41,7 @@ func addCallFlags(fs *flag.FlagSet) *callFlags {
 	fs.StringVar(&c.init, "init", "", "`commands` of your own for the modem, without AT")
 	fs.StringVar(&c.class, "class", "auto", "service `class` of the modem: auto, "+strings.Join(modem.Classes(), ", "))
 	fs.StringVar(&c.profile, "profile", "auto", "quirk `profile` of the modem: auto, "+strings.Join(modem.ProfileNames(), ", "))
+	fs.BoolVar(&c.v34, "v34", false, "use V.34 fax (33600 bit/s) where modem and far end have it; not yet tried on hardware")
 	c.record = addRecordFlags(fs)
 	fs.BoolVar(&c.json, "json", false, "print one JSON object per call")
 	fs.BoolVar(&c.trace, "trace", false, "print the transcript to standard error")
@@ -62,6 +64,9 @@ func (c *callFlags) check() error {
 	if c.profile != "auto" && !slices.Contains(modem.ProfileNames(), c.profile) {
 		return fmt.Errorf("--profile %q: use auto, %s", c.profile, strings.Join(modem.ProfileNames(), ", "))
 	}
+	if c.v34 && c.class != "auto" && c.class != "1.0" {
+		return fmt.Errorf("--v34 takes Class 1.0, not --class %s", c.class)
+	}
 	switch c.maxRate {
 	case 0, 2400, 4800, 7200, 9600, 12000, 14400:
 		return nil
@@ -71,7 +76,7 @@ func (c *callFlags) check() error {
 
 // options are the modem's.
 func (c *callFlags) options(trace func(t30.Event)) modem.Options {
-	return modem.Options{Line: phone.Config{Init: c.init}, Class: c.class, Profile: c.profile, Trace: trace}
+	return modem.Options{Line: phone.Config{Init: c.init}, Class: c.class, Profile: c.profile, V34: c.v34, Trace: trace}
 }
 
 // tracer prints events with --trace, nil without.

@@ -65,6 +65,7 @@ type probed struct {
 	MaxRate     int            `json:"max_rate_bps"`
 	Modulations []string       `json:"modulations"` // V.27ter, V.29, V.17
 	ECM         bool           `json:"ecm"`
+	V34         *bool          `json:"v34,omitempty"` // V.34 fax is offered; not yet tried on hardware, and off unless v34 = true. nil: not asked
 	FlowControl string         `json:"flow_control"` // the command that the modem took; "": none
 	CallerID    string         `json:"caller_id"`    // likewise
 	Warnings    []string       `json:"warnings,omitempty"`
@@ -132,15 +133,28 @@ func openProbed(ctx context.Context, s streams, c *callFlags, shared bool) (*mod
 	return m, p, nil
 }
 
+// v34Row is what `modem probe` tells of V.34.
+func (p probed) v34Row() string {
+	switch {
+	case p.V34 == nil:
+		return ""
+	case !*p.V34:
+		return "not offered by the modem"
+	}
+	return "offered by the modem (+F34); off unless v34 = true in [[line]], and not yet tried on hardware"
+}
+
 func modemProbe(ctx context.Context, s streams, c *callFlags) int {
 	m, p, err := openProbed(ctx, s, c, false)
 	if err != nil {
 		fmt.Fprintf(s.err, "tipring: %v\n%s\n", err, remedyOf(c.modem, err))
 		return exitLocal
 	}
-	if err := m.Close(); err != nil {
+	v34, err := m.OffersV34(ctx)
+	if err = errors.Join(err, m.Close()); err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 	}
+	p.V34 = &v34
 	return printTable(s, c, p, p.rows)
 }
 
@@ -156,6 +170,7 @@ func (p probed) rows(w io.Writer) {
 		{"maker", id.Manufacturer}, {"model", id.Model}, {"revision", id.Revision}, {"more", strings.Join(id.Info, " | ")}, {"usb", id.USB},
 		{"classes", strings.Join(id.Classes, " ")}, {"used in", id.Why}, {"profile", id.Profile + ": " + id.Title},
 		{"modulations", strings.Join(p.Modulations, " ")}, {"fastest", fmt.Sprint(p.MaxRate, " bit/s")}, {"error correction", map[bool]string{true: "yes", false: "no"}[p.ECM]},
+		{"V.34 fax", p.v34Row()},
 		{"flow control", orNone(p.FlowControl)}, {"caller ID", orNone(p.CallerID)},
 	} {
 		if r[1] != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,4 +65,18 @@ func TestModem_LineFindings(t *testing.T) {
 		}
 		seen[f.Text] = true
 	}
+}
+
+// TestModem_ProbeV34: a modem's V.34 fax is told, and that nobody has tried it on hardware.
+func TestModem_ProbeV34(t *testing.T) {
+	t.Parallel()
+	l := runTestLine(t, "--modem", "5550100:generic", "--modem", "5550101:superg3")
+	for i, want := range []string{"not offered by the modem", "off unless v34 = true in [[line]], and not yet tried on hardware"} {
+		var out, errs bytes.Buffer
+		device := filepath.Join(l.dir, "ttyF"+strconv.Itoa(i))
+		if status := run(t.Context(), []string{"modem", "probe", device}, streams{out: &out, err: &errs}); status != exitOK || !strings.Contains(out.String(), want) {
+			t.Errorf("status %d: %s%s", status, out.String(), errs.String())
+		}
+	}
+	l.stop()
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/tipring/tipring/t30"
 )
 
-const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm] [--class C] [--profile P] [--init AT]\n" +
+const receiveUsage = "receive --modem DEV --out DIR [--id ID] [--count N] [--format tiff|pdf] [--rings N] [--resolution R] [--coding mh|mr|mmr|jbig] [--max-rate BPS] [--no-ecm] [--v34] [--class C] [--profile P] [--init AT]\n" +
 	"        [--offer FILE | --to NUMBER] [--sep SEP] [--password PWD] [--data DIR] [--trace] " + recordUsage + " [--json]"
 
 type receiveFlags struct {

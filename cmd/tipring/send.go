@@ -13,7 +13,7 @@ import (
 )
 
 const sendUsage = "send --modem DEV --to NUMBER [--id ID] [--header TEXT|none] [--resolution R] [--max-rate BPS] [--modulation v27|v29|v17]\n" +
-	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--class C] [--profile P] [--init AT] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] " + recordUsage + " [--json]\n        FILE..."
+	"        [--coding mh|mr|mmr|jbig] [--no-ecm] [--v34] [--class C] [--profile P] [--init AT] [--sub SUB] [--password PWD] [--separate] [--poll DIR [--sep SEP]] [--data DIR] [--trace] " + recordUsage + " [--json]\n        FILE..."
 
 type sendFlags struct {
 	*callFlags
@@ -59,6 +59,9 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 		return usageError(s, fs, "no file to send")
 	case f.sep != "" && f.poll == "":
 		return usageError(s, fs, "--sep says what --poll is to fetch, and there is no --poll")
+	}
+	if f.v34 && schemes.Has(t30.V17) {
+		schemes |= t30.Schemes(t30.V34)
 	}
 	docs, err := f.documents(ctx, names, number)
 	if err != nil {

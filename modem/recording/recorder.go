@@ -43,6 +43,7 @@ type Recorder struct {
 
 	command string // the last command, in capitals
 	class1  bool
+	v34     bool   // +F34: was reported: from CONNECT on there are no lines, and no commands but after DLE EOT
 	line    []byte // what came of a line
 	out, in flow
 }
@@ -187,6 +188,10 @@ func (r *Recorder) sent(b []byte) {
 	}
 	r.text()
 	r.in.end(r, FromModem)
+	if r.v34 = r.v34 && !isCommand(b); r.v34 {
+		r.event(unread(ToModem, b))
+		return
+	}
 	for len(b) > 0 {
 		if r.out.on {
 			n, over := r.out.take(b, true)
@@ -204,10 +209,19 @@ func (r *Recorder) sent(b []byte) {
 	}
 }
 
+// isCommand tells whether a write is a command line.
+func isCommand(b []byte) bool { return isText(b) && strings.HasPrefix(strings.ToUpper(string(b)), "AT") }
+
+// unread is an event of octets of which only the number and a sum are told.
+func unread(k Kind, b []byte) Event {
+	sum := sha256.Sum256(b)
+	return Event{Kind: k, Page: len(b), SHA: hex.EncodeToString(sum[:]), Any: -1}
+}
+
 // command1 takes a write outside of data phases.
 func (r *Recorder) command1(b []byte) {
-	if up := strings.ToUpper(string(b)); strings.HasPrefix(up, "AT") && isText(b) {
-		r.command = strings.TrimSpace(up)
+	if isCommand(b) {
+		r.command = strings.TrimSpace(strings.ToUpper(string(b)))
 		switch {
 		case strings.HasPrefix(r.command, "AT+FCLASS=1"):
 			r.class1 = true
@@ -223,8 +237,7 @@ func (r *Recorder) command1(b []byte) {
 // loose puts out octets that belong to no data phase we know of.
 func (r *Recorder) loose(k Kind, b []byte) {
 	if len(b) > textOctets && !isText(b) && !r.o.Pages {
-		sum := sha256.Sum256(b)
-		r.event(Event{Kind: k, Page: len(b), SHA: hex.EncodeToString(sum[:]), Any: -1})
+		r.event(unread(k, b))
 		return
 	}
 	if isText(b) {
@@ -238,6 +251,10 @@ func (r *Recorder) received(b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(b) > 0 {
+		if r.v34 {
+			r.event(unread(FromModem, b))
+			return
+		}
 		if r.in.on {
 			n, over := r.in.take(b, false)
 			b = b[n:]
@@ -282,6 +299,12 @@ func (r *Recorder) begins(text string) bool {
 	code, _ := at.ParseLine(lines[len(lines)-1])
 	if code == at.FRH3 {
 		r.command = "AT+FRH=3" // what follows is a frame
+	}
+	if strings.HasPrefix(strings.ToUpper(lines[len(lines)-1]), "+F34:") && !strings.HasPrefix(r.command, "AT+F34") {
+		r.text()
+		r.write("# V.34: what goes over the port from here on is told by its length alone, until the next command")
+		r.v34 = true
+		return true
 	}
 	if code != at.Connect {
 		if code.Final() {

@@ -338,3 +338,30 @@ func TestPlayer_SetupMayChange(t *testing.T) {
 		})
 	}
 }
+
+// TestRecorder_V34: a call over V.34 has no commands that would tell what its octets are. Nothing of it is told but how many they were.
+func TestRecorder_V34(t *testing.T) {
+	tsi := "\xff\x03\x43 0010555 1+"
+	for _, whole := range []bool{false, true} {
+		begin := []string{"<\r\n+F34:14,1\r\n", "<\r\nCONNECT\r\n", "<\x10\x6d\x10\x7d\x10\x6e" + tsi}
+		if whole {
+			begin = []string{"<\r\n+F34:14,1\r\n\r\nCONNECT\r\n\x10\x6d\x10\x7d\x10\x6e" + tsi}
+		}
+		dialogue := append([]string{">AT+FCLASS=1.0\r", "<\r\nOK\r\n", ">AT+F34=?\r", "<\r\n+F34: (0-14),(0-14)\r\n\r\nOK\r\n", ">ATDT5550100\r"}, begin...)
+		dialogue = append(dialogue, ">"+tsi+"\x10\x03", ">a page\x10\x03", "<"+tsi+"\x10\x03", ">\x10\x04", "<\x10\x04\r\nOK\r\n", ">ATH0\r", "<\r\nOK\r\n")
+		got := record(t, Options{}, dialogue...)
+		for _, never := range []string{"0010555", "a page", "5550100", "555 1+"} {
+			if strings.Contains(got, never) {
+				t.Errorf("%q is in the recording:\n%s", never, got)
+			}
+		}
+		for _, want := range []string{"(0-14)", "+F34:14,1", "# V.34", "ATH0"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%q is not in the recording:\n%s", want, got)
+			}
+		}
+		if last := got[strings.LastIndex(got, "ATH0"):]; !strings.Contains(last, "OK") {
+			t.Errorf("the end:\n%s", last)
+		}
+	}
+}

@@ -28,6 +28,8 @@ var wantsDC2 = Class2Habits{Trigger: dc2, ReversedReceive: true}
 // personalities are the modems by name. Each habit can be switched off in the options that Personality returns.
 var personalities = map[string]personality{
 	"generic": {"Class 1 and 1.0, by the book", ModemOptions{}},
+	// No such modem has been heard of: V.34 by the book.
+	"superg3": {"Class 1.0 with V.34 fax, by the book", ModemOptions{V34: 33600}},
 	// Field: most Class 2 modems reverse the bits of a received page.
 	"class2":   {"Class 2 without error correction", ModemOptions{Classes: []string{"0", "1", "2"}, Class2Habits: Class2Habits{ReversedReceive: true}}},
 	"class2.0": {"Class 2.0 with error correction", ModemOptions{Classes: []string{"0", "1", "2.0"}, ECM: true}},

@@ -15,7 +15,7 @@ import (
 
 // profiles are those that personalities must be recognized as.
 var profiles = map[string]string{
-	"generic": "generic", "class2": "generic", "class2.0": "generic", "class2.1": "generic",
+	"generic": "generic", "superg3": "generic", "class2": "generic", "class2.0": "generic", "class2.1": "generic",
 	"rockwell": "rockwell", "usr": "usr-courier", "usr5637": "usr-5637", "multitech": "multitech-5634", "mt9234": "multitech-9234", "multitech-early": "multitech-early",
 	"conexant": "conexant", "si2435": "silabs", "lucent": "lucent", "zyxel": "zyxel", "zoom": "zoom", "iaxmodem": "spandsp", // as it says; only its port tells
 }
