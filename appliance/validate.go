@@ -69,7 +69,7 @@ func (c Config) validateLines(v *faults) {
 		v.need(validStation(l.StationID), "%s: station_id %q: up to 20 digits, + and spaces", at, l.StationID)
 		v.need(len(l.Header) <= 60, "%s: header is longer than 60 octets", at)
 		v.need(!l.V34 || l.MaxRate == 0 && !l.NoECM, "%s: v34 = true would never be used with max_rate or no_ecm: leave them out", at)
-	v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
+		v.need(oneOf(l.MaxRate, 0, 2400, 4800, 7200, 9600, 12000, 14400), "%s: max_rate = %d bit/s is no fax rate", at, l.MaxRate)
 		v.need(resolutions[l.Resolution].X > 0, "%s: resolution %q: use standard, fine, superfine, r16, 200, 300, 400 or 600", at, l.Resolution)
 		v.need(call.CodingsUpTo(l.Coding) != 0, "%s: coding %q: use mh, mr, mmr or jbig", at, l.Coding)
 		l.PhoneConfig.validate(v, at)

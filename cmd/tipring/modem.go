@@ -66,8 +66,8 @@ type probed struct {
 	Modulations []string       `json:"modulations"` // V.27ter, V.29, V.17
 	ECM         bool           `json:"ecm"`
 	V34         *bool          `json:"v34,omitempty"` // V.34 fax is offered; not yet tried on hardware, and off unless v34 = true. nil: not asked
-	FlowControl string         `json:"flow_control"` // the command that the modem took; "": none
-	CallerID    string         `json:"caller_id"`    // likewise
+	FlowControl string         `json:"flow_control"`  // the command that the modem took; "": none
+	CallerID    string         `json:"caller_id"`     // likewise
 	Warnings    []string       `json:"warnings,omitempty"`
 }
 

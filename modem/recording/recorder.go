@@ -210,7 +210,9 @@ func (r *Recorder) sent(b []byte) {
 }
 
 // isCommand tells whether a write is a command line.
-func isCommand(b []byte) bool { return isText(b) && strings.HasPrefix(strings.ToUpper(string(b)), "AT") }
+func isCommand(b []byte) bool {
+	return isText(b) && strings.HasPrefix(strings.ToUpper(string(b)), "AT")
+}
 
 // unread is an event of octets of which only the number and a sum are told.
 func unread(k Kind, b []byte) Event {
