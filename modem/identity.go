@@ -26,9 +26,9 @@ const (
 
 // Identity is what a modem tells of itself, and what was made of it.
 type Identity struct {
-	Manufacturer string   // +FMI?
-	Model        string   // +FMM?
-	Revision     string   // +FMR?
+	Manufacturer string   // +FMI?, of a modem of Class 2 +FMFR?
+	Model        string   // +FMM?, +FMDL?
+	Revision     string   // +FMR?, +FREV?
 	Info         []string // ATI, ATI3, ATI6, +GMI?
 	USB          string   // vendor and product, "0572:1340"; "" if it is no USB device
 	Classes      []string // +FCLASS=?: "0", "1", "1.0", "2", "2.0", "2.1", ...
@@ -71,6 +71,9 @@ func identify(ctx context.Context, ch *at.Channel) (Identity, error) {
 		a.info(ctx, &id, cmd)
 	}
 	id.Manufacturer, id.Model, id.Revision = a.one(ctx, "AT+FMI?"), a.one(ctx, "AT+FMM?"), a.one(ctx, "AT+FMR?")
+	if id.Manufacturer == "" {
+		id.Manufacturer, id.Model, id.Revision = a.one(ctx, "AT+FMFR?"), a.one(ctx, "AT+FMDL?"), a.one(ctx, "AT+FREV?")
+	}
 	if id.Manufacturer == "" {
 		a.info(ctx, &id, "AT+GMI?")
 	}
@@ -174,12 +177,10 @@ func rouse(ctx context.Context, ch *at.Channel, try int) error {
 	return ch.SetDTR(true)
 }
 
-// unprefixed takes "+FMI:" and quotation marks off an answer.
+// unprefixed takes "+FMI:", or "+FMFR=" as early MultiTech have it, and quotation marks off an answer.
 func unprefixed(s string) string {
-	if strings.HasPrefix(s, "+") {
-		if _, after, ok := strings.Cut(s, ":"); ok {
-			s = after
-		}
+	if i := strings.IndexAny(s, ":="); i > 0 && s[0] == '+' {
+		s = s[i+1:]
 	}
 	return strings.Trim(s, "\" ")
 }

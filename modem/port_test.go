@@ -223,7 +223,7 @@ func TestNew_NoModem(t *testing.T) {
 func TestParseClasses(t *testing.T) {
 	for in, want := range map[string]string{
 		"0,1,1.0": "0 1 1.0", "(0,1,2,2.0,8)": "0 1 2 2.0 8", "+FCLASS: (0-2)": "0 1 2", "0, 1 ,2.1": "0 1 2.1", "ERR": "",
-		"0-9-9,-,1": "1",
+		"0-9-9,-,1": "1", "+FCLASS=0,1,2": "0 1 2",
 	} {
 		if got := strings.Join(parseClasses([]string{in}), " "); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

@@ -17,7 +17,7 @@ func (m *Modem) extended(c command) status {
 	}
 	switch c.name {
 	case "+FMI", "+FMM", "+FMR", "+GMI", "+GMM", "+GMR":
-		if c.op == '=' {
+		if c.op == '=' || m.opts.OldIdentity {
 			return failed
 		}
 		m.info(map[byte]string{'I': m.opts.maker(), 'M': m.opts.model(), 'R': m.opts.revision()}[c.name[3]])

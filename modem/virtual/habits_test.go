@@ -171,8 +171,13 @@ func TestPersonality_Table(t *testing.T) {
 			defer ex.Close()
 			defer d.close()
 			d.cmd("ATE0", "OK")
-			if s := d.cmd("AT+FMM?", "OK"); o.Model != "" && !strings.Contains(s, o.Model) {
-				t.Errorf("%s: +FMM? tells %q", name, s)
+			model := "AT+FMM?"
+			if o.OldIdentity {
+				d.cmd(model, "ERROR")
+				model = "AT+FMDL?"
+			}
+			if s := d.cmd(model, "OK"); o.Model != "" && !strings.Contains(s, o.Model) {
+				t.Errorf("%s: %s tells %q", name, model, s)
 			}
 			for _, k := range m.classes() {
 				d.cmd("AT+FCLASS="+k, "OK")

@@ -49,6 +49,8 @@ type ModemOptions struct {
 	// Maker, Model, Revision and Info (by the number of ATI) are what it says of itself; empty: a Tipring virtual modem.
 	Maker, Model, Revision string
 	Info                   map[int]string
+	// OldIdentity: it says that in answer to Class 2's +FMFR?, +FMDL? and +FREV? only, not to +FMI? and the like.
+	OldIdentity bool
 	// V34 is the highest rate of V.34 fax in Class 1.0 (+F34), bit/s, a multiple of 2400 up to 33600; 0: it has none.
 	V34 int
 	// V34Least is the lowest primary rate that it agrees to; 0: 2400.

@@ -88,6 +88,10 @@ var switchOffs = []switchOff{
 		fact:   `Behind a PBX: debounce registers +FS1 +FRY=2 S91=8 and the like, per modem`,
 		habits: []string{"PBXFilter"}, personalities: plain, class: "1", change: func(o *virtual.ModemOptions) { o.PBXFilter = true },
 		quirk: "phone.init", on: []any{"S91=8"}, off: []any{}},
+	{name: "identity by Class 2 only",
+		from:   `Rockwell's and MultiTech's manuals: +FMFR?, +FMDL?, +FREV?`,
+		habits: []string{"OldIdentity"}, class: "2", change: func(o *virtual.ModemOptions) { o.Info = map[int]string{0: "OK", 3: "OK", 6: "OK"} },
+		bug: &bug{file: "../identity.go", right: `a.one(ctx, "AT+FMFR?"), a.one(ctx, "AT+FMDL?"), a.one(ctx, "AT+FREV?")`, wrong: `"", "", ""`}},
 	{name: "Class 1.0 is not named",
 		fact:   `Si2417/2435: leaves 1.0 out of +FCLASS=?`,
 		habits: []string{"Hides"}, personalities: []string{"si2435"}, quirk: "hidden", class: "1.0",
@@ -213,7 +217,7 @@ func habitFields() (names []string) {
 			names = append(names, f.Name)
 		}
 	}
-	return append(names, "ListenLimit", "FalseStarts", "RefuseFAR", "OKAtCarrierEnd")
+	return append(names, "ListenLimit", "FalseStarts", "RefuseFAR", "OKAtCarrierEnd", "OldIdentity")
 }
 
 // has tells whether a modem has a habit.
