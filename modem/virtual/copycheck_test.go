@@ -1,13 +1,17 @@
 package virtual
 
 import (
-	"fmt"
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tipring/tipring/imaging"
+	"github.com/tipring/tipring/imaging/imagingtest"
+	"github.com/tipring/tipring/imaging/t4"
 )
 
 // TestCopyCheck_Words: the code words are prefix-free and use up what T.4 gives them, so that a slip in the table shows.
@@ -29,11 +33,10 @@ func TestCopyCheck_Words(t *testing.T) {
 	}
 }
 
-// coder makes pages of MH and MR line by line, written from T.4 for these tests.
+// coder makes a page of MH or MR line by line.
 type coder struct {
-	k   bitPacker
-	mr  bool
-	ref []int
+	k  bitPacker
+	mr bool
 }
 
 func (c *coder) put(words ...string) {
@@ -44,74 +47,19 @@ func (c *coder) put(words ...string) {
 	}
 }
 
-// runWords words a run.
-func runWords(colour, n int) (out []string) {
-	words := strings.Fields([]string{whiteWords + longWords, blackWords + longWords}[colour])
-	for ; n > 2560; n -= 2560 {
-		out = append(out, words[len(words)-1])
-	}
-	if n >= 64 {
-		out = append(out, words[63+n/64])
-	}
-	return append(out, words[n%64])
-}
-
 const eolWord = "000000000001"
 
-// line puts a line, the places of whose colour changes are given, the last one being the line's end.
-func (c *coder) line(changes []int, twoD bool) {
+// line puts a line of one dimension: 300 white, 10 black, 1418 white.
+func (c *coder) line() {
 	c.put(eolWord)
 	if c.mr {
-		c.put(map[bool]string{true: "0", false: "1"}[twoD])
+		c.put("1")
 	}
-	at := 0
-	if !twoD {
-		for i, x := range changes {
-			c.put(runWords(i%2, x-at)...)
-			at = x
-		}
-	} else {
-		c.line2D(changes)
-	}
-	c.ref = changes
+	c.put("0110111", "00101101", "0000100", "011011011", "00111")
 }
 
-// line2D is T.4 4.2.1.3.4.
-func (c *coder) line2D(changes []int) {
-	width := changes[len(changes)-1]
-	modes := strings.Fields(modeWords)
-	after := func(list []int, a, colour int) (int, int) { // the first change to the colour right of a, and the one after it
-		for i := range list {
-			if i%2 == colour && list[i] > a {
-				return list[i], append(slices.Clone(list[i+1:]), width)[0]
-			}
-		}
-		return width, width
-	}
-	for a0, colour := -1, 0; max(a0, 0) < width; {
-		a1, a2 := width, width
-		for i, x := range changes {
-			if i%2 == colour && x >= max(a0, 0) && (x > a0 || i == 0) {
-				a1, a2 = x, append(slices.Clone(changes[i+1:]), width)[0]
-				break
-			}
-		}
-		b1, b2 := after(c.ref, a0, colour)
-		switch d := a1 - b1; {
-		case b2 < a1:
-			c.put(modes[modePass])
-			a0 = b2
-		case d >= -3 && d <= 3:
-			c.put(modes[modeVertical0+d])
-			a0, colour = a1, colour^1
-		default:
-			c.put(modes[modeHorizontal])
-			c.put(runWords(colour, a1-max(a0, 0))...)
-			c.put(runWords(colour^1, a2-a1)...)
-			a0 = a2
-		}
-	}
-}
+// same puts a line of two dimensions, equal to that one: V0 for each of its changes and its end.
+func (c *coder) same() { c.put(eolWord, "0", "111") }
 
 // page ends with return to control.
 func (c *coder) page() []byte {
@@ -127,58 +75,59 @@ func (c *coder) page() []byte {
 	return c.k.full
 }
 
-// randomLine has changes in a line of width, some close to those of the line before.
-func randomLine(r *rand.Rand, before []int, width int) []int {
-	var out []int
-	for x := r.IntN(60); x < width; x += 1 + r.IntN(200) {
-		out = append(out, x)
-	}
-	if len(before) > 0 && r.IntN(3) > 0 {
-		out = nil
-		for _, x := range before[:len(before)-1] {
-			x += r.IntN(9) - 4
-			if x > 0 && x < width && (len(out) == 0 || x > out[len(out)-1]) {
-				out = append(out, x)
+// TestCopyCheck_GoodPages: pages that the product's encoder makes have no bad line.
+func TestCopyCheck_GoodPages(t *testing.T) {
+	for _, coding := range []imaging.Coding{imaging.MH, imaging.MR} {
+		for _, width := range []int{1728, 2048, 2432} {
+			for _, kind := range []string{"white", "black", "text", "noise", "dust", "stripes", "bars", "screen", "diffused", "mixed"} {
+				r := rand.New(rand.NewPCG(uint64(width), 7))
+				page := imagingtest.Random(r, width, 200, kind)
+				var b bytes.Buffer
+				e, err := t4.NewEncoder(&b, width, t4.Line(coding, imaging.Fine))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for y := range page.Height {
+					if err := e.EncodeLine(page.Row(y)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if q, want := checkCopy(b.Bytes(), coding == imaging.MR, width), (copyQuality{lines: page.Height}); q != want {
+					t.Errorf("%v, %d wide, %s: %+v", coding, width, kind, q)
+				}
+				if q := checkCopy(b.Bytes(), coding == imaging.MR, width-1); q.bad < page.Height/2 {
+					t.Errorf("%v, %d wide, %s: %d of %d lines are bad where all have another length", coding, width, kind, q.bad, q.lines)
+				}
 			}
 		}
 	}
-	return append(out, width)
 }
 
-// TestCopyCheck_Pages: pages without a fault have no bad line; lines that are spoilt are counted, with MR those after one up to the next of
-// one dimension.
-func TestCopyCheck_Pages(t *testing.T) {
+// TestCopyCheck_SpoiltLines: lines that are spoilt are counted, in MR those after one, too, up to the next of one dimension.
+func TestCopyCheck_SpoiltLines(t *testing.T) {
 	for _, mr := range []bool{false, true} {
-		for _, width := range []int{1728, 2048, 2432} {
-			for _, spoilt := range []int{0, 1, 12} {
-				t.Run(fmt.Sprintf("mr %v width %d spoilt %d", mr, width, spoilt), func(t *testing.T) {
-					r := rand.New(rand.NewPCG(uint64(width), uint64(spoilt)))
-					c := &coder{mr: mr}
-					var line []int
-					for i := range 400 {
-						line = randomLine(r, line, width)
-						c.line(line, mr && i%4 != 0)
-						if i%8 == 3 && i/8 < spoilt { // the last one before one of one dimension
-							c.put("1111")
-						}
-					}
-					page := c.page()
-					if q, want := checkCopy(page, mr, width), (copyQuality{400, spoilt, min(spoilt, 1)}); q != want {
-						t.Errorf("%+v, want %+v", q, want)
-					}
-				})
+		for spoilt, want := range map[int]copyQuality{-1: {40, 0, 0}, 5: {40, 1, 1}, 4: {40, 1, 1}} {
+			c := &coder{mr: mr}
+			for i := range 40 {
+				if mr && i%4 != 0 {
+					c.same()
+				} else {
+					c.line()
+				}
+				if i == spoilt {
+					c.put("1111")
+				}
+			}
+			if mr && spoilt >= 0 {
+				want.bad, want.longest = 8-spoilt, 8-spoilt
+			}
+			if q := checkCopy(c.page(), mr, 1728); q != want {
+				t.Errorf("mr %v, line %d spoilt: %+v, want %+v", mr, spoilt, q, want)
 			}
 		}
-	}
-	c := &coder{mr: true}
-	for i := range 8 {
-		c.line([]int{100, 200, 1728}, i%4 != 0)
-		if i == 4 {
-			c.put("1111")
-		}
-	}
-	if q, want := checkCopy(c.page(), true, 1728), (copyQuality{8, 4, 4}); q != want {
-		t.Errorf("after a bad line of one dimension: %+v, want %+v", q, want)
 	}
 }
 
@@ -221,7 +170,7 @@ func TestCopyCheck_Told(t *testing.T) {
 				b.cmd(c.setup, "OK")
 				k := &coder{}
 				for i := range 200 {
-					k.line([]int{300, 310, 1728}, false)
+					k.line()
 					if i%2 == 1 && i/2 < c.bad {
 						k.put("1111")
 					}
