@@ -21,22 +21,22 @@ const strangerPatience = 4 * time.Minute
 
 // stranger is fax software that nobody here wrote, on one of our virtual modems.
 type stranger struct {
-	name    string
-	classes []string
+	name   string
+	modems []strangersModem
 	// receive makes it wait for a call on the line's second modem and returns what tells that it waits, and the pages it got.
 	receive func(t *testing.T, l *lineProc, class string) (waits func() bool, pages func() ([]pbm, error))
 	// send makes it send the page, a TIFF file, from the line's first modem to the second, and returns when it says that it did.
 	send func(t *testing.T, l *lineProc, class, tif string) error
 }
 
-var strangers = []stranger{
-	{"HylaFAX", []string{"1", "2", "2.0"}, receiveHylafax, sendHylafax},
-	{"mgetty", []string{"2", "2.0"}, receiveMgetty, sendMgetty},
-	{"efax", []string{"1", "2", "2.0"}, receiveEfax, sendEfax},
-}
+// strangersModem is a virtual modem in a service class.
+type strangersModem struct{ class, personality string }
 
-// personalityOf is the virtual modem of a service class that the strangers meet.
-var personalityOf = map[string]string{"1": "generic", "2": "rockwell", "2.0": "class2.0"}
+var strangers = []stranger{
+	{"HylaFAX", []strangersModem{{"1", "generic"}, {"2", "rockwell"}, {"2.0", "usr"}, {"2.1", "multitech"}}, receiveHylafax, sendHylafax},
+	{"mgetty", []strangersModem{{"2", "rockwell"}, {"2.0", "class2.0"}}, receiveMgetty, sendMgetty},
+	{"efax", []strangersModem{{"1", "generic"}, {"2", "rockwell"}, {"2.0", "usr"}}, receiveEfax, sendEfax},
+}
 
 // TestLine_Strangers: our virtual modems of each class are good for software that never saw our driver, both ways; at the other end of
 // the line our driver works a Class 1 modem.
@@ -44,13 +44,13 @@ func TestLine_Strangers(t *testing.T) {
 	t.Parallel()
 	need(t, "tiffsplit", "tifftopnm", "pbmtog3")
 	for _, s := range strangers {
-		for _, class := range s.classes {
-			for way, call := range map[string]func(*testing.T, stranger, string) error{"receives": strangerReceives, "sends": strangerSends} {
-				t.Run(s.name+"/class "+class+"/"+way, func(t *testing.T) {
+		for _, m := range s.modems {
+			for way, call := range map[string]func(*testing.T, stranger, strangersModem) error{"receives": strangerReceives, "sends": strangerSends} {
+				t.Run(s.name+"/class "+m.class+" "+m.personality+"/"+way, func(t *testing.T) {
 					t.Parallel()
 					for try := 1; ; try++ {
 						var err error
-						stall := hostStall(func() { err = call(t, s, class) })
+						stall := hostStall(func() { err = call(t, s, m) })
 						if err == nil {
 							return
 						}
@@ -65,11 +65,11 @@ func TestLine_Strangers(t *testing.T) {
 	}
 }
 
-func strangerReceives(t *testing.T, s stranger, class string) error {
+func strangerReceives(t *testing.T, s stranger, m strangersModem) error {
 	page := shortPage(t)
-	l := startLine(t, "--modem", "5550100:generic", "--modem", "5550101:"+personalityOf[class])
+	l := startLine(t, "--modem", "5550100:generic", "--modem", "5550101:"+m.personality)
 	defer l.stop()
-	waits, pages := s.receive(t, l, class)
+	waits, pages := s.receive(t, l, m.class)
 	waitFor(t, strangerPatience, s.name+" that waits", waits)
 	time.Sleep(time.Second)
 	r, status := callJSON(t, strangerPatience, "send", "--modem", l.tty(0), "--to", "5550101", "--id", "5550100", "--header", "none", page)
@@ -83,16 +83,16 @@ func strangerReceives(t *testing.T, s stranger, class string) error {
 	if len(got) != 1 {
 		return fmt.Errorf("%d pages", len(got))
 	}
-	return errors.Join(samePage(libtiffPages(t, page)[0], got[0], 0), l.oneCarrier("5550100"))
+	return errors.Join(samePage(libtiffPages(t, page)[0], got[0], 0), l.oneCarrier("5550100"), l.usedClass("5550101", m.class))
 }
 
-func strangerSends(t *testing.T, s stranger, class string) error {
+func strangerSends(t *testing.T, s stranger, m strangersModem) error {
 	page, out := shortPage(t), t.TempDir()
-	l := startLine(t, "--modem", "5550100:"+personalityOf[class], "--modem", "5550101:generic")
+	l := startLine(t, "--modem", "5550100:"+m.personality, "--modem", "5550101:generic")
 	defer l.stop()
 	rx := start(t, tipringBin, "receive", "--modem", l.tty(1), "--out", out, "--id", "5550101", "--count", "1", "--json")
 	waitFor(t, strangerPatience, "modem set-up", func() bool { return l.settled("5550101") })
-	if err := s.send(t, l, class, page); err != nil {
+	if err := s.send(t, l, m.class, page); err != nil {
 		return err
 	}
 	if rc := rx.wait(strangerPatience); rc != exitOK {
@@ -106,7 +106,7 @@ func strangerSends(t *testing.T, s stranger, class string) error {
 	if len(got) != 1 {
 		return fmt.Errorf("%d pages", len(got))
 	}
-	return errors.Join(samePage(libtiffPages(t, page)[0], got[0], 40), l.oneCarrier("5550100")) // efax puts a header band on top
+	return errors.Join(samePage(libtiffPages(t, page)[0], got[0], 40), l.oneCarrier("5550100"), l.usedClass("5550100", m.class)) // efax puts a header band on top
 }
 
 // oneCarrier: the page went over the line once, and its sender's modem never ran dry.
@@ -119,6 +119,20 @@ func (l *lineProc) oneCarrier(sender string) error {
 	}
 	if n := len(l.events(virtual.EventUnder, sender)); images != 1 || n > 0 {
 		return fmt.Errorf("%d carriers with a page, want 1; they ran dry %d times", images, n)
+	}
+	return nil
+}
+
+// usedClass: that service class was the last that the modem was put into for a fax.
+func (l *lineProc) usedClass(modem, class string) error {
+	last := ""
+	for _, e := range l.events(virtual.EventCommand, modem) {
+		if _, c, ok := strings.Cut(strings.ToUpper(e.Text), "+FCLASS="); ok && !strings.HasPrefix(c, "?") && !strings.HasPrefix(c, "0") {
+			last = c
+		}
+	}
+	if last != class {
+		return fmt.Errorf("class %q was used, not %s", last, class)
 	}
 	return nil
 }
@@ -139,10 +153,11 @@ func shortPage(t *testing.T) string {
 	return filepath.Join(dir, "paac.tif")
 }
 
-// hylafaxModems are HylaFAX's settings for the modems of [personalityOf]; those for a Rockwell are from its own prototype, rc144ac.
+// hylafaxModems are HylaFAX's settings by service class; those for a Rockwell and a Courier are from its own prototypes, rc144ac and usr-2.0.
 var hylafaxModems = map[string][]string{
-	"1": {"ModemType: Class1"}, "2.0": {"ModemType: Class2.0", "Class2ECMType: 2.0"},
-	"2": {"ModemType: Class2", "ModemRecvFillOrder: MSB2LSB", `Class2RecvDataTrigger: "\022"`},
+	"1": {"ModemType: Class1"}, "2.0": {"ModemType: Class2.0", "Class2ECMType: 2.0", "Class2NRCmd: AT+FNR=1,1,1,0", "Class2SendRTC: yes", "Class2APQueryCmd: none"},
+	"2":   {"ModemType: Class2", "ModemRecvFillOrder: MSB2LSB", `Class2RecvDataTrigger: "\022"`},
+	"2.1": {"ModemType: Class2.1"},
 }
 
 func receiveHylafax(t *testing.T, l *lineProc, class string) (waits func() bool, pages func() ([]pbm, error)) {
