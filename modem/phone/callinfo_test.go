@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tipring/tipring/modem/at"
@@ -30,10 +31,17 @@ func message(kind byte, body []byte) string {
 	return strings.ToUpper(hex.EncodeToString(append(b, -s)))
 }
 
-// report makes a ring of what a modem says: RING and caller ID lines; others are passed over.
+// report makes a ring of what a modem says: RING and caller ID lines; others are passed over. The channel cuts lines at CR and LF and drops
+// other control characters.
 func report(lines string) (r t30.Ring) {
 	var c callInfo
-	for _, l := range strings.Split(lines, "\n") {
+	for _, l := range strings.FieldsFunc(lines, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		l = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return -1
+			}
+			return r
+		}, l)
 		switch code, text := at.ParseLine(l); code {
 		case at.CallerID:
 			c.add(text)
@@ -97,10 +105,11 @@ func TestCallInfo(t *testing.T) {
 func FuzzCallInfo(f *testing.F) {
 	f.Add("DATE = 1122\nNMBR = 5550123\nRING A\n" + mdmf("\x02", "5550123", "\x07", "J. DOE") + "\nMESG=0202FF\nDRON=8\nRING;123456")
 	f.Add(message(at.SDMF, []byte("11221605P")) + "\n+CLIP: \"1\",1\nRING")
+	f.Add("RING 0000\r0")
 	f.Fuzz(func(t *testing.T, lines string) {
 		r := report(lines)
 		for _, s := range []string{r.Caller, r.Name, r.Dialed, r.NoCaller} {
-			if utf8.RuneCountInString(s) > maxField || strings.ContainsAny(s, "\r\n") {
+			if utf8.RuneCountInString(s) > maxField || strings.ContainsFunc(s, unicode.IsControl) {
 				t.Errorf("field %q", s)
 			}
 		}
