@@ -59,7 +59,8 @@ func failing(t *testing.T, args ...string) []string {
 // TestMutate_SeededBugs makes one mistake at a time, in the driver or the virtual modem: a test must fail in which the two meet, where
 // what they shared would cancel out, or for some bugs one of the package's own.
 func TestMutate_SeededBugs(t *testing.T) {
-	doc := "# Bugs seeded in driver and virtual modem\n\nWritten by `make mutate`; do not edit. Each mistake below is made in a copy of one file; the tests named fail. Where driver and\nvirtual modem get along in spite of it, only the tests of one side are run.\n"
+	doc := "# Bugs seeded in driver and virtual modem\n\nWritten by `make mutate`; do not edit. Each mistake below is made in a copy of one file; the tests named fail. " +
+		"Where driver and\nvirtual modem get along in spite of it, only the tests of one side are run.\n"
 	whole := 0
 	for _, s := range seedings {
 		t.Run(s.title, func(t *testing.T) {
