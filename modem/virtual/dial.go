@@ -25,6 +25,7 @@ type dialing struct {
 	quiet    bool // '@' in it
 	ringback bool
 	timer    *timer
+	rings    *timer // RINGING
 }
 
 // dial is ATD. It goes off hook: into an incoming call, if one is just coming (glare).
@@ -137,6 +138,7 @@ func (m *Modem) callProgress(p progress) {
 	switch p {
 	case progressRingback:
 		d.ringback = true
+		d.ringing()
 	case progressBusy:
 		if m.set.x >= 3 {
 			d.fail(resBusy)
@@ -209,7 +211,18 @@ func (d *dialing) input(b []byte) int {
 
 func (d *dialing) heard()   {}
 func (d *dialing) dropped() { d.m.finish(resNoCarrier) }
-func (d *dialing) stop()    { d.timer.stop() }
+func (d *dialing) stop() {
+	d.timer.stop()
+	d.rings.stop()
+}
+
+// ringing says RINGING again and again.
+func (d *dialing) ringing() {
+	if m := d.m; m.opts.TellsRinging {
+		m.info("RINGING")
+		d.rings = m.ex.after(ringCycle, d.ringing)
+	}
+}
 
 // answering is ATA until the first V.21 signal; then sendFrames takes over.
 type answering struct {

@@ -458,6 +458,8 @@ func TestSuite_Outcomes(t *testing.T) {
 		{"no answer", virtual.NoAnswer, virtual.LineHabits{HearsVoice: true}, []t30.Code{t30.CodeNoAnswer}},
 		{"no dial tone", virtual.NoDialTone, virtual.LineHabits{}, []t30.Code{t30.CodeNoDialTone}},
 		{"voice", virtual.Voice, virtual.LineHabits{}, []t30.Code{t30.CodeNoCarrier, t30.CodeNoFax}},
+		{"no answer, ringing told", virtual.NoAnswer, virtual.LineHabits{TellsRinging: true}, []t30.Code{t30.CodeNoAnswer}},
+		{"voice, ringing told", virtual.Voice, virtual.LineHabits{TellsRinging: true}, []t30.Code{t30.CodeNoFax}},
 		{"voice, heard", virtual.Voice, virtual.LineHabits{HearsVoice: true}, []t30.Code{t30.CodeVoice}},
 	} {
 		for _, class := range suiteClasses {

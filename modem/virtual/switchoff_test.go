@@ -205,7 +205,7 @@ var exempt = map[string]string{
 	"OKAtCarrierEnd": "an OK at the end of the carrier is the better one: TestSilence_FlagTail of class1 has the other",
 	"StrictTCF":      "a far end's, of the call with a spoilt first octet",
 	"Report":         "forms of caller ID: TestCallInfo of phone", "ReportFirst": "TestTelephone of the package", "Patterns": "what PatternCommand turns on",
-	"Countries": "a setting", "DTMF": "a trunk's", "Blacklist": "a result code, TestDial_Results of phone", "RedialPause": "the same", "Adaptive": "an ability", "ChecksCopy": "the same, TestQuality_WhoJudges", "HearsVoice": "the same, TestSuite_Outcomes",
+	"Countries": "a setting", "DTMF": "a trunk's", "Blacklist": "a result code, TestDial_Results of phone", "RedialPause": "the same", "Adaptive": "an ability", "ChecksCopy": "the same, TestQuality_WhoJudges", "HearsVoice": "the same, TestSuite_Outcomes", "TellsRinging": "the same",
 }
 
 // habitFields are the fields of virtual.ModemOptions that are habits.

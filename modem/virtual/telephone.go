@@ -32,6 +32,8 @@ type LineHabits struct {
 	Blacklist int
 	// RedialPause is the time after a failed call to a number in which another one is DELAYED.
 	RedialPause time.Duration
+	// TellsRinging: it says RINGING for each ringback tone that it hears after dialing.
+	TellsRinging bool
 	// HearsVoice: it knows the voice of somebody who answers, and says so: VOICE, +FVOICE in Class 2, +FVO in 2.0 and 2.1.
 	HearsVoice bool
 	// Adaptive answers data callers as such after +FAE=1 (T.31 8.5.2).
