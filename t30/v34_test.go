@@ -170,7 +170,7 @@ func TestV34_Sender(t *testing.T) {
 					t.Errorf("%v %q, %v; plain %v, %d blocks, slower %d", rep.Code, rep.Text, err, l.plain, len(l.blocks), l.slower)
 				}
 				if got := l.fcfs(); !slices.Equal(got, c.want) {
-					t.Errorf("sent %v, want %v", got, c.want)
+					t.Fatalf("sent %v, want %v", got, c.want)
 				}
 				if f := fif(l.sent[0].FIF()); f.rateBits() != 0 || !f.bit(bitECM) || f.bit(bitV8) || f.scanBits() != 0b111 {
 					t.Errorf("DCS %x", []byte(f))
