@@ -111,16 +111,6 @@ func (r *bitReader) fill() {
 	}
 }
 
-// load is fill for loops that keep the reader's state in registers, as long as there are eight octets to come.
-func (r *bitReader) load(acc uint64, n, pos int) (uint64, int, int) {
-	if pos+8 > len(r.data) {
-		return acc, n, pos
-	}
-	w := binary.BigEndian.Uint64(r.data[pos:])
-	k := (63 - n) >> 3
-	return acc | w>>(uint(n)&63), n + k<<3, pos + k
-}
-
 // need fills if fewer than 32 bits are there.
 func (r *bitReader) need() {
 	if r.n < 32 {

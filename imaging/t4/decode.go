@@ -164,75 +164,79 @@ func (d *Decoder) endLine(i int) {
 func (d *Decoder) line2D() lineResult {
 	r, width := &d.br, int32(d.width)
 	a0, i, b := int32(-1), first, first // i: index of a1, its parity the colour; b: of b1, of the same parity
-	acc, n, pos := r.acc, r.n, r.pos
 	for d.fits {
-		if n < 3+lookBits {
-			if acc, n, pos = r.load(acc, n, pos); n < 3+lookBits {
-				break
-			}
+		i, b, a0 = walk((*lineChanges)(d.cur), (*lineChanges)(d.ref), r, i, b, a0, width)
+		if r.need(); r.n < 3+lookBits {
+			break
 		}
-		acc, n, i, b, a0 = walk((*lineChanges)(d.cur), (*lineChanges)(d.ref), acc, n, i, b, a0, width)
-		if n < 3+lookBits {
-			continue
-		}
-		if e := steps[acc>>(64-modeBits)]; e.delta() > noStep {
+		if e := steps[r.acc>>(64-modeBits)]; e.delta() > noStep {
 			if d.ref[b+e.pass()]+e.delta() != width {
 				break
 			}
-			r.acc, r.n, r.pos = acc<<e.bits(), n-int(e.bits()), pos
+			r.skip(int(e.bits()))
 			d.endLine(i)
 			return lineOK
 		}
-		if acc>>61 != 1 {
+		if r.acc>>61 != 1 {
 			break
 		}
-		e := lookAt(i, acc<<3)
-		x1 := max(a0, 0) + e.first()
-		x2 := x1 + e.second()
-		if e.ends() == 2 && x2 < width {
-			d.cur[i], d.cur[i+1] = x1, x2
-			i, a0 = i+2, x2
-			acc <<= 3 + e.bits()
-			n -= 3 + int(e.bits())
-		} else {
-			var res lineResult
-			r.acc, r.n, r.pos = acc<<3, n-3, pos
-			if i, a0, res = d.horizontal(i, max(a0, 0)); res != lineOK || a0 == width {
-				d.endLine(i)
-				return res
-			}
-			acc, n, pos = r.acc, r.n, r.pos
+		r.skip(3)
+		var res lineResult
+		if i, a0, res = d.horizontal(i, max(a0, 0)); res != lineOK || a0 == width {
+			d.endLine(i)
+			return res
 		}
 		for d.ref[b] <= a0 {
 			b += 2
 		}
 	}
-	r.acc, r.n, r.pos = acc, n, pos
 	return d.slow2D(a0, i, b)
 }
 
-// walk takes the vertical and pass codes that acc begins with, as long as they lead on and not to the line's end. Both are one step,
-// with nothing to be foreseen. It is a function of its own so that all it needs has room in registers.
-func walk(cur, ref *lineChanges, acc uint64, n, i, b int, a0, width int32) (uint64, int, int, int, int32) {
-	for n >= modeBits {
+// walk takes codes as long as they lead on and not to the line's end, and there are eight octets to come: vertical and pass codes, which are
+// one step, with nothing to be foreseen, and horizontal ones whose runs are found with one look.
+// It is a function of its own so that all it needs has room in registers.
+func walk(cur, ref *lineChanges, r *bitReader, i, b int, a0, width int32) (int, int, int32) {
+	acc, n := r.acc, r.n // n is not over 63 where acc is filled
+	for {
+		if n < 3+lookBits {
+			if r.pos+8 > len(r.data) {
+				break
+			}
+			acc |= binary.BigEndian.Uint64(r.data[r.pos:]) >> (uint(n) & 63)
+			k := (63 - n) >> 3
+			n += k << 3
+			r.pos += k
+		}
 		e := steps[acc>>(64-modeBits)]
 		a1 := ref[uint(b+e.pass())%lineRoom] + e.delta()
-		if a1 <= a0 || a1 >= width {
-			break
-		}
-		acc <<= e.bits()
-		n -= int(e.bits())
-		cur[uint(i)%lineRoom] = a1
-		i += 1 - e.pass()
-		b += 1 + e.pass()
-		if a0 = a1; ref[uint(b-2)%lineRoom] > a0 {
-			b -= 2 // a1 may be left of b1, but not of the third change before it
+		if a1 > a0 && a1 < width {
+			acc <<= e.bits()
+			n -= int(e.bits())
+			cur[uint(i)%lineRoom] = a1
+			i += 1 - e.pass()
+			b += 1 + e.pass()
+			if a0 = a1; ref[uint(b-2)%lineRoom] > a0 {
+				b -= 2 // a1 may be left of b1, but not of the third change before it
+			}
+		} else {
+			l := lookAt(i, acc<<3)
+			x1 := max(a0, 0) + l.first()
+			x2 := x1 + l.second()
+			if acc>>61 != 1 || l.ends() != 2 || x2 >= width {
+				break
+			}
+			acc <<= 3 + l.bits()
+			n -= 3 + int(l.bits())
+			cur[uint(i)%lineRoom], cur[uint(i+1)%lineRoom] = x1, x2
+			i, a0 = i+2, x2
 		}
 		for ref[uint(b)%lineRoom] <= a0 {
 			b += 2
 		}
 	}
-	return acc, n, i, b, a0
+	r.acc, r.n = acc, n
+	return i, b, a0
 }
 
 // horizontal reads the two runs of mode horizontal from x on and returns the next change's index and a2.
