@@ -89,8 +89,14 @@ func (l *scriptedV34) ReceivePage(context.Context, Modulation, time.Duration, io
 	l.plain = true
 	return ErrTimeout
 }
-func (l *scriptedV34) Silence(_ context.Context, d time.Duration) error { time.Sleep(d); return nil }
-func (l *scriptedV34) Hangup() error                                    { l.over = true; return nil }
+
+// Silence is for the end only: the modem turns the line round.
+func (l *scriptedV34) Silence(_ context.Context, d time.Duration) error {
+	l.plain = l.plain || d != afterDCN
+	time.Sleep(d)
+	return nil
+}
+func (l *scriptedV34) Hangup() error { l.over = true; return nil }
 
 // fcfs are the fields of what was sent.
 func (l *scriptedV34) fcfs() (list []FCF) {

@@ -177,6 +177,7 @@ func TestV34_Troubles(t *testing.T) {
 	}{
 		"nothing":                           {"4s\n", receive, t30.ErrTimeout, over},
 		"spoilt frame":                      {"<= ff 13 84 00 00 10 07\n", receive, t30.ErrFCS, over},
+		"right check, called spoilt":        {strings.Replace(dcs, "1003\n", "1007\n", 1), receive, t30.ErrFCS, over},
 		"wrong check that the modem passed": {"<= ff 13 84 00 00 10 03\n", receive, t30.ErrFCS, over},
 		"half a frame, and the rest later":  {"2900ms\n<= ff 13\n500ms\n<= 84 00 00 10 07\n", receive, t30.ErrFCS, over},
 		"a frame without an end":            {strings.Repeat("<= "+strings.Repeat("55", 100)+"\n", 20) + "<= 10 03\n", receive, t30.ErrFCS, over},

@@ -18,6 +18,8 @@ var seedings = []seeding{
 		class2Bugs, []string{"-run", "^TestSuite_(Send|SeveralDocuments|Poll|Drops|DurableBeforeConfirmed|Refused|SelectivePoll)$/./2", "."}, []string{"../class2"}},
 	{"Telephone line", "What all service classes share: setup, dialing, result codes, ringing, caller ID.",
 		phoneBugs, []string{"-run", "^TestSuite_Outcomes|^TestPersonality_Calls", "."}, []string{"../phone", "../class1"}},
+	{"V.34 fax", "T.30 Annex F in the engine, T.31 Annex B in driver and virtual modem, which share no code there either.",
+		v34Bugs, []string{"-run", "^TestV34_", "."}, []string{"-run", "V34|F34", "../at", "../class1", "../../t30"}},
 }
 
 var class1Bugs = []bug{

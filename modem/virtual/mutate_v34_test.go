@@ -1,0 +1,65 @@
+//go:build mutate
+
+package virtual_test
+
+// v34Bugs are mistakes in the driver, the engine and the virtual modem in a call over V.34.
+var v34Bugs = []bug{
+	// The driver.
+	{"driver doubles no DLE in a frame", "../at/v34.go", "append(Shield(make([]byte, 0, len(f)+16), f), dle, byte(V34FrameEnd))", "append(append(make([]byte, 0, len(f)+16), f...), dle, byte(V34FrameEnd))", true},
+	{"driver drops a doubled DLE", "../at/v34.go", "case dle:\n\t\t\tdst = append(dst, dle)", "case dle:", true},
+	{"driver takes DLE SUB for one DLE", "../at/v34.go", "case sub:\n\t\t\tdst = append(dst, dle, dle)", "case sub:\n\t\t\tdst = append(dst, dle)", true},
+	{"driver sends the code of another rate", "../at/v34.go", "V34Code(rate/2400-1)", "V34Code(rate/2400)", false},
+	{"driver reads a primary rate wrong", "../at/v34.go", "return (int(c-V34Rate2400) + 1) * 2400", "return int(c-V34Rate2400) * 2400", false},
+	{"driver reads a control rate wrong", "../at/v34.go", "return (int(c-V34Control1200) + 1) * 1200", "return int(c-V34Control1200) * 1200", true},
+	{"driver does not know PRI", "../at/v34.go", "byte(V34Retrain), byte(V34Primary), byte(V34Control),", "byte(V34Retrain), byte(V34Control),", false},
+	{"driver does not know FERR", "../at/v34.go", "byte(V34EOT), byte(V34BadFrame), byte(V34Retrain)", "byte(V34EOT), byte(V34Retrain)", true},
+	{"driver does not know EOT", "../at/v34.go", "case byte(V34FrameEnd), byte(V34EOT), byte(V34BadFrame)", "case byte(V34FrameEnd), byte(V34BadFrame)", false},
+	{"driver does not know RTNC", "../class1/v34.go", "l.buf, l.retrained = l.buf[:0], true", "l.buf = l.buf[:0]", true},
+	{"driver passes over +F34:", "../class1/phone.go", "if r, ok := parseF34(l.Text); ok {", "if r, ok := parseF34(l.Text); ok && false {", false},
+	{"driver keeps +F34: of the call before", "../class1/v34.go", "\tp.v34 = v34Rates{}\n", "", false},
+	{"driver takes frames of the primary channel for control frames", "../class1/v34.go", "case e.kind == v34Frame && !l.onPrimary:\n\t\t\t\tf = e.frame", "case e.kind == v34Frame:\n\t\t\t\tf = e.frame", true},
+	{"driver sends a block on the control channel", "../class1/v34.go", "if err := l.ch.WriteV34(ctx, at.V34Primary); err != nil {", "if l.onPrimary = true; ctx.Err() != nil {\n\t\t\tvar err error", false},
+	{"driver does not wait for the primary channel", "../class1/v34.go", "if ok, err := l.selected(ctx, true, channelWait); ok || err != nil {\n\t\t\treturn err", "if ok := true; ok {\n\t\t\treturn nil", true},
+	{"driver stays on the primary channel", "../class1/v34.go", "if err := l.ch.WriteV34(ctx, at.V34Control); err != nil {", "if err := ctx.Err(); err != nil {", false},
+	{"driver asks for no lower rate", "../class1/v34.go", "func (l *v34Line) Slower() { l.slower = true }", "func (l *v34Line) Slower() {}", false},
+	{"driver asks for a lower rate each time", "../class1/v34.go", "\t\t\tl.slower = false\n", "", true},
+	{"driver asks for a new rate without a limit", "../class1/v34.go", "at.V34RateCode(min(rate, max(v34Least, rate-v34Step))), at.V34NewRate", "at.V34NewRate", false},
+	{"driver believes a wrong check sequence", "../class1/v34.go", "!l.p.cfg.Quirks.NoFCS && !hdlc.Good(f)", "false", true},
+	{"driver believes a frame that the modem calls spoilt", "../class1/v34.go", "case long || !good ||", "case long ||", true},
+	{"driver loses a command that came in place of a block", "../class1/v34.go", "\t\t\t\tl.early = e\n\t\t\t\treturn t30.ErrV21", "\t\t\t\treturn t30.ErrV21", true},
+	{"driver takes a block without RCP for whole", "../class1/v34.go", "\t\tif !done {\n\t\t\treturn t30.ErrCarrierLost\n\t\t}\n", "", true},
+	{"driver hangs up without DLE EOT", "../class1/line.go", "\tcase inV34, v34Ended:\n\t\treturn l.leaveV34(ctx)\n", "\tcase inV34, v34Ended:\n\t\treturn nil\n", true},
+	{"driver leaves V.34 on for calls that are to go without", "../class1/v34.go", "\tcase !may:\n\t\treturn p.phone.Try(ctx, noV8)\n", "", false},
+	{"driver leaves V.34 as the modem has it in Class 1.0", "../class1/phone.go", `if err == nil && class == "1.0" && !p.cfg.V34 {`, "if false {", false},
+	{"driver does not turn V.8 on again", "../class1/v34.go", "p.phone.Try(ctx, useV8, useV34)", "p.phone.Try(ctx, useV34)", false},
+	{"driver uses Class 1.0 although the modem has no V.34", "../class1/phone.go", "\t\tcase !has:\n", "\t\tcase has && !has:\n", false},
+
+	// The engine.
+	{"engine sends a training check", "../../t30/sendb.go", "if c.v34 != nil { // no training check: F.3.2.1\n\t\treturn placeTrainReply\n\t}\n", "", false},
+	{"engine waits for a training check", "../../t30/recvb.go", "\tif c.v34 != nil {\n\t\treturn c.ready()\n\t}\n", "", false},
+	{"engine takes error correction for a choice", "../../t30/recvb.go", "set.Modulation, set.ECM, ok = c.primary(set.Modulation), true, true", "set.Modulation, ok = c.primary(set.Modulation), true", true},
+	{"engine needs the error correction bit in DIS", "../../t30/signal.go", "caps.ECM = caps.ECM || c.v34 != nil", "caps.ECM = caps.ECM || false", true},
+	{"engine negotiates V.17's rates", "../../t30/sendb.go", "t.ladder = []Modulation{c.primary(Modulation{})}", "t.ladder = append(t.ladder, c.primary(Modulation{}))", false},
+	{"engine does not say V.8 in DIS", "../../t30/dis.go", "f.setIf(c.Schemes.Has(V34), bitV8)", "f.setIf(false, bitV8)", true},
+	{"engine says V.8 in V.21", "../../t30/call.go", "c.own.Schemes &^= Schemes(V34)", "_ = c.own", true},
+	{"engine pauses before control frames", "../../t30/signal.go", "\tif c.v34 != nil { // the modem turns the line round\n\t\treturn 0\n\t}\n", "", true},
+	{"engine polls over V.34", "../../t30/v34.go", "return !polls && !s.NoECM", "return (polls || true) && !s.NoECM", false},
+	{"engine does without error correction over V.34", "../../t30/v34.go", "return !polls && !s.NoECM &&", "return !polls &&", false},
+	{"engine exceeds a highest rate", "../../t30/v34.go", "(s.Limit.MaxRate == 0 || s.Limit.MaxRate > fastestPlain)", "true", false},
+	{"engine asks for a lower rate too late", "../../t30/v34.go", "(missing*2 >= e.burst || e.ppr > 1) && e.ppr < maxPPR-1", "e.ppr == maxPPR-1", false},
+	{"engine suspects error correction", "../../t30/trouble.go", "\tcase c.v34 == nil:\n\t\treturn c.tx.trouble(c.rep.Code)", "\tcase true:\n\t\treturn c.tx.trouble(c.rep.Code)", false},
+	{"engine suspects nothing without a carrier", "../../t30/lineterm.go", "if v34 && (rep.Code == CodeNoCarrier", "if v34 && (rep.Code == CodeBusy", false},
+
+	// The virtual modem.
+	{"modem doubles no DLE in a frame", "v34dte.go", "append(l.m.shielded(l.m.unchecked(f)), dle, end)", "append(l.m.unchecked(f), dle, end)", false},
+	{"modem drops a doubled DLE", "v34dte.go", "case b == dle:\n\t\tin.frame = append(in.frame, dle)", "case b == dle:", false},
+	{"modem sends a frame without its check sequence", "v34dte.go", "append(l.m.shielded(l.m.unchecked(f)), dle, end)", "append(l.m.shielded(f[:len(f)-2]), dle, end)", false},
+	{"modem calls a spoilt frame good", "v34dte.go", "end = inBadFCS", "_ = end", false},
+	{"modem says nothing of the end", "v34link.go", "\t\tl.m.emit([]byte{dle, inEOT})\n\t\tl.m.finish(resOK)\n", "\t\tl.m.finish(resOK)\n", false},
+	{"modem tells another rate", "v34dte.go", "byte(inP24 + l.primary - 1)", "byte(inP24 + l.primary - 2)", false},
+	{"modem tells no control channel", "v34dte.go", "\t\tb[1] = inCtrl\n", "", false},
+	{"modem takes a new rate for a limit of another", "v34dte.go", "l.limit = int(it.code-inP24) + 1", "l.limit = int(it.code-inP24) + 2", false},
+	{"modem agrees on the faster modem's rate", "v34link.go", "l.primary, l.control = min(l.own.max, l.far.max)", "l.primary, l.control = max(l.own.max, l.far.max)", false},
+	{"modem does not fall silent on ones", "v34link.go", "l.ones == onesToTurn && !l.source", "l.ones == onesToTurn && l.source", false},
+	{"modem does V.34 with V.8 off", "v34settings.go", " && !v.noV8[0] && !v.noV8[1]", "", false},
+}
