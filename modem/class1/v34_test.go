@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -158,7 +159,10 @@ func TestV34_NewRateDialogue(t *testing.T) {
 // TestV34_Troubles: what else a modem may say, and what it means.
 func TestV34_Troubles(t *testing.T) {
 	receive := func(l t30.V34Line, ctx context.Context) error {
-		_, err := l.ReceiveFrame(ctx, 3*time.Second)
+		f, err := l.ReceiveFrame(ctx, 3*time.Second)
+		if err == nil && f.FCF() != t30.FcfDCS {
+			return fmt.Errorf("frame %v", f)
+		}
 		return err
 	}
 	block := func(l t30.V34Line, ctx context.Context) error {
@@ -185,6 +189,7 @@ func TestV34_Troubles(t *testing.T) {
 		"end with NO CARRIER":               {"<= 10 04\n< NO CARRIER\n", receive, t30.ErrHungUp, ""},
 		"no carrier without an end":         {"< NO CARRIER\n", receive, t30.ErrHungUp, ""},
 		"a code of no table":                {"<= 10 41 10 7e 10 6a\n4s\n", receive, t30.ErrTimeout, over},
+		"a block where a command was due":   {"<= 10 6b 10 7d\n" + fromModem(coded(0)) + "<= 10 6d 10 7d 10 6f\n" + dcs, receive, nil, over},
 		"no block":                          {"4s\n", block, t30.ErrTimeout, over},
 		"a command in place of a block":     {dcs, block, t30.ErrV21, over},
 		"a spoilt one":                      {"<= ff 13 10 07\n", block, t30.ErrV21, over},
