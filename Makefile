@@ -49,7 +49,7 @@ mutate:
 	$(GO) test -count=1 -tags mutate -run '^TestMutate' -timeout 45m ./t30 ./modem/virtual
 
 race:
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 60m ./...
 
 peers:
 	@./testdata/peers/install
