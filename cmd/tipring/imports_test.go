@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 // creack/pty and pebble.
 var thirdParty = map[string][]string{
 	"go.bug.st/serial":                 {"modem"},
-	"golang.org/x/sys":                 {"modem", "imaging/raster", "cmd/tipring"},
+	"golang.org/x/sys":                 {"modem", "imaging/raster", "imaging/imagingtest", "cmd/tipring"},
 	"golang.org/x/image":               {"imaging/raster"},
 	"golang.org/x/net":                 {"imaging/raster", "smtpstack/message", "smtpstack/receive", "smtpstack/send", "smtpstack/verify"},
 	"golang.org/x/text":                {"imaging/raster", "smtpstack/message", "smtpstack/tnef"},

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ const rounds = 11
 // TestCodecAgainstJbigkit measures us and jbigkit's T.85 library in turns, on one core: on the project's own pages, and on the ITU's where
 // TIPRING_CHARTS has them. It prints "ratio jbig <encode|decode> <number>" for the totals of the latter, else of the former.
 func TestCodecAgainstJbigkit(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	imagingtest.OneCore(t)
 	if dir := os.Getenv("TIPRING_CHARTS"); dir != "" {
 		compare(t, "../../testdata/bench", "own pages:")
 		compare(t, dir, "ratio")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ const (
 // TestCodecAgainstLibtiff measures us and libtiff in turns, and x/image/ccitt, on one core: on the project's own eight pages, and on the
 // ITU's where TIPRING_CHARTS has them. The figures "ratio" are of the latter then.
 func TestCodecAgainstLibtiff(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	imagingtest.OneCore(t)
 	sets := []struct{ name, dir, label string }{{"own", "../../testdata/bench", "ratio"}}
 	if dir := os.Getenv("TIPRING_CHARTS"); dir != "" {
 		sets[0].label = "own pages:"
