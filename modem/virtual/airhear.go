@@ -223,6 +223,14 @@ func (l *air) receive(ctx context.Context, m t30.Modulation, wait time.Duration,
 	}
 }
 
+// withoutOnes is b without the octets of ones that it begins with.
+func withoutOnes(b []byte) []byte {
+	for len(b) > 0 && b[0] == 0xFF {
+		b = b[1:]
+	}
+	return b
+}
+
 // ReceivePage implements t30.Line.
 func (l *air) ReceivePage(ctx context.Context, m t30.Modulation, wait time.Duration, w io.Writer) error {
 	strict, began, spoilt := false, false, false
@@ -230,7 +238,7 @@ func (l *air) ReceivePage(ctx context.Context, m t30.Modulation, wait time.Durat
 	return l.receive(ctx, m, wait, func(b []byte) error {
 		if strict {
 			if !began {
-				b = bytes.TrimLeft(b, "\xff") // ones, until the far end's first data
+				b = withoutOnes(b) // until the far end's first data
 			}
 			began = began || len(b) > 0
 			if spoilt = spoilt || len(bytes.Trim(b, "\x00")) > 0; spoilt {

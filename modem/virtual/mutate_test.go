@@ -90,7 +90,7 @@ func (s seeding) plant(t *testing.T) []string {
 		for i, b := range s.bugs {
 			t.Run(b.name, func(t *testing.T) {
 				t.Parallel()
-				o := "-overlay=" + b.overlay(t)
+				o := "-overlay=" + bug{b.file, b.right, b.wrong}.overlay(t)
 				met, alone := "", failing(t, append([]string{o}, s.alone...)...)
 				if !b.unit {
 					met = firsts(failing(t, append([]string{o}, s.met...)...))

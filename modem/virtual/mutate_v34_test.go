@@ -3,7 +3,7 @@
 package virtual_test
 
 // v34Bugs are mistakes in the driver, the engine and the virtual modem in a call over V.34.
-var v34Bugs = []bug{
+var v34Bugs = []seeded{
 	// The driver.
 	{"driver doubles no DLE in a frame", "../at/v34.go", "append(Shield(make([]byte, 0, len(f)+16), f), dle, byte(V34FrameEnd))", "append(append(make([]byte, 0, len(f)+16), f...), dle, byte(V34FrameEnd))", true},
 	{"driver drops a doubled DLE", "../at/v34.go", "case dle:\n\t\t\tdst = append(dst, dle)", "case dle:", true},

@@ -239,8 +239,8 @@ func (p *player) matchTCF(st *step, s *Signal) error {
 	if s.Mod != st.image.mod.mod {
 		return fmt.Errorf("expected %v, seen %v", st.image.mod.mod, s.Mod)
 	}
-	zeros := len(s.Octets) - len(bytes.TrimLeft(bytes.TrimLeft(s.Octets, "\xff"), "\x00"))
-	zeros -= len(s.Octets) - len(bytes.TrimLeft(s.Octets, "\xff"))
+	zeros := len(s.Octets) - len(bytes.TrimLeft(withoutOnes(s.Octets), "\x00"))
+	zeros -= len(s.Octets) - len(withoutOnes(s.Octets))
 	w := st.tone2
 	if !w.set {
 		w = tcfTimes
@@ -268,8 +268,8 @@ func (p *player) matchPage(st *step, s *Signal) error {
 	if err != nil || st.image.any {
 		return err
 	}
-	got := bytes.TrimRight(bytes.TrimLeft(s.Octets, "\xff"), "\x00")
-	if want := bytes.TrimRight(bytes.TrimLeft(data, "\xff"), "\x00"); !bytes.Equal(got, want) {
+	got := bytes.TrimRight(withoutOnes(s.Octets), "\x00")
+	if want := bytes.TrimRight(withoutOnes(data), "\x00"); !bytes.Equal(got, want) {
 		return fmt.Errorf("expected page %d with %d octets, seen another with %d", p.farPage, len(want), len(got))
 	}
 	return nil
@@ -328,4 +328,12 @@ func (im imageSpec) dataMatches(got, page []byte, block, n int) error {
 		return fmt.Errorf("expected the page's octets %d to %d in frame %d, seen others", from, to, n)
 	}
 	return nil
+}
+
+// withoutOnes is b without the octets of ones that it begins with.
+func withoutOnes(b []byte) []byte {
+	for len(b) > 0 && b[0] == 0xFF {
+		b = b[1:]
+	}
+	return b
 }

@@ -300,11 +300,7 @@ func allGood(int, []byte) t30.Quality { return t30.Quality{Lines: 100} }
 func lies(int, []byte) t30.Quality { return t30.Quality{Lines: 100, BadLines: 50, LongestBad: 50} }
 
 // bug is a mistake to be made in a copy of one file (go test -overlay).
-type bug struct {
-	name, file, right, wrong string
-	// unit is set where driver and virtual modem get along in spite of it: only the package's own tests are run.
-	unit bool
-}
+type bug struct{ file, right, wrong string }
 
 // apply is the file with the mistake.
 func (b bug) apply(t *testing.T) string {
