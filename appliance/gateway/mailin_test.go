@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -250,25 +252,76 @@ func TestMailIn_AttachmentsInOrder(t *testing.T) {
 	}
 }
 
-// A document whose rendering takes the whole program down is given up after a few starts.
+// A document whose making takes the whole program down is given up after a number of starts, which power cuts do not reach soon.
 func TestMailIn_DocumentThatKillsUs(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends    int // times that the program went down
+		state   queue.State
+		renders int
+	}{
+		"power cuts in a row":  {maxUnendedRuns - 1, queue.Waiting, 1},
+		"a document that does": {maxUnendedRuns, queue.Failed, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			if _, err := b.post(simple("1", "s", "b"), "anna@example.org", "5550100@fax.example"); err != nil {
+				t.Fatal(err)
+			}
+			m, _ := b.q.PendingMails(0)
+			ids, err := b.g.expand(m[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range c.ends {
+				if _, err := b.q.BeginPrepare(ids[0]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.work()
+			if j := b.allJobs()[0]; j.State != c.state || len(b.jobs) != c.renders {
+				t.Errorf("%s (%s) after %d renderings", j.State, j.Text, len(b.jobs))
+			}
+		})
+	}
+}
+
+// A document that our program fails at, or panics at, is given up after maxPrepareRuns tries.
+func TestMailIn_DocumentThatWeFailAt(t *testing.T) {
+	for name, render := range map[string]func(raster.Job) (raster.Result, error){
+		"fails":  func(raster.Job) (raster.Result, error) { return raster.Result{}, errors.New("the renderer is gone") },
+		"panics": func(raster.Job) (raster.Result, error) { panic("index out of range") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.render = render
+			if _, err := b.post(simple("1", "s", "b"), "anna@example.org", "5550100@fax.example"); err != nil {
+				t.Fatal(err)
+			}
+			b.work()
+			if j := b.allJobs()[0]; j.State != queue.Failed || len(b.jobs) != maxPrepareRuns {
+				t.Errorf("%s (%s) after %d renderings", j.State, j.Text, len(b.jobs))
+			}
+		})
+	}
+}
+
+// An orderly stop while a document is made is not held against the document.
+func TestMailIn_StoppedWhileRendering(t *testing.T) {
 	b := newBench(t, nil)
+	began := make(chan bool, 1)
+	b.g.o.Render = func(ctx context.Context, _ raster.Job, _ *os.File) (raster.Result, error) {
+		began <- true
+		<-ctx.Done()
+		return raster.Result{}, ctx.Err()
+	}
 	if _, err := b.post(simple("1", "s", "b"), "anna@example.org", "5550100@fax.example"); err != nil {
 		t.Fatal(err)
 	}
-	m, _ := b.q.PendingMails(0)
-	ids, err := b.g.expand(m[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range maxPrepareRuns { // begun, and then the power went
-		if _, err := b.q.BeginPrepare(ids[0]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.work()
-	if j := b.allJobs()[0]; j.State != queue.Failed || len(b.jobs) != 0 {
-		t.Errorf("%s after %d renderings", j.State, len(b.jobs))
+	stop := b.run(b.g.Expand, b.g.Prepare)
+	<-began
+	stop()
+	if j := b.allJobs()[0]; j.State != queue.Preparing || j.PrepareRuns != 0 {
+		t.Errorf("%s after %d runs", j.State, j.PrepareRuns)
 	}
 }
 

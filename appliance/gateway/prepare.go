@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +25,13 @@ import (
 // RenderFunc makes a multi-page TIFF of a mail's parts: [raster.Child]'s Render.
 type RenderFunc func(ctx context.Context, job raster.Job, out *os.File) (raster.Result, error)
 
-// maxPrepareRuns bounds how often a document is tried that takes the program down with it, or the renderer fails at.
-const maxPrepareRuns = 3
+const (
+	// maxPrepareRuns bounds how often a document is tried that our program fails at.
+	maxPrepareRuns = 3
+	// maxUnendedRuns bounds how often the program may go down while it makes a document, until that document is taken for the cause.
+	// A power cut looks the same, and a loose plug makes several in a row, which must not cost anybody a fax.
+	maxUnendedRuns = 10
+)
 
 // workRoom is the disk that must be free before a document is made: no job fails because the disk is full.
 const workRoom = 64 << 20
@@ -88,10 +94,11 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		}
 		runs = max(runs, j.PrepareRuns)
 	}
-	if runs > maxPrepareRuns {
+	if runs > maxUnendedRuns {
+		g.o.Log.Error("document given up: the program went down each time it was made", "mail", jobs[0].Mail, "runs", runs-1)
 		return g.failAll(jobs, "The document could not be turned into fax pages: it made our program fail several times. Please send it as a PDF made anew.")
 	}
-	doc, err := g.makeDocument(ctx, jobs)
+	doc, err := g.tryDocument(ctx, jobs)
 	if !errors.Is(err, gotenberg.ErrUnavailable) {
 		g.converter.forget(jobs)
 	}
@@ -101,7 +108,7 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		g.o.Log.Info("document refused", "mail", jobs[0].Mail, "why", bad.reason)
 		return g.failAll(jobs, bad.reason)
 	case err != nil && ctx.Err() != nil:
-		return ctx.Err()
+		return errors.Join(ctx.Err(), g.stopPrepare(jobs))
 	case errors.Is(err, gotenberg.ErrUnavailable):
 		return g.awaitConverter(jobs, err)
 	case errors.Is(err, store.ErrDiskFull):
@@ -119,6 +126,16 @@ func (g *Gateway) prepareMail(ctx context.Context, jobs []queue.Job) error {
 		}
 	}
 	g.o.Log.Info("document made", "mail", jobs[0].Mail, "pages", doc.pages, "as_is", doc.asIs)
+	return nil
+}
+
+// stopPrepare takes a run back that the program's own stop cut short: it says nothing about the document.
+func (g *Gateway) stopPrepare(jobs []queue.Job) error {
+	for _, j := range jobs {
+		if err := g.q.PausePrepare(j.ID, j.Text); err != nil && !errors.Is(err, queue.ErrState) {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -162,6 +179,16 @@ type document struct {
 	pages   int
 	omitted []string // what of the mail is not in it
 	asIs    bool     // the mail was a fax already
+}
+
+// tryDocument is makeDocument with a panic as an error: it is known then which document is the cause.
+func (g *Gateway) tryDocument(ctx context.Context, jobs []queue.Job) (doc document, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return g.makeDocument(ctx, jobs)
 }
 
 // makeDocument turns a mail into a committed spool file with all pages.

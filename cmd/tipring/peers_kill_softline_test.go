@@ -97,7 +97,9 @@ func (k *killRun) drain(d time.Duration) []control.Job {
 		states[j.State]++
 		if j.State == control.JobSent || j.State == control.JobUnknown {
 			ended[jobNumber(j.Subject)]++
+			continue
 		}
+		t.Logf("job %s (%s) ended as %s: %s", j.ID, j.Subject, j.State, j.Text)
 	}
 	t.Logf("%d kills, %d mails tried, %d accepted, jobs: %v", k.interrupts, k.submitted, len(k.accepted), states)
 	for n := range k.accepted {
