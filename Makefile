@@ -32,7 +32,7 @@ demo: build
 # come on top of its others, so that package runs once.
 test: peers build
 	$(GO) test -parallel 16 $$($(GO) list ./... | grep -v /cmd/tipring$$)
-	$(GO) test -tags peers -parallel 40 -timeout 9m ./cmd/tipring
+	$(GO) test -tags peers -parallel 48 -timeout 9m ./cmd/tipring
 
 JARS := /usr/share/java
 soak: export MORE_PEERS = soffice:libreoffice-writer-nogui chromium:chromium exiftool:libimage-exiftool-perl /usr/share/fonts/truetype/wqy/wqy-microhei.ttc:fonts-wqy-microhei java:default-jre-headless \

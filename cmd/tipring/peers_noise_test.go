@@ -21,29 +21,27 @@ func hits(direction string) []string {
 }
 
 // With error correction a bad line costs time, never a pel.
-func TestNoise_ECMDeliversEveryPel(t *testing.T) {
+func TestNoise_ECMSendsEveryPel(t *testing.T) {
 	t.Parallel()
-	t.Run("Send", func(t *testing.T) {
-		t.Parallel()
-		got := filepath.Join(t.TempDir(), "got.tif")
-		line := startSoftline(t, "fax:answer,out="+got, hits("ab")...)
-		r, status := callJSON(t, 6*time.Minute, "send", "--modem", line.pty, "--to", "5550100", "--header", "none", repoFile(t, letter))
-		if status != exitOK || r.Outcome != "sent" || r.Pages != 3 || !r.ECM {
-			t.Errorf("status %d: %+v", status, r)
-		}
-		samePages(t, repoFile(t, letter), got, 0)
-		wantHits(t, line)
-	})
-	t.Run("Receive", func(t *testing.T) {
-		t.Parallel()
-		line := startSoftline(t, "fax:call,in="+repoFile(t, letter), hits("ba")...)
-		r, status := callJSON(t, 6*time.Minute, "receive", "--modem", line.pty, "--out", t.TempDir(), "--count", "1")
-		if status != exitOK || r.Outcome != "received" || r.Pages != 3 || !r.ECM || len(r.Files) != 1 {
-			t.Fatalf("status %d: %+v", status, r)
-		}
-		samePages(t, repoFile(t, letter), r.Files[0], 0)
-		wantHits(t, line)
-	})
+	got := filepath.Join(t.TempDir(), "got.tif")
+	line := startSoftline(t, "fax:answer,out="+got, hits("ab")...)
+	r, status := callJSON(t, 6*time.Minute, "send", "--modem", line.pty, "--to", "5550100", "--header", "none", repoFile(t, letter))
+	if status != exitOK || r.Outcome != "sent" || r.Pages != 3 || !r.ECM {
+		t.Errorf("status %d: %+v", status, r)
+	}
+	samePages(t, repoFile(t, letter), got, 0)
+	wantHits(t, line)
+}
+
+func TestNoise_ECMReceivesEveryPel(t *testing.T) {
+	t.Parallel()
+	line := startSoftline(t, "fax:call,in="+repoFile(t, letter), hits("ba")...)
+	r, status := callJSON(t, 6*time.Minute, "receive", "--modem", line.pty, "--out", t.TempDir(), "--count", "1")
+	if status != exitOK || r.Outcome != "received" || r.Pages != 3 || !r.ECM || len(r.Files) != 1 {
+		t.Fatalf("status %d: %+v", status, r)
+	}
+	samePages(t, repoFile(t, letter), r.Files[0], 0)
+	wantHits(t, line)
 }
 
 func wantHits(t *testing.T, line *softline) {
@@ -55,46 +53,44 @@ func wantHits(t *testing.T, line *softline) {
 
 // Without error correction a damaged page is sent again or told of: what is called good has at most a few wrong rows, a page
 // confirmed as poor is told as poor, and what we report is what was said on the line.
-func TestNoise_WithoutECMNothingIsSilentlyAccepted(t *testing.T) {
+func TestNoise_WithoutECMNothingIsSentSilentlyDamaged(t *testing.T) {
 	t.Parallel()
-	t.Run("Send", func(t *testing.T) {
-		t.Parallel()
-		got := filepath.Join(t.TempDir(), "got.tif")
-		line := startSoftline(t, "fax:answer,out="+got+",ecm=0,modems=v27+v29", hits("ab")...)
-		r, status := callJSON(t, 8*time.Minute, "send", "--modem", line.pty, "--to", "5550100", "--header", "none", "--no-ecm", repoFile(t, letter))
-		wantHits(t, line)
-		line.wait(20 * time.Second)
-		verdicts := line.verdicts("A")
-		if (status == exitOK) != (r.Outcome == "sent") || r.Outcome == "sent" && confirmed(verdicts) != 3 || r.Pages > confirmed(verdicts) {
-			t.Errorf("status %d, %+v; the far end said %v", status, r, verdicts)
+	got := filepath.Join(t.TempDir(), "got.tif")
+	line := startSoftline(t, "fax:answer,out="+got+",ecm=0,modems=v27+v29", hits("ab")...)
+	r, status := callJSON(t, 8*time.Minute, "send", "--modem", line.pty, "--to", "5550100", "--header", "none", "--no-ecm", repoFile(t, letter))
+	wantHits(t, line)
+	line.wait(20 * time.Second)
+	verdicts := line.verdicts("A")
+	if (status == exitOK) != (r.Outcome == "sent") || r.Outcome == "sent" && confirmed(verdicts) != 3 || r.Pages > confirmed(verdicts) {
+		t.Errorf("status %d, %+v; the far end said %v", status, r, verdicts)
+	}
+	wantPoorTold(t, r, verdicts)
+	// The far end judges; what it calls good it has to have.
+	for _, d := range damage(t, libtiffPages(t, repoFile(t, letter)), existing(got), verdicts) {
+		if d.beyondCopyQuality() {
+			t.Errorf("called good and sent: %+v", d)
 		}
-		wantPoorTold(t, r, verdicts)
-		// The far end judges; what it calls good it has to have.
-		for _, d := range damage(t, libtiffPages(t, repoFile(t, letter)), existing(got), verdicts) {
-			if d.beyondCopyQuality() {
-				t.Errorf("called good and sent: %+v", d)
-			}
+	}
+}
+
+func TestNoise_WithoutECMNothingIsReceivedSilentlyDamaged(t *testing.T) {
+	t.Parallel()
+	line := startSoftline(t, "fax:call,in="+repoFile(t, letter)+",ecm=0,modems=v27+v29", hits("ba")...)
+	r, status := callJSON(t, 8*time.Minute, "receive", "--modem", line.pty, "--out", t.TempDir(), "--count", "1", "--no-ecm")
+	wantHits(t, line)
+	if len(r.Files) != 1 {
+		t.Fatalf("status %d: %+v", status, r)
+	}
+	line.wait(20 * time.Second)
+	verdicts := line.verdicts("B")
+	if (status == exitOK) != (r.Outcome == "received") || r.Outcome == "received" && confirmed(verdicts) != 3 || r.Pages != confirmed(verdicts) {
+		t.Errorf("status %d, %+v; we said %v", status, r, verdicts)
+	}
+	for _, d := range damage(t, libtiffPages(t, repoFile(t, letter)), r.Files, verdicts) {
+		if d.beyondCopyQuality() {
+			t.Errorf("called good by us: %+v", d)
 		}
-	})
-	t.Run("Receive", func(t *testing.T) {
-		t.Parallel()
-		line := startSoftline(t, "fax:call,in="+repoFile(t, letter)+",ecm=0,modems=v27+v29", hits("ba")...)
-		r, status := callJSON(t, 8*time.Minute, "receive", "--modem", line.pty, "--out", t.TempDir(), "--count", "1", "--no-ecm")
-		wantHits(t, line)
-		if len(r.Files) != 1 {
-			t.Fatalf("status %d: %+v", status, r)
-		}
-		line.wait(20 * time.Second)
-		verdicts := line.verdicts("B")
-		if (status == exitOK) != (r.Outcome == "received") || r.Outcome == "received" && confirmed(verdicts) != 3 || r.Pages != confirmed(verdicts) {
-			t.Errorf("status %d, %+v; we said %v", status, r, verdicts)
-		}
-		for _, d := range damage(t, libtiffPages(t, repoFile(t, letter)), r.Files, verdicts) {
-			if d.beyondCopyQuality() {
-				t.Errorf("called good by us: %+v", d)
-			}
-		}
-	})
+	}
 }
 
 // wantPoorTold fails unless the outcome's text tells how many pages were confirmed with RTP, and only then.

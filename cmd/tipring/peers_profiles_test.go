@@ -16,7 +16,6 @@ import (
 func TestProfiles_OnSpandsp(t *testing.T) {
 	t.Parallel()
 	page := repoFile(t, "testdata/softline/pages/text.tif")
-	few := make(chan struct{}, 4) // calls at once: each has two DSPs
 	seen := map[string]bool{}
 	for _, p := range modem.Profiles() {
 		key := fmt.Sprintf("%+v %+v", p.Quirks.Phone, p.Quirks.Class1)
@@ -35,8 +34,6 @@ func TestProfiles_OnSpandsp(t *testing.T) {
 			flags := []string{"--profile", p.Name, "--class", class, "--id", "5550199"}
 			t.Run("send "+p.Name+" class "+class, func(t *testing.T) {
 				t.Parallel()
-				few <- struct{}{}
-				defer func() { <-few }()
 				got := filepath.Join(t.TempDir(), "got.tif")
 				line := startSoftline(t, "fax:answer,out="+got+",ident=5550100,ecm=1,modems=v27+v29+v17", clock...)
 				args := append([]string{"send", "--modem", line.pty, "--to", "5550100", "--header", "none"}, flags...)
@@ -49,8 +46,6 @@ func TestProfiles_OnSpandsp(t *testing.T) {
 			})
 			t.Run("receive "+p.Name+" class "+class, func(t *testing.T) {
 				t.Parallel()
-				few <- struct{}{}
-				defer func() { <-few }()
 				line := startSoftline(t, "fax:call,in="+page+",ident=5550100,ecm=0,modems=v27+v29+v17", clock...)
 				r, _ := callJSON(t, 6*time.Minute, append([]string{"receive", "--modem", line.pty, "--out", t.TempDir()}, flags...)...)
 				if r.Outcome != "received" || r.Pages != 1 || r.Rate != 14400 || len(r.Files) != 1 {

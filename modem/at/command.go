@@ -210,11 +210,11 @@ func (c *Channel) scanLine() (Line, bool) {
 
 const (
 	abortWait  = 200 * time.Millisecond // for the OK to CAN
-	promptWait = 500 * time.Millisecond // for the OK to AT
+	promptWait = 3 * time.Second        // for the OK to AT: modems take 500 ms at most; one that stood still for a moment costs no call
 	lateWait   = 100 * time.Millisecond // for results that crossed
 )
 
-// Abort leaves a receive or a wait for a carrier: CAN, and if no OK comes in 200 ms, AT and 500 ms more. Late results
+// Abort leaves a receive or a wait for a carrier: CAN, and if no OK comes in 200 ms, AT and 3 s more. Late results
 // (a CONNECT that crossed, a second OK) are eaten. [ErrNoReply] if the modem stays dumb.
 func (c *Channel) Abort(ctx context.Context) error {
 	c.event(">", "CAN")

@@ -71,6 +71,8 @@ func TestReceiveFrame(t *testing.T) {
 		{"cut off in a frame", frh + "< CONNECT\n<= ff 13\n> CAN\n< OK\n", Quirks{}, "", t30.ErrCarrierLost},
 		{"nothing comes", frh + "6s\n> CAN\n100ms\n< OK\n", Quirks{}, "", t30.ErrTimeout},
 		{"dumb to CAN", frh + "> CAN\n> AT\n300ms\n< OK\n", Quirks{}, "", t30.ErrTimeout},
+		{"stands still for 2 s", frh + "> CAN\n> AT\n2s\n< OK\n< OK\n", Quirks{}, "", t30.ErrTimeout},
+		{"dumb for good", frh + "> CAN\n> AT\n4s\n< OK\n", Quirks{}, "", at.ErrNoReply},
 		{"CONNECT crosses CAN", frh + "> CAN\n50ms\n< CONNECT\n< OK\n", Quirks{}, "", t30.ErrTimeout},
 	}
 	for _, tt := range tests {
