@@ -105,23 +105,29 @@ func hostStall(f func()) time.Duration {
 	return <-longest
 }
 
+// inTime makes a call that keeps real time, and makes it once more where it failed while the machine gave it no turn: up to three times.
+func inTime(t *testing.T, call func() error) {
+	t.Helper()
+	for try := 1; ; try++ {
+		var err error
+		stall := hostStall(func() { err = call() })
+		if err == nil {
+			return
+		}
+		if stall < 250*time.Millisecond || try == 3 { // no program keeps T.30's times when it gets no turn
+			t.Fatalf("%v (longest stall %v)", err, stall)
+		}
+		t.Logf("try %d: the machine stood still for %v; once more: %v", try, stall, err)
+	}
+}
+
 // TestLine_EfaxToEfax: two programs that nobody here wrote, over our modems, in real time.
 func TestLine_EfaxToEfax(t *testing.T) {
 	t.Parallel()
 	need(t, "efax", "pbmtog3", "tiffsplit", "tifftopnm")
 	page := g3Pages(t, repoFile(t, letter))[2]
 	want := libtiffPages(t, repoFile(t, letter))[2]
-	for try := 1; ; try++ {
-		var err error
-		stall := hostStall(func() { err = efaxToEfax(t, page, want) })
-		if err == nil {
-			return
-		}
-		if stall < 250*time.Millisecond || try == 3 {
-			t.Fatalf("%v (longest stall %v)", err, stall)
-		}
-		t.Logf("try %d: the machine stood still for %v; once more: %v", try, stall, err)
-	}
+	inTime(t, func() error { return efaxToEfax(t, page, want) })
 }
 
 // efaxToEfax sends one page in one call and compares what the receiving efax made of it.

@@ -48,17 +48,7 @@ func TestLine_Strangers(t *testing.T) {
 			for way, call := range map[string]func(*testing.T, stranger, strangersModem) error{"receives": strangerReceives, "sends": strangerSends} {
 				t.Run(s.name+"/class "+m.class+" "+m.personality+"/"+way, func(t *testing.T) {
 					t.Parallel()
-					for try := 1; ; try++ {
-						var err error
-						stall := hostStall(func() { err = call(t, s, m) })
-						if err == nil {
-							return
-						}
-						if stall < 250*time.Millisecond || try == 3 { // no program keeps T.30's times when it gets no turn
-							t.Fatalf("%v (longest stall %v)", err, stall)
-						}
-						t.Logf("try %d: the machine stood still for %v; once more: %v", try, stall, err)
-					}
+					inTime(t, func() error { return call(t, s, m) })
 				})
 			}
 		}
