@@ -190,12 +190,14 @@ func TestLAN_KilledAgainAndAgain(t *testing.T) {
 		b.kill()
 		b.start()
 	}
+	waitFor(t, time.Minute, "20 mails that were taken", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(taken) >= 20
+	})
 	time.Sleep(500 * time.Millisecond)
 	close(stop)
 	printers.Wait()
-	if len(taken) < 20 {
-		t.Fatalf("only %d mails were taken", len(taken))
-	}
 	count := map[string]int{}
 	waitFor(t, 3*time.Minute, "all mails that were taken", func() bool {
 		clear(count)

@@ -69,13 +69,16 @@ func (l *line) sendFrame(ctx context.Context, f t30.Frame) error {
 		return err
 	}
 	// At most 20 % of inserted zeros; the preamble may still be on the line.
-	r, err := l.ch.Result(ctx, preamble+airTime(int64(len(f)+4), v21Rate)*6/5+endWait)
+	within := preamble + airTime(int64(len(f)+4), v21Rate)*6/5 + endWait
+	want, result := at.Connect, l.ch.Result
+	if f.Final() {
+		want, result = at.OK, l.endResult
+	}
+	r, err := result(ctx, within)
 	if err != nil {
 		return err
 	}
-	want := at.Connect
 	if f.Final() {
-		want = at.OK
 		l.state = commandState
 	}
 	if r.Code != want {
@@ -83,6 +86,17 @@ func (l *line) sendFrame(ctx context.Context, f t30.Frame) error {
 		return sendError("+FTH=3", r.Line)
 	}
 	return nil
+}
+
+// endResult is the result that ends a carrier of ours. A modem that gets its data late says CONNECT again (spandsp): that ends nothing.
+func (l *line) endResult(ctx context.Context, within time.Duration) (at.Reply, error) {
+	until := time.Now().Add(within)
+	for {
+		r, err := l.ch.Result(ctx, time.Until(until))
+		if err != nil || r.Code != at.Connect {
+			return r, err
+		}
+	}
 }
 
 // sendError says what a refused transmission means: an off-hook modem has no reason to refuse.

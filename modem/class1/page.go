@@ -102,7 +102,7 @@ func (l *line) transmit(ctx context.Context, name string, m t30.Modulation, dela
 // feed writes p with a watch on the modem.
 func (l *line) feed(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
-		if r, ok := l.ch.Early(); ok { // what we write now would be taken for commands
+		if r, ok := l.ch.Early(); ok && r.Code != at.Connect { // what we write now would be taken for commands
 			l.state = commandState
 			return sendError("carrier", r)
 		}
@@ -130,7 +130,7 @@ func (l *line) endCarrier(ctx context.Context, c carrier, start time.Time, octet
 	}
 	l.ch.Note("%d octets sent at %v", octets, c.m)
 	off := start.Add(c.train + airTime(octets, c.m.Rate))
-	r, err := l.ch.Result(ctx, max(0, time.Until(off))+carrierOff)
+	r, err := l.endResult(ctx, max(0, time.Until(off))+carrierOff)
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,16 @@ func TestSendPage_WaitsForWhatThePortSwallowed(t *testing.T) {
 	})
 }
 
+// A modem that says CONNECT again, while we are slow or at the end, is still sending.
+func TestSendPage_ConnectRepeated(t *testing.T) {
+	script := "> AT+FTM=96\n< CONNECT\n>+ 4096\n< CONNECT\n>n 4096\n< CONNECT\n2s\n< OK\n"
+	onCall(t, Config{}, script, func(t *testing.T, l t30.Line, _ *fake) {
+		if err := l.SendPage(t.Context(), v29, &slowReader{n: 2}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestSendPage_Faults(t *testing.T) {
 	broken := errors.New("broken disk")
 	t.Run("source", func(t *testing.T) {
