@@ -16,7 +16,7 @@ var v34Bugs = []seeded{
 	{"driver does not know EOT", "../at/v34.go", "case byte(V34FrameEnd), byte(V34EOT), byte(V34BadFrame)", "case byte(V34FrameEnd), byte(V34BadFrame)", false},
 	{"driver does not know RTNC", "../class1/v34.go", "l.buf, l.retrained = l.buf[:0], true", "l.buf = l.buf[:0]", true},
 	{"driver passes over +F34:", "../class1/phone.go", "if r, ok := parseF34(l.Text); ok {", "if r, ok := parseF34(l.Text); ok && false {", false},
-	{"driver keeps +F34: of the call before", "../class1/v34.go", "\tp.v34 = v34Rates{}\n", "", false},
+	{"driver keeps +F34: of the call before", "../class1/v34session.go", "\tp.v34 = v34Rates{}\n", "", false},
 	{"driver takes frames of the primary channel for control frames", "../class1/v34.go", "case e.kind == v34Frame && !l.onPrimary:\n\t\t\t\tf = e.frame", "case e.kind == v34Frame:\n\t\t\t\tf = e.frame", true},
 	{"driver sends a block on the control channel", "../class1/v34.go", "if err := l.ch.WriteV34(ctx, at.V34Primary); err != nil {", "if l.onPrimary = true; ctx.Err() != nil {\n\t\t\tvar err error", false},
 	{"driver does not wait for the primary channel", "../class1/v34.go", "if ok, err := l.selected(ctx, true, channelWait); ok || err != nil {\n\t\t\treturn err", "if ok := true; ok {\n\t\t\treturn nil", true},
@@ -29,9 +29,9 @@ var v34Bugs = []seeded{
 	{"driver loses a command that came in place of a block", "../class1/v34.go", "\t\t\t\tl.early = e\n\t\t\t\treturn t30.ErrV21", "\t\t\t\treturn t30.ErrV21", true},
 	{"driver takes a block without RCP for whole", "../class1/v34.go", "\t\tif !done {\n\t\t\treturn t30.ErrCarrierLost\n\t\t}\n", "", true},
 	{"driver hangs up without DLE EOT", "../class1/line.go", "\tcase inV34, v34Ended:\n\t\treturn l.leaveV34(ctx)\n", "\tcase inV34, v34Ended:\n\t\treturn nil\n", true},
-	{"driver leaves V.34 on for calls that are to go without", "../class1/v34.go", "\tcase !may:\n\t\treturn p.phone.Try(ctx, noV8)\n", "", false},
+	{"driver leaves V.34 on for calls that are to go without", "../class1/v34session.go", "\tcase !may:\n\t\treturn p.phone.Try(ctx, noV8)\n", "", false},
 	{"driver leaves V.34 as the modem has it in Class 1.0", "../class1/phone.go", `if err == nil && class == "1.0" && !p.cfg.V34 {`, "if false {", false},
-	{"driver does not turn V.8 on again", "../class1/v34.go", "p.phone.Try(ctx, useV8, useV34)", "p.phone.Try(ctx, useV34)", false},
+	{"driver does not turn V.8 on again", "../class1/v34session.go", "p.phone.Try(ctx, useV8, useV34)", "p.phone.Try(ctx, useV34)", false},
 	{"driver uses Class 1.0 although the modem has no V.34", "../class1/phone.go", "\t\tcase !has:\n", "\t\tcase has && !has:\n", false},
 
 	// The engine.
