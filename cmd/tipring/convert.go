@@ -56,7 +56,7 @@ func convertMain(ctx context.Context, args []string, s streams) int {
 		err = raster.Cover(ctx, sampleCover(), opt, w.add)
 	}
 	if err == nil {
-		err = eachPage(ctx, names, opt, w.add)
+		err = eachPage(ctx, names, opt, s.err, w.add)
 	}
 	if err = errors.Join(err, w.finish(err == nil)); err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)

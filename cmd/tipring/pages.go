@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,14 +37,14 @@ func oneOf[T any](flag, value string, known map[string]T) (T, error) {
 
 // renderFiles makes the fax pages of the named files, one after another, in a temporary TIFF that has no name any more:
 // closing it is all there is to clean up.
-func renderFiles(ctx context.Context, names []string, res imaging.Resolution) (*os.File, error) {
+func renderFiles(ctx context.Context, names []string, res imaging.Resolution, warn io.Writer) (*os.File, error) {
 	out, err := os.CreateTemp("", "tipring-pages-*.tif")
 	if err != nil {
 		return nil, err
 	}
 	os.Remove(out.Name())
 	w := tiff.NewWriter(out, tiff.Meta{})
-	err = eachPage(ctx, names, renderOptions(res), func(p *imaging.Page) error {
+	err = eachPage(ctx, names, renderOptions(res), warn, func(p *imaging.Page) error {
 		return w.AddPage(*p, t4.File(imaging.MMR, p.Resolution))
 	})
 	if err == nil {
@@ -65,9 +66,13 @@ func renderOptions(res imaging.Resolution) raster.Options {
 	return opt
 }
 
-// eachPage renders the named files and calls emit for each page. Errors name the file.
-func eachPage(ctx context.Context, names []string, opt raster.Options, emit func(*imaging.Page) error) error {
+// eachPage renders the named files and calls emit for each page. Errors name the file, and so does what is said on warn: characters that
+// could not be shown.
+func eachPage(ctx context.Context, names []string, opt raster.Options, warn io.Writer, emit func(*imaging.Page) error) error {
 	for _, name := range names {
+		opt.Boxes = func(characters string) {
+			fmt.Fprintf(warn, "tipring: %s: no font here has these characters, they stand as boxes on the pages: %s\n", name, characters)
+		}
 		if err := renderFile(ctx, name, opt, emit); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

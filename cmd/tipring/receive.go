@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -178,7 +179,7 @@ func (f *receiveFlags) take(ctx context.Context, s streams, run func(t30.Session
 		NeedPassword: f.password, Sink: call.NewSink(folder, nil), Trace: f.keeper.session()}
 	var offers *call.Offers
 	if f.offer != "" {
-		d, err := f.offered(ctx)
+		d, err := f.offered(ctx, s.err)
 		if err != nil {
 			fmt.Fprintln(s.err, "tipring:", err)
 			return exitUsage
@@ -228,9 +229,9 @@ func (f *receiveFlags) conclude(s streams, r t30.Report, c callResult, err error
 	return c.status()
 }
 
-func (f *receiveFlags) offered(ctx context.Context) (*openDocuments, error) {
+func (f *receiveFlags) offered(ctx context.Context, warn io.Writer) (*openDocuments, error) {
 	d := &openDocuments{}
-	return d, d.add(ctx, []string{f.offer}, &sendFlags{callFlags: f.callFlags, header: "none", resolution: "fine"}, "")
+	return d, d.add(ctx, []string{f.offer}, &sendFlags{callFlags: f.callFlags, header: "none", resolution: "fine"}, "", warn)
 }
 
 // toPDF makes a PDF of a received TIFF and removes the TIFF.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/tipring/tipring/appliance/call"
@@ -63,7 +64,7 @@ func sendMain(ctx context.Context, args []string, s streams) int {
 	if f.v34 && schemes.Has(t30.V17) {
 		schemes |= t30.Schemes(t30.V34)
 	}
-	docs, err := f.documents(ctx, names, number)
+	docs, err := f.documents(ctx, names, number, s.err)
 	if err != nil {
 		fmt.Fprintln(s.err, "tipring:", err)
 		return exitUsage
@@ -159,7 +160,7 @@ func (d *openDocuments) close() {
 }
 
 // documents renders the files: one document of all, or with --separate each its own.
-func (f *sendFlags) documents(ctx context.Context, names []string, number string) (*openDocuments, error) {
+func (f *sendFlags) documents(ctx context.Context, names []string, number string, warn io.Writer) (*openDocuments, error) {
 	groups := [][]string{names}
 	if f.separate {
 		groups = nil
@@ -169,7 +170,7 @@ func (f *sendFlags) documents(ctx context.Context, names []string, number string
 	}
 	d := &openDocuments{}
 	for _, g := range groups {
-		if err := d.add(ctx, g, f, number); err != nil {
+		if err := d.add(ctx, g, f, number, warn); err != nil {
 			d.close()
 			return nil, err
 		}
@@ -177,8 +178,8 @@ func (f *sendFlags) documents(ctx context.Context, names []string, number string
 	return d, nil
 }
 
-func (d *openDocuments) add(ctx context.Context, names []string, f *sendFlags, number string) error {
-	file, err := renderFiles(ctx, names, resolutions[f.resolution])
+func (d *openDocuments) add(ctx context.Context, names []string, f *sendFlags, number string, warn io.Writer) error {
+	file, err := renderFiles(ctx, names, resolutions[f.resolution], warn)
 	if err != nil {
 		return err
 	}

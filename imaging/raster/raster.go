@@ -54,6 +54,8 @@ type Options struct {
 	Diffusion bool
 	// KeepSpecks leaves lone specks in scans; the default removes them.
 	KeepSpecks bool
+	// Boxes, if not nil, is told by [RenderDocument] which characters of the document no font here has: they stand as boxes on its pages.
+	Boxes func(characters string) `json:"-"`
 	// Proportional sets plain text in a proportional font. The default keeps columns: 82 characters on an A4 line.
 	Proportional bool
 }
@@ -88,7 +90,11 @@ func RenderDocument(ctx context.Context, doc Document, opt Options, emit func(*i
 	}
 	r := &renderer{opt: opt, sheet: newSheet(opt), emit: emit, fonts: fonts}
 	defer r.close()
-	return r.document(ctx, doc)
+	err = r.document(ctx, doc)
+	if boxes := r.legible.note(); err == nil && boxes != "" && opt.Boxes != nil {
+		opt.Boxes(boxes)
+	}
+	return err
 }
 
 // renderer makes the pages of one RenderDocument or RenderJob call.
