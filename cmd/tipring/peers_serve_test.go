@@ -139,28 +139,51 @@ func (b *box) mailLetter() {
 	}
 }
 
-// TestServe_GoesOnWhereTheCallWasCut: the far end hangs up in its page 2 each time. The job goes on at the first page
+// TestServe_GoesOnWhereTheCallWasCut: the far end hangs up in the second carrier with a page of each call. The job goes on at the first page
 // that was not confirmed, sends none twice, and ends well.
 func TestServe_GoesOnWhereTheCallWasCut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	line := startSoftline(t, "fax:answer,out="+filepath.Join(dir, "got%d.tif")+",hangup-page=2+4", "--calls", "0")
 	s := newSink(t)
-	b := newBox(t, line.pty, s.addr, quick)
+	b := newBox(t, line.pty, s.addr, strings.Replace(quick, "failed_tries = 2", "failed_tries = 6", 1))
 	b.start()
 	b.mailLetter()
-	mentions(t, oneNotice(t, s, 5*time.Minute), "5550100", "3 pages")
+	mentions(t, oneNotice(t, s, 8*time.Minute), "5550100", "3 pages")
 	j := b.waitJob(5*time.Second, "ended job", final)
-	if j.State != control.JobSent || j.Confirmed != 3 || len(j.Attempts) != 3 {
-		t.Errorf("job %s, %d pages confirmed in %d calls", j.State, j.Confirmed, len(j.Attempts))
+	if j.State != control.JobSent || j.Confirmed != 3 {
+		t.Fatalf("job %s, %d pages confirmed in %d calls", j.State, j.Confirmed, len(j.Attempts))
 	}
-	want := libtiffPages(t, repoFile(t, letter))
-	for i := range want {
-		g := libtiffPages(t, filepath.Join(dir, fmt.Sprintf("got%d.tif", i+1)))
-		if err := samePage(want[i], g[0], 120); err != nil { // below the header line
-			t.Errorf("call %d did not begin with page %d: %v", i+1, i+1, err)
+	want, next := libtiffPages(t, repoFile(t, letter)), 0
+	for i, a := range j.Attempts {
+		if a.Pages == 0 && line.repeated(i+1) { // on a machine too busy for a soft modem its carriers have holes
+			t.Logf("call %d: a carrier had to be repeated, and it was cut in that one", i+1)
+			continue
+		}
+		if a.Pages != 1 {
+			t.Fatalf("%d pages confirmed in call %d: %s", a.Pages, i+1, a.Text)
+		}
+		got := libtiffPages(t, filepath.Join(dir, fmt.Sprintf("got%d.tif", i+1)))
+		if err := samePage(want[next], got[0], 120); err != nil { // below the header line
+			t.Errorf("call %d did not begin with page %d: %v", i+1, next+1, err)
+		}
+		next++
+	}
+}
+
+// repeated tells whether a call, the first being 1, was trained twice or frames were asked for again.
+func (s *softline) repeated(call int) bool {
+	trainings := 0
+	for _, e := range s.transmissions() {
+		switch {
+		case e["call"] != float64(call):
+		case e["frame"] == "PPR", e["frame"] == "FTT":
+			return true
+		case e["use"] == "tcf":
+			trainings++
 		}
 	}
+	return trainings > 1
 }
 
 func TestServe_FaxBecomesMail(t *testing.T) {

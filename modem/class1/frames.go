@@ -40,23 +40,36 @@ func (l *line) SendFrames(ctx context.Context, frames ...t30.Frame) error {
 	}
 	return l.method(ctx, "send frames", func(ctx context.Context) error {
 		l.listened = false
-		if l.state != sendingFrames {
-			r, err := l.command(ctx, "AT+FTH=3", connectWait)
-			if err != nil {
-				return err
-			}
-			if r.Code != at.Connect {
-				return sendError("+FTH=3", r.Line)
-			}
-			l.state = sendingFrames
+		err := l.sendSequence(ctx, frames)
+		if errors.Is(err, errEndedEarly) { // the far end, which has no final frame yet, waits for one
+			l.ch.Note("the carrier ended before the final frame: once more")
+			err = l.sendSequence(ctx, frames)
 		}
-		for _, f := range frames {
-			if err := l.sendFrame(ctx, f); err != nil {
-				return err
-			}
-		}
-		return nil
+		return err
 	})
+}
+
+// errEndedEarly is OK in place of CONNECT: the modem had waited too long for the next frame, and ended the carrier.
+var errEndedEarly = errors.New("the modem ended the carrier between frames")
+
+// sendSequence sends frames in one carrier.
+func (l *line) sendSequence(ctx context.Context, frames []t30.Frame) error {
+	if l.state != sendingFrames {
+		r, err := l.command(ctx, "AT+FTH=3", connectWait)
+		if err != nil {
+			return err
+		}
+		if r.Code != at.Connect {
+			return sendError("+FTH=3", r.Line)
+		}
+		l.state = sendingFrames
+	}
+	for _, f := range frames {
+		if err := l.sendFrame(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sendFrame sends one frame; the modem adds FCS and flags, and ends the carrier after one with the final bit.
@@ -83,6 +96,9 @@ func (l *line) sendFrame(ctx context.Context, f t30.Frame) error {
 	}
 	if r.Code != want {
 		l.state = commandState
+		if r.Code == at.OK {
+			return fmt.Errorf("+FTH=3: %w", errEndedEarly)
+		}
 		return sendError("+FTH=3", r.Line)
 	}
 	return nil

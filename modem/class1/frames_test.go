@@ -187,6 +187,8 @@ func TestSendFrames(t *testing.T) {
 		{"CONNECT repeated", "> AT+FTH=3\n< CONNECT\n800ms\n< CONNECT\n>~ ff 03 40 10 03\n1s\n< CONNECT\n>~ ff 13 83\n500ms\n< OK\n", nil},
 		{"CONNECT repeated for good", "> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n< CONNECT\n>~ ff 13 83\n< CONNECT\n1s\n< CONNECT\n", at.ErrNoReply},
 		{"on hook", "> AT+FTH=3\n< ERROR\n", t30.ErrHungUp},
+		{"carrier ends between frames", "> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n6s\n< OK\n> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n1s\n< CONNECT\n>~ ff 13 83\n500ms\n< OK\n", nil},
+		{"carrier ends between frames again", "> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n6s\n< OK\n> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n6s\n< OK\n", errEndedEarly},
 		{"hung up between", "> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n1s\n< NO CARRIER\n", t30.ErrHungUp},
 		{"dumb modem", "> AT+FTH=3\n< CONNECT\n>~ ff 03 40 10 03\n1s\n", at.ErrNoReply},
 	}
